@@ -1,0 +1,19 @@
+"""Fixtures every test may use; a backend's own are beside its tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# What the machine has set is not what a test means.
+for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:
+    del os.environ[_name]
+os.environ.pop("WEB_CONCURRENCY", None)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run on both event loops; a test of an asyncio-only backend overrides this."""
+    backend: str = request.param
+    return backend

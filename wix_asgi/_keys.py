@@ -1,0 +1,47 @@
+"""Keys: reading those an operator gives, and deriving one for each purpose from a secret."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+__all__ = ["derive_key", "parse_key"]
+
+KEY_BYTES = 32
+# 32 random bytes have about 30 different values; fewer than 16 do not come out of a generator.
+_MIN_DIFFERENT_BYTES = 16
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
+_HEX = re.compile(r"[0-9A-Fa-f]{64}")
+
+
+def derive_key(secret: str, purpose: str) -> bytes:
+    """Derive 32 bytes for `purpose` from `secret` (RFC 5869), so that no two uses share a key."""
+    hkdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=b"wix-asgi", info=purpose.encode())
+    return hkdf.derive(secret.encode())
+
+
+def parse_key(text: str) -> bytes:
+    """Read a 256-bit key written as base64, base64url or hex.
+
+    Raises:
+        ValueError: It is not 32 bytes long, or is no random key. The message shows no part of it.
+    """
+    key = _decode(text.strip())
+    if len(set(key)) < _MIN_DIFFERENT_BYTES:
+        raise ValueError("must be random: this key repeats itself")
+    return key
+
+
+def _decode(text: str) -> bytes:
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    if not _BASE64.fullmatch(text):
+        raise ValueError("must be 32 random bytes, written as base64 or hex")
+    try:
+        return base64.b64decode(text.rstrip("=") + "=", altchars=b"-_", validate=True)
+    except binascii.Error:
+        return base64.b64decode(text.rstrip("=") + "=", validate=True)

@@ -1,0 +1,217 @@
+"""Everything wix-asgi raises, and the reasons a handshake is refused.
+
+    WixError
+    ├── SettingsError (ValueError)          start-up: one or more settings are wrong
+    ├── BackendNotFound (LookupError)       start-up: no storage backend for this URL
+    ├── MiddlewareMissing (RuntimeError)    get_wix() without WixMiddleware in front
+    ├── AuthorizationConflict (ValueError)  a call to Wix carries an Authorization header of its own
+    ├── ResponseTooLarge                    an answer that was to be read whole is over the bound
+    ├── WixMisconfigured                    Wix refuses the app's own credentials
+    ├── HandshakeRefused                    an install that stops, with a Reason
+    ├── UnsealError                         a stored token cannot be read
+    │   └── UnknownKey (LookupError)        … because its key is not in the key ring
+    └── also a starlette.exceptions.HTTPException, so that frameworks answer by themselves:
+        ├── Unauthenticated         401     nobody, or a forgery, uses the client
+        ├── NotInstalled            403     the app is not installed on the calling site
+        ├── WixUnavailable          503     Wix cannot be reached, or is failing
+        └── StorageUnavailable      503     the database cannot be reached, or is failing
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+from starlette.exceptions import HTTPException
+
+__all__ = [
+    "AuthorizationConflict",
+    "BackendNotFound",
+    "HandshakeRefused",
+    "MiddlewareMissing",
+    "NotInstalled",
+    "Reason",
+    "ResponseTooLarge",
+    "SettingsError",
+    "StorageUnavailable",
+    "Unauthenticated",
+    "UnknownKey",
+    "UnsealError",
+    "WixError",
+    "WixMisconfigured",
+    "WixUnavailable",
+]
+
+
+class WixError(Exception):
+    """Anything wix-asgi raises."""
+
+    def __init__(self, message: str | None = None) -> None:
+        """Take `message`, or say what the class says."""
+        self.message = message or (self.__doc__ or "").partition("\n")[0]
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SettingsError(WixError, ValueError):
+    """One or more settings are wrong; the message lists all of them, and no value."""
+
+
+class BackendNotFound(WixError, LookupError):
+    """No storage backend answers to the scheme of this URL."""
+
+
+class MiddlewareMissing(WixError, RuntimeError):
+    """WixMiddleware is not in front of this app."""
+
+
+class AuthorizationConflict(WixError, ValueError):
+    """A call to Wix carries an Authorization header of its own: pass `auth=None` to mean it."""
+
+
+class ResponseTooLarge(WixError):
+    """The answer is larger than may be read whole: use `client.stream()` for it."""
+
+
+class WixMisconfigured(WixError):
+    """Wix refuses the app's own credentials: check WIX_APP_ID and WIX_APP_SECRET."""
+
+
+class UnsealError(WixError):
+    """A stored token cannot be read: it was changed, or moved from another row."""
+
+
+class UnknownKey(UnsealError, LookupError):
+    """A stored token was sealed with a key that is not in the key ring.
+
+    Attributes:
+        key_id: The id of that key, eight hexadecimal digits.
+    """
+
+    def __init__(self, key_id: str) -> None:
+        """Name the key that is wanted."""
+        self.key_id = key_id
+        super().__init__(
+            f"A stored token was sealed with key {key_id}, which is in neither "
+            "WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or WIX_PREVIOUS_APP_SECRETS."
+        )
+
+
+class _HTTPError(WixError, HTTPException):
+    """A WixError that Starlette and FastAPI turn into an answer by themselves."""
+
+    status: int
+
+    def __init__(self, message: str | None = None, *, headers: dict[str, str] | None = None) -> None:
+        WixError.__init__(self, message)
+        self.status_code = self.status
+        self.detail = self.message
+        self.headers = headers
+
+
+class Unauthenticated(_HTTPError):
+    """Nobody is known to be calling: no signed instance came with this request, or a forged one."""
+
+    status = 401
+
+
+class NotInstalled(_HTTPError):
+    """The app is not installed on this site, or was removed from it."""
+
+    status = 403
+
+
+class _Unavailable(_HTTPError):
+    status = 503
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 5.0) -> None:
+        """Advise to come back after `retry_after` seconds."""
+        self.retry_after = retry_after
+        super().__init__(message, headers={"Retry-After": str(max(1, math.ceil(retry_after)))})
+
+
+class WixUnavailable(_Unavailable):
+    """Wix cannot be reached, or is failing.
+
+    Attributes:
+        retry_after: Seconds after which to try again.
+        unsent: True when the request provably never reached Wix, so that repeating it is safe.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float = 5.0, unsent: bool = False
+    ) -> None:
+        """Say whether the request may be repeated (`unsent`)."""
+        self.unsent = unsent
+        super().__init__(message, retry_after=retry_after)
+
+
+class StorageUnavailable(_Unavailable):
+    """The storage cannot be reached, or is failing; the driver's error is in `__cause__`."""
+
+
+class Reason(StrEnum):
+    """Why a handshake was refused, as shown to callers and written to the log."""
+
+    BAD_REQUEST = "bad_request"
+    STATE_MISSING = "state_missing"
+    STATE_INVALID = "state_invalid"
+    STATE_EXPIRED = "state_expired"
+    STATE_REUSED = "state_reused"
+    BROWSER_MISMATCH = "browser_mismatch"
+    DENIED = "denied"
+    EXCHANGE_REJECTED = "exchange_rejected"
+    WIX_UNAVAILABLE = "wix_unavailable"
+    INSTANCE_MISMATCH = "instance_mismatch"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    INTERNAL = "internal"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return _STATUS[self]
+
+
+_STATUS = {
+    Reason.BAD_REQUEST: 400,
+    Reason.STATE_MISSING: 400,
+    Reason.STATE_INVALID: 400,
+    Reason.STATE_EXPIRED: 400,
+    Reason.STATE_REUSED: 409,
+    Reason.BROWSER_MISMATCH: 403,
+    Reason.DENIED: 403,
+    Reason.EXCHANGE_REJECTED: 502,
+    Reason.WIX_UNAVAILABLE: 503,
+    Reason.INSTANCE_MISMATCH: 403,
+    Reason.STORAGE_UNAVAILABLE: 503,
+    Reason.INTERNAL: 500,
+}
+
+
+class HandshakeRefused(WixError):
+    """An install stops here.
+
+    Attributes:
+        reason: The code of design, stable across releases.
+        status: The HTTP status of the answer, where it is not the reason's own (414, 405).
+        headers: Further headers of the answer (`Retry-After`, `Allow`).
+        final: Whether the flow is over, so that its cookie is of no more use.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str | None = None,
+        *,
+        status: int | None = None,
+        headers: dict[str, str] | None = None,
+        final: bool = False,
+    ) -> None:
+        """Refuse for `reason`; `message` is for the log, never for the page."""
+        self.reason = reason
+        self.status = status or reason.status
+        self.headers = headers or {}
+        self.final = final
+        super().__init__(message or reason.value)

@@ -1,0 +1,98 @@
+"""The values that flow through wix-asgi: frozen, and with the secrets out of their repr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+__all__ = ["AccessToken", "Identity", "Installation", "Record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One installation as a storage backend holds it: every token sealed, every time its own clock.
+
+    Durations cross between hosts instead of times, so that two clocks are never compared:
+    a writer says how many seconds are left, the store keeps the moment by its own clock, and a
+    reader is told again how many seconds are left.
+
+    Attributes:
+        app_id: The app's ID; half of the key.
+        instance_id: The installation's ID; the other half. Exact bytes, never folded.
+        version: A random name for this state of the row, chosen by whoever wrote it. It is never
+            used twice, so one comparison tells whether anything happened in between.
+        refresh_token: Sealed.
+        access_token: Sealed, or None when none was ever granted.
+        lifetime: Seconds for which the access token was granted.
+        expires_in: Seconds the access token has left, at the moment of the read or the write.
+        failure: The reason the last refresh failed for, or None.
+        retry_in: Seconds until a refresh may be tried again, at the moment of the read or write.
+        installed_at: When `put` wrote it, in UTC by the store's clock; ignored on writing.
+    """
+
+    app_id: str
+    instance_id: str
+    version: str
+    refresh_token: bytes = field(repr=False)
+    access_token: bytes | None = field(default=None, repr=False)
+    lifetime: float = 0.0
+    expires_in: float = 0.0
+    failure: str | None = None
+    retry_in: float = 0.0
+    installed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A short-lived access token, as Wix granted it.
+
+    Attributes:
+        value: What goes into the `Authorization` header.
+        lifetime: Seconds for which it was granted (300 where Wix does not say).
+        expires_at: When it ends, on this process's monotonic clock.
+    """
+
+    value: str = field(repr=False)
+    lifetime: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The app on one site.
+
+    Attributes:
+        app_id: The app's ID.
+        instance_id: The installation's ID, which stays the same when a site reinstalls the app.
+        installed_at: When the app was last installed, in UTC by the store's clock.
+    """
+
+    app_id: str
+    instance_id: str
+    installed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling: a site, and what is known of the person there.
+
+    Attributes:
+        instance_id: The installation the call comes from.
+        claims: All that the signed instance says (`uid`, `permissions`, `siteOwnerId`, …).
+    """
+
+    instance_id: str
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def user_id(self) -> str | None:
+        """The Wix user who is logged in, where the instance says so."""
+        uid = self.claims.get("uid")
+        return uid if isinstance(uid, str) else None
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether that user owns the site."""
+        return self.claims.get("permissions") == "OWNER"

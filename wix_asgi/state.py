@@ -1,0 +1,113 @@
+"""The one-time state of an install: mint it, bind it to a browser, check it. No I/O.
+
+Beginning an install costs no storage: the state is signed (itsdangerous, HMAC-SHA256) and carries
+a random nonce, the app id, the redirect URL and the digest of a second random value, which goes
+into a cookie of its own. At the callback both are compared, and the nonce is claimed in storage,
+once (RFC 9700, 2.1 and 4.7).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+
+from wix_asgi._keys import derive_key
+from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.settings import WixSettings
+
+__all__ = ["Flow", "StateSigner"]
+
+_COOKIE_PREFIX: Final = "wix-"
+_HOST_PREFIX: Final = "__Host-"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One install on its way: a state for the URL, and a cookie that binds it to the browser.
+
+    Attributes:
+        nonce: 256 random bits, in base64url; what is claimed in storage.
+        cookie_name: Its own for each flow, so that several installs in one browser work.
+        cookie_value: 256 random bits, in base64url; empty where the flow was read from a state.
+        state: The signed text that goes to Wix and comes back.
+    """
+
+    nonce: str = field(repr=False)
+    cookie_name: str
+    cookie_value: str = field(default="", repr=False)
+    state: str = field(default="", repr=False)
+
+
+class _Signer(TimestampSigner):
+    """A signer with a clock that can be set."""
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def get_timestamp(self) -> int:
+        return int(self.clock())
+
+
+class StateSigner:
+    """Mints and checks states for one app at one redirect URL; immutable, safe to share."""
+
+    def __init__(self, settings: WixSettings, *, clock: Callable[[], float] = time.time) -> None:
+        """Derive the signing keys from the app secrets; `clock` gives seconds since the epoch."""
+        self._app_id = settings.app_id
+        self._redirect_url = settings.redirect_url
+        self._ttl = settings.state_ttl
+        self.cookie_prefix = _COOKIE_PREFIX if settings.is_loopback else _HOST_PREFIX + _COOKIE_PREFIX
+        keys = [derive_key(secret, "install state") for secret in settings.all_app_secrets]
+        self._serializer = URLSafeTimedSerializer(
+            list(reversed(keys)),  # itsdangerous signs with the last
+            salt="wix-asgi.state",
+            signer=type("_ClockedSigner", (_Signer,), {"clock": staticmethod(clock)}),
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+
+    def mint(self) -> Flow:
+        """Begin a flow, good for one callback within `state_ttl` seconds."""
+        nonce, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        state = self._serializer.dumps([nonce, self._app_id, self._redirect_url, _digest(browser)])
+        return Flow(nonce, self._cookie_name(nonce), browser, str(state))
+
+    def check(self, state: str | None, cookies: dict[str, str]) -> Flow:
+        """Return the flow that `state` began, in the browser that sent these cookies.
+
+        Raises:
+            HandshakeRefused: It is missing, forged, expired, of another app or redirect URL, or
+                of another browser.
+        """
+        if not state:
+            raise HandshakeRefused(Reason.STATE_MISSING)
+        nonce, browser_digest = self._read(state)
+        flow = Flow(nonce, self._cookie_name(nonce))
+        cookie = cookies.get(flow.cookie_name, "")
+        if not hmac.compare_digest(_digest(cookie), browser_digest):
+            raise HandshakeRefused(Reason.BROWSER_MISMATCH)
+        return flow
+
+    def _read(self, state: str) -> tuple[str, str]:
+        try:
+            payload: Any = self._serializer.loads(state, max_age=self._ttl)
+        except SignatureExpired as exc:
+            raise HandshakeRefused(Reason.STATE_EXPIRED) from exc
+        except BadData as exc:
+            raise HandshakeRefused(Reason.STATE_INVALID) from exc
+        nonce, app_id, redirect_url, browser_digest = payload
+        if (app_id, redirect_url) != (self._app_id, self._redirect_url):
+            raise HandshakeRefused(Reason.STATE_INVALID, "state of another app or redirect URL")
+        return nonce, browser_digest
+
+    def _cookie_name(self, nonce: str) -> str:
+        return self.cookie_prefix + hashlib.sha256(nonce.encode()).hexdigest()[:16]
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

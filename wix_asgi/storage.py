@@ -1,0 +1,173 @@
+"""What a storage backend does, and how one is chosen by URL.
+
+The contract is here in prose, once; `backends/README.md` shows how to write one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from importlib.metadata import EntryPoint, entry_points
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from wix_asgi.errors import BackendNotFound
+from wix_asgi.models import Record
+
+__all__ = ["ENTRY_POINT_GROUP", "Storage", "find_backend", "open_storage"]
+
+ENTRY_POINT_GROUP = "wix_asgi.backends"
+
+# Schemes people have, and how to get them; not a list of what may exist.
+_INSTALL_HINTS = {
+    "sqlite+aiosqlite": "write sqlite:///file.db",
+    "postgresql+psycopg": "write postgresql://…; the driver is asyncpg",
+    "mysql": "there is no MySQL backend; backends/README.md shows how to write one",
+    "redis": "there is no Redis backend; backends/README.md shows how to write one",
+}
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """A place that keeps sealed installations, and says which of many callers came first.
+
+    Every method is one atomic step, safe to be called at the same moment by any number of tasks,
+    processes and hosts, and safe to be repeated when its outcome is not known. No token is ever
+    seen in the clear. Times are those of the store's own clock. Keys are exact bytes: ids that
+    differ in case or in Unicode form are different ids.
+
+    A method that cannot reach the store raises `StorageUnavailable` with the driver's error as
+    its cause, within about ten seconds, and never answers as though the store were empty.
+    """
+
+    async def open(self) -> None:
+        """Make the store ready: connect, and make the tables where they are missing.
+
+        May be called more than once, by many workers at the same moment, and on any event loop.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what `open` took. A closed store may be opened again."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Call `open`."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Call `aclose`."""
+        ...
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        """Return the record of this installation, or None where there is none."""
+        ...
+
+    async def put(self, record: Record) -> None:
+        """Write `record` whatever was there, as a new installation from this moment.
+
+        Sets `installed_at` to now. What is stored when this returns survives a crash.
+        """
+        ...
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        """Write `record` only where the stored version is `expected`; keep `installed_at`.
+
+        Returns:
+            Whether it was written. False where the version is another, or the record is gone.
+        """
+        ...
+
+    async def delete(
+        self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
+    ) -> bool:
+        """Remove this installation, unless it was made at or after `installed_before`.
+
+        Returns:
+            Whether there was one to remove.
+        """
+        ...
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        """Return one page of this app's records, in ascending order of `instance_id`'s code points.
+
+        The page begins behind `after`; the instance_id of its last record asks for the next one.
+        Fewer than `limit` records (at least 1) mean that there are no more. A record that stays
+        while pages are read is in exactly one of them, whatever is written beside it.
+        """
+        ...
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        """Take `name` for `owner` for `ttl` seconds, unless another owner has it.
+
+        Of any number of callers exactly one gets a free name. An owner that has it already gets
+        it again, with the seconds counted anew. A name is free when its seconds are over.
+        """
+        ...
+
+    async def release(self, name: str, owner: str) -> None:
+        """Free `name` if `owner` has it; else do nothing."""
+        ...
+
+    async def purge(self) -> int:
+        """Remove the claims whose seconds are over.
+
+        Returns:
+            How many there were.
+        """
+        ...
+
+
+def open_storage(url: str) -> Storage:
+    """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
+
+    The scheme picks a backend of the entry-point group `wix_asgi.backends`; the rest of the URL
+    is the backend's own.
+
+    Raises:
+        BackendNotFound: No backend is installed for this scheme, or its driver is missing.
+        SettingsError: The backend cannot use this URL. The message shows no password.
+    """
+    storage: Storage = _load(find_backend(url))(url)
+    return storage
+
+
+def find_backend(url: str) -> EntryPoint:
+    """Return the entry point for the scheme of `url`, without importing anything.
+
+    Raises:
+        BackendNotFound: No backend is installed for this scheme. The message shows no password.
+    """
+    scheme = _scheme(url)
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    if scheme not in found:
+        hint = _INSTALL_HINTS.get(scheme, "install the package that brings this backend")
+        known = ", ".join(sorted(found))
+        raise BackendNotFound(f"No storage backend for {scheme}://: {hint}. Installed: {known}.")
+    return found[scheme]
+
+
+def _scheme(url: str) -> str:
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", url)
+    if match is None:
+        raise BackendNotFound(
+            "The storage is not a URL. Write memory://, sqlite:///file.db or postgresql://…"
+        )
+    return match[1].lower()
+
+
+def _load(entry: EntryPoint) -> Callable[[str], Storage]:
+    try:
+        factory: Callable[[str], Storage] = entry.load()
+    except ModuleNotFoundError as exc:
+        raise BackendNotFound(
+            f"The storage backend for {entry.name}:// needs the module {exc.name!r}, "
+            "which is not installed."
+        ) from exc
+    return factory

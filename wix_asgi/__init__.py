@@ -1,1 +1,68 @@
-"""Wix app installs, tokens and an authenticated httpx client for any ASGI app."""
+"""Wix app installs, tokens and an authenticated httpx client for any ASGI app.
+
+`app = WixMiddleware(app)` is all there is to it; `Wix` is the same for jobs without a request.
+"""
+
+from __future__ import annotations
+
+from wix_asgi.client import WixClient, get_wix
+from wix_asgi.errors import (
+    AuthorizationConflict,
+    BackendNotFound,
+    GrantRefused,
+    HandshakeRefused,
+    MiddlewareMissing,
+    NotInstalled,
+    Reason,
+    ResponseTooLarge,
+    SettingsError,
+    StorageUnavailable,
+    Unauthenticated,
+    UnknownKey,
+    UnsealError,
+    WixError,
+    WixMisconfigured,
+    WixUnavailable,
+)
+from wix_asgi.middleware import WixMiddleware
+from wix_asgi.models import Identity, Installation, Record
+from wix_asgi.settings import WixSettings
+from wix_asgi.storage import Storage, open_storage
+from wix_asgi.wix import Wix
+
+__all__ = [
+    "AuthorizationConflict",
+    "BackendNotFound",
+    "GrantRefused",
+    "HandshakeRefused",
+    "Identity",
+    "Installation",
+    "MiddlewareMissing",
+    "NotInstalled",
+    "Reason",
+    "Record",
+    "ResponseTooLarge",
+    "SettingsError",
+    "Storage",
+    "StorageUnavailable",
+    "Unauthenticated",
+    "UnknownKey",
+    "UnsealError",
+    "Wix",
+    "WixClient",
+    "WixError",
+    "WixMiddleware",
+    "WixMisconfigured",
+    "WixSettings",
+    "WixUnavailable",
+    "get_wix",
+    "open_storage",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 - read only when asked for
+
+    return version("wix-asgi")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,6 +14,7 @@ KEY_BYTES = 32
 # 32 random bytes have about 30 different values; fewer than 16 do not come out of a generator.
 _MIN_DIFFERENT_BYTES = 16
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
+_URL_SAFE = str.maketrans("-_", "+/")
 _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 
@@ -41,7 +41,4 @@ def _decode(text: str) -> bytes:
         return bytes.fromhex(text)
     if not _BASE64.fullmatch(text):
         raise ValueError("must be 32 random bytes, written as base64 or hex")
-    try:
-        return base64.b64decode(text.rstrip("=") + "=", altchars=b"-_", validate=True)
-    except binascii.Error:
-        return base64.b64decode(text.rstrip("=") + "=", validate=True)
+    return base64.b64decode(text.rstrip("=").translate(_URL_SAFE) + "=", validate=True)

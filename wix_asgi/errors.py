@@ -1,20 +1,21 @@
 """Everything wix-asgi raises, and the reasons a handshake is refused.
 
-    WixError
-    ├── SettingsError (ValueError)          start-up: one or more settings are wrong
-    ├── BackendNotFound (LookupError)       start-up: no storage backend for this URL
-    ├── MiddlewareMissing (RuntimeError)    get_wix() without WixMiddleware in front
-    ├── AuthorizationConflict (ValueError)  a call to Wix carries an Authorization header of its own
-    ├── ResponseTooLarge                    an answer that was to be read whole is over the bound
-    ├── WixMisconfigured                    Wix refuses the app's own credentials
-    ├── HandshakeRefused                    an install that stops, with a Reason
-    ├── UnsealError                         a stored token cannot be read
-    │   └── UnknownKey (LookupError)        … because its key is not in the key ring
-    └── also a starlette.exceptions.HTTPException, so that frameworks answer by themselves:
-        ├── Unauthenticated         401     nobody, or a forgery, uses the client
-        ├── NotInstalled            403     the app is not installed on the calling site
-        ├── WixUnavailable          503     Wix cannot be reached, or is failing
-        └── StorageUnavailable      503     the database cannot be reached, or is failing
+WixError
+├── SettingsError (ValueError)          start-up: one or more settings are wrong
+├── BackendNotFound (LookupError)       start-up: no storage backend for this URL
+├── MiddlewareMissing (RuntimeError)    get_wix() without WixMiddleware in front
+├── AuthorizationConflict (ValueError)  a call to Wix carries an Authorization header of its own
+├── ResponseTooLarge                    an answer that was to be read whole is over the bound
+├── WixMisconfigured                    Wix refuses the app's own credentials
+├── GrantRefused                        Wix refuses a code or refresh token for good
+├── HandshakeRefused                    an install that stops, with a Reason
+├── UnsealError                         a stored token cannot be read
+│   └── UnknownKey (LookupError)        … because its key is not in the key ring
+└── also a starlette.exceptions.HTTPException, so that frameworks answer by themselves:
+    ├── Unauthenticated         401     nobody, or a forgery, uses the client
+    ├── NotInstalled            403     the app is not installed on the calling site
+    ├── WixUnavailable          503     Wix cannot be reached, or is failing
+    └── StorageUnavailable      503     the database cannot be reached, or is failing
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from starlette.exceptions import HTTPException
 __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
+    "GrantRefused",
     "HandshakeRefused",
     "MiddlewareMissing",
     "NotInstalled",
@@ -79,6 +81,10 @@ class WixMisconfigured(WixError):
     """Wix refuses the app's own credentials: check WIX_APP_ID and WIX_APP_SECRET."""
 
 
+class GrantRefused(WixError):
+    """Wix refuses this code or refresh token for good."""
+
+
 class UnsealError(WixError):
     """A stored token cannot be read: it was changed, or moved from another row."""
 
@@ -104,7 +110,9 @@ class _HTTPError(WixError, HTTPException):
 
     status: int
 
-    def __init__(self, message: str | None = None, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, headers: dict[str, str] | None = None
+    ) -> None:
         WixError.__init__(self, message)
         self.status_code = self.status
         self.detail = self.message
@@ -137,15 +145,17 @@ class WixUnavailable(_Unavailable):
 
     Attributes:
         retry_after: Seconds after which to try again.
+        asked: The same, where Wix itself asked for it; else None.
         unsent: True when the request provably never reached Wix, so that repeating it is safe.
     """
 
     def __init__(
-        self, message: str | None = None, *, retry_after: float = 5.0, unsent: bool = False
+        self, message: str | None = None, *, asked: float | None = None, unsent: bool = False
     ) -> None:
-        """Say whether the request may be repeated (`unsent`)."""
+        """Pass on what Wix `asked` for, and whether the request may be repeated (`unsent`)."""
+        self.asked = asked
         self.unsent = unsent
-        super().__init__(message, retry_after=retry_after)
+        super().__init__(message, retry_after=5.0 if asked is None else asked)
 
 
 class StorageUnavailable(_Unavailable):
@@ -194,10 +204,9 @@ class HandshakeRefused(WixError):
     """An install stops here.
 
     Attributes:
-        reason: The code of design, stable across releases.
+        reason: Why; its codes are stable across releases.
         status: The HTTP status of the answer, where it is not the reason's own (414, 405).
         headers: Further headers of the answer (`Retry-After`, `Allow`).
-        final: Whether the flow is over, so that its cookie is of no more use.
     """
 
     def __init__(
@@ -207,11 +216,9 @@ class HandshakeRefused(WixError):
         *,
         status: int | None = None,
         headers: dict[str, str] | None = None,
-        final: bool = False,
     ) -> None:
         """Refuse for `reason`; `message` is for the log, never for the page."""
         self.reason = reason
         self.status = status or reason.status
         self.headers = headers or {}
-        self.final = final
         super().__init__(message or reason.value)

@@ -20,7 +20,8 @@ from wix_asgi.storage import find_backend
 __all__ = ["WixSettings"]
 
 _PLACEHOLDER = re.compile(
-    r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|(your|my|the)[-_ ].*|(app[-_ ]?)?secret|todo|placeholder",
+    r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|(your|my|the)[-_ ].*|(app[-_ ]?)?secret"
+    r"|todo|placeholder",
     re.IGNORECASE,
 )
 _MIN_SECRET = 8
@@ -75,7 +76,9 @@ class WixSettings(BaseSettings):
     finish_setup: bool = False
     state_ttl: int = Field(default=600, ge=1, le=600)
     # With the prefix its variable would be WIX_WIX_URL.
-    wix_url: str = Field("https://www.wix.com", validation_alias=AliasChoices("wix_url", "WIX_URL"))
+    wix_url: str = Field(
+        default="https://www.wix.com", validation_alias=AliasChoices("wix_url", "WIX_URL")
+    )
     api_url: str = "https://www.wixapis.com"
 
     @classmethod
@@ -88,7 +91,10 @@ class WixSettings(BaseSettings):
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as exc:
-            raise SettingsError(_explain(exc.errors(include_input=False))) from None
+            message = _explain(exc.errors(include_input=False))
+        # Raised out here and with nothing given left: a traceback with locals shows no secret.
+        given.clear()
+        raise SettingsError(message)
 
     @property
     def redirect_url(self) -> str:
@@ -143,8 +149,12 @@ class WixSettings(BaseSettings):
     @field_validator("public_url", "wix_url", "api_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        _check_origin(_split_url(value))
-        return value.rstrip("/")
+        if "?" in value or "#" in value:
+            raise ValueError("must not have a query or a fragment")
+        url = _split_url(value)
+        if not _is_secure(url):
+            raise ValueError("must be https, or http on loopback")
+        return url.geturl().rstrip("/")
 
     @field_validator("install_path", "callback_path")
     @classmethod
@@ -197,13 +207,6 @@ def _split_url(value: str) -> SplitResult:
     if url.username is not None or url.password is not None:
         raise ValueError("must not have a user name or password in it")
     return url
-
-
-def _check_origin(url: SplitResult) -> None:
-    if url.fragment or url.query or url.geturl().endswith(("#", "?")):
-        raise ValueError("must not have a query or a fragment")
-    if not _is_secure(url):
-        raise ValueError("must be https, or http on loopback")
 
 
 def _is_secure(url: SplitResult) -> bool:

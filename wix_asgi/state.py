@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
 
 from wix_asgi._keys import derive_key
 from wix_asgi.errors import HandshakeRefused, Reason
@@ -46,12 +47,18 @@ class Flow:
 
 
 class _Signer(TimestampSigner):
-    """A signer with a clock that can be set."""
+    """A signer with a clock that can be set, and one spelling for each signature."""
 
     clock: Callable[[], float] = staticmethod(time.time)
 
     def get_timestamp(self) -> int:
         return int(self.clock())
+
+    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
+        # itsdangerous skips what is not base64, and the spare bits at the end.
+        return super().verify_signature(value, sig) and hmac.compare_digest(
+            base64_encode(base64_decode(sig)), want_bytes(sig)
+        )
 
 
 class StateSigner:
@@ -62,7 +69,9 @@ class StateSigner:
         self._app_id = settings.app_id
         self._redirect_url = settings.redirect_url
         self._ttl = settings.state_ttl
-        self.cookie_prefix = _COOKIE_PREFIX if settings.is_loopback else _HOST_PREFIX + _COOKIE_PREFIX
+        self.cookie_prefix = (
+            _COOKIE_PREFIX if settings.is_loopback else _HOST_PREFIX + _COOKIE_PREFIX
+        )
         keys = [derive_key(secret, "install state") for secret in settings.all_app_secrets]
         self._serializer = URLSafeTimedSerializer(
             list(reversed(keys)),  # itsdangerous signs with the last
@@ -98,7 +107,7 @@ class StateSigner:
             payload: Any = self._serializer.loads(state, max_age=self._ttl)
         except SignatureExpired as exc:
             raise HandshakeRefused(Reason.STATE_EXPIRED) from exc
-        except BadData as exc:
+        except (BadData, UnicodeEncodeError) as exc:
             raise HandshakeRefused(Reason.STATE_INVALID) from exc
         nonce, app_id, redirect_url, browser_digest = payload
         if (app_id, redirect_url) != (self._app_id, self._redirect_url):

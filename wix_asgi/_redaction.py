@@ -1,0 +1,34 @@
+"""Keeping what an address carries for a moment out of the access log of the server."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+__all__ = ["redact_access_logs"]
+
+_SECRET: Final = re.compile(r"(?<=[?&])(code|state|token|access_token|instance)=[^&\s\"]*")
+_ACCESS_LOGS: Final = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "_granian.access")
+
+
+def redact_access_logs() -> None:
+    """Replace codes, states, tokens and signed instances in what servers log of each request.
+
+    Lasts as long as the process; calling it again changes nothing.
+    """
+    for name in _ACCESS_LOGS:
+        logging.getLogger(name).addFilter(_redact)
+
+
+def _redact(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(_clean(arg) for arg in record.args)
+    elif isinstance(record.args, dict):
+        record.args = {name: _clean(arg) for name, arg in record.args.items()}
+    record.msg = _clean(record.msg)
+    return True
+
+
+def _clean(value: Any) -> Any:
+    return _SECRET.sub(r"\1=***", value) if isinstance(value, str) else value

@@ -1,0 +1,214 @@
+"""Wix's endpoints without I/O: build the requests, parse the answers, sort the refusals.
+
+The exchange and the refresh are `POST /oauth/access` with a JSON body; access tokens live 300
+seconds and no answer says so (Wix, "Use Advanced OAuth Settings for Authenticating Your App").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from wix_asgi._http import httpx
+from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.settings import WixSettings
+
+__all__ = ["Endpoints", "Grant", "TokenInfo", "parse_grant", "parse_token_info", "retry_after"]
+
+ACCESS_TOKEN_LIFETIME: Final = 300.0
+_TRANSIENT: Final = frozenset({408, 425, 429})
+_OWN_FAULT: Final = frozenset({"invalid_client", "unauthorized_client", "app_id_not_found"})
+_WIX_FAULT: Final = frozenset({"server_error", "temporarily_unavailable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the token endpoint granted.
+
+    Attributes:
+        refresh_token: None where the answer had none: the one that was sent stays good.
+        lifetime: Seconds, counted from before the request was sent.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    lifetime: float = ACCESS_TOKEN_LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What Wix says about a token: whose it is, and whether it is alive."""
+
+    active: bool
+    client_id: str | None
+    instance_id: str | None
+
+
+class Endpoints:
+    """Builds requests and URLs for one app; immutable."""
+
+    def __init__(self, settings: WixSettings) -> None:
+        """Take the credentials and the addresses from the settings."""
+        self._settings = settings
+        self._api_url = settings.api_url
+
+    def installer_url(self, state: str, token: str | None) -> str:
+        """Return where the site owner is asked for consent (Advanced OAuth, step 2.2)."""
+        query = {
+            "token": token,
+            "appId": self._settings.app_id,
+            "redirectUrl": self._settings.redirect_url,
+            "state": state,
+        }
+        given = {name: value for name, value in query.items() if value is not None}
+        return f"{self._settings.wix_url}/installer/install?{urlencode(given)}"
+
+    def close_window_url(self, access_token: str) -> str:
+        """Return where the consent window is closed (Advanced OAuth, step 2.6)."""
+        query = urlencode({"access_token": access_token})
+        return f"{self._settings.wix_url}/installer/close-window?{query}"
+
+    def exchange(self, code: str) -> httpx.Request:
+        """Build the exchange of an authorization code (RFC 6749, 4.1.3)."""
+        return self._access(grant_type="authorization_code", code=code)
+
+    def refresh(self, refresh_token: str) -> httpx.Request:
+        """Build the refresh of an access token (RFC 6749, 6)."""
+        return self._access(grant_type="refresh_token", refresh_token=refresh_token)
+
+    def token_info(self, token: str) -> httpx.Request:
+        """Build the question whose token this is; it carries no credentials."""
+        return httpx.Request("POST", f"{self._api_url}/oauth2/token-info", json={"token": token})
+
+    def event(self, access_token: str, name: str) -> httpx.Request:
+        """Build a BI event, such as APP_FINISHED_CONFIGURATION (Advanced OAuth, step 2.7)."""
+        return httpx.Request(
+            "POST",
+            f"{self._api_url}/apps/v1/bi-event",
+            json={"eventName": name},
+            headers={"Authorization": access_token},
+        )
+
+    def _access(self, **grant: str) -> httpx.Request:
+        body = {
+            "client_id": self._settings.app_id,
+            "client_secret": self._settings.app_secret.get_secret_value(),
+            **grant,
+        }
+        return httpx.Request("POST", f"{self._api_url}/oauth/access", json=body)
+
+
+def parse_grant(response: httpx.Response) -> Grant:
+    """Read the answer to an exchange or a refresh.
+
+    Raises:
+        GrantRefused: The code or refresh token is refused for good.
+        WixMisconfigured: The app's own credentials are refused.
+        WixUnavailable: Wix is failing, or answered what is no grant.
+    """
+    body = _read(response)
+    access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
+    if not isinstance(access_token, str) or not access_token:
+        raise WixUnavailable("Wix answered without an access token.")
+    return Grant(
+        access_token=access_token,
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        lifetime=_lifetime(body.get("expires_in")),
+    )
+
+
+def parse_token_info(response: httpx.Response) -> TokenInfo:
+    """Read the answer of token-info, in which Wix writes booleans as strings or as booleans.
+
+    Raises:
+        WixUnavailable: Wix is failing. A token that it refuses is an inactive one.
+    """
+    try:
+        body = _read(response)
+    except (GrantRefused, WixMisconfigured):
+        return TokenInfo(active=False, client_id=None, instance_id=None)
+    return TokenInfo(
+        active=body.get("active") in {True, "true"},
+        client_id=_text(body.get("clientId")),
+        instance_id=_text(body.get("instanceId")),
+    )
+
+
+def check_event(response: httpx.Response) -> None:
+    """Raise what `parse_grant` raises, where a BI event was not taken."""
+    _read(response)
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Read `Retry-After` as seconds from now (RFC 9110, 10.2.3), or None."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def _read(response: httpx.Response) -> dict[str, Any]:
+    body = _json(response.content)
+    if response.status_code != 200:
+        raise _refusal(response, body)
+    if body is None:
+        raise WixUnavailable("Wix answered something that is not JSON.")
+    return body
+
+
+def _refusal(response: httpx.Response, body: dict[str, Any] | None) -> WixError:
+    status, code = response.status_code, _error_code(body)
+    request_id = _printable(response.headers.get("x-wix-request-id", "-"))
+    said = f"Wix answered {status} {code or ''} (x-wix-request-id {request_id})"
+    if code in _OWN_FAULT:
+        return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
+    if 400 <= status < 500 and status not in _TRANSIENT and code not in _WIX_FAULT:
+        return GrantRefused(said)
+    return WixUnavailable(said, asked=retry_after(response.headers))
+
+
+def _error_code(body: dict[str, Any] | None) -> str | None:
+    """Find the code in an error of RFC 6749, 5.2, or in one of Wix's own shape."""
+    body = body or {}
+    code = body.get("error")
+    details = body.get("details")
+    if code is None and isinstance(details, dict):
+        application_error = details.get("applicationError")
+        code = application_error.get("code") if isinstance(application_error, dict) else None
+    return _printable(code).lower() if isinstance(code, str) else None
+
+
+def _printable(text: str) -> str:
+    return "".join(char for char in text[:64] if char.isalnum() or char in "-_.:")
+
+
+def _json(content: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _lifetime(expires_in: object) -> float:
+    # A missing or senseless value must never come to mean "for ever".
+    if isinstance(expires_in, str) and expires_in.isdecimal():
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        return ACCESS_TOKEN_LIFETIME
+    if not math.isfinite(expires_in) or not 0 < expires_in <= 86_400:
+        return ACCESS_TOKEN_LIFETIME
+    return float(expires_in)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

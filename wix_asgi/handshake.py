@@ -1,0 +1,268 @@
+"""The handshake: an install is begun, Wix asks the site owner, and the answer is taken.
+
+Wix, "Use Advanced OAuth Settings for Authenticating Your App"; RFC 6749, 4.1; RFC 9700.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from wix_asgi._detached import Detached
+from wix_asgi._query import read_query
+from wix_asgi.answers import Answers
+from wix_asgi.client import STATE_KEY, ClientFactory
+from wix_asgi.endpoints import Endpoints, Grant
+from wix_asgi.errors import (
+    HandshakeRefused,
+    Reason,
+    StorageUnavailable,
+    WixError,
+    WixUnavailable,
+)
+from wix_asgi.hooks import Hooks
+from wix_asgi.installations import Installations
+from wix_asgi.models import AccessToken, Installation
+from wix_asgi.oauth import OAuth
+from wix_asgi.settings import WixSettings
+from wix_asgi.state import Flow, StateSigner
+from wix_asgi.storage import Storage
+from wix_asgi.tokens import Tokens
+
+__all__ = ["Handshake"]
+
+logger = logging.getLogger("wix_asgi")
+
+FINISHED: Final = "APP_FINISHED_CONFIGURATION"
+# A browser sends about 8 kB of headers at most: abandoned installs may not fill them.
+_MAX_PENDING: Final = 16
+# What a person's click looks like; images, scripts and prefetches are something else.
+_NAVIGATIONS: Final = frozenset({"document", "iframe", "frame", "fencedframe"})
+_PREVIEW_BOT: Final = re.compile(
+    r"(slack|twitter|linkedin|discord|telegram|google|bing|apple|mastodon)bot"
+    r"|facebookexternalhit|whatsapp/|skypeuripreview|bingpreview",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handshake is made of."""
+
+    settings: WixSettings
+    endpoints: Endpoints
+    signer: StateSigner
+    storage: Storage
+    installations: Installations
+    oauth: OAuth
+    tokens: Tokens
+    clients: ClientFactory
+    detached: Detached
+    hooks: Hooks
+    answers: Answers
+
+
+class Handshake:
+    """Answers the install path and the callback path; immutable, shared by all requests."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Work with `parts`, which are their owner's to close."""
+        self._parts = parts
+        self._answers = parts.answers
+
+    async def install(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin an install: send the browser to Wix, bound to a state of its own."""
+        await self._serve(self._begin, scope, receive, send)
+
+    async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Finish an install: take Wix's answer, once."""
+        await self._serve(self._end, scope, receive, send)
+
+    async def _serve(
+        self,
+        answer: Callable[[Request], Awaitable[Response]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await answer(request)
+        except Exception as exc:
+            response = await self._answers.refuse(request, exc)
+        await response(scope, receive, send)
+
+    async def _begin(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return self._answers.dress(Response())
+        _refuse_other_methods(request, allow="GET, HEAD")
+        _refuse_automatic_loads(request)
+        token = read_query(request.scope["query_string"]).get("token")
+        flow = self._parts.signer.mint()
+        location = self._parts.endpoints.installer_url(flow.state, token)
+        response = self._answers.dress(RedirectResponse(location, 303))
+        self._drop_oldest(request, response)
+        self._answers.bind(response, flow)
+        return response
+
+    def _drop_oldest(self, request: Request, response: Response) -> None:
+        prefix = self._parts.signer.cookie_prefix
+        pending = [name for name in request.cookies if name.startswith(prefix)]
+        for name in pending[: max(0, len(pending) + 1 - _MAX_PENDING)]:
+            self._answers.unbind(response, name)
+
+    async def _end(self, request: Request) -> Response:
+        _refuse_other_methods(request, allow="GET")
+        _refuse_automatic_loads(request)
+        query = read_query(request.scope["query_string"])
+        flow = self._parts.signer.check(query.get("state"), request.cookies)
+        await self._parts.clients.ready()
+        # A browser that hangs up now must not cost the site owner the install.
+        flight = self._parts.detached.start(lambda: self._settle(request, query, flow))
+        response = await flight.result()
+        # States that were used up long ago are of no more use; nobody waits for that.
+        self._parts.detached.start(self._parts.storage.purge)
+        return response
+
+    async def _settle(self, request: Request, query: Mapping[str, str], flow: Flow) -> Response:
+        try:
+            response = await self._complete(request, query, flow)
+        except Exception as exc:
+            response = await self._answers.refuse(request, exc)
+            if not _may_come_again(exc):
+                self._answers.unbind(response, flow.cookie_name)
+            return response
+        self._answers.unbind(response, flow.cookie_name)
+        return response
+
+    async def _complete(self, request: Request, query: Mapping[str, str], flow: Flow) -> Response:
+        code = query.get("code")
+        if not code and "error" not in query:
+            raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
+        claim = _Claim(self._parts.storage, flow)
+        await claim.take(2 * self._parts.settings.state_ttl + 60)
+        if not code or "error" in query:
+            raise HandshakeRefused(Reason.DENIED)
+        grant, token = await self._exchange(code, claim)
+        instance_id = await self._prove(token, query.get("instanceId"))
+        installation = await self._keep(instance_id, grant, token)
+        response = await self._tell_app(installation, request)
+        if self._parts.settings.finish_setup:
+            await self._finish_setup(instance_id, token)
+        return response or self._answers.dress(RedirectResponse(self._next(token), 303))
+
+    async def _exchange(self, code: str, claim: _Claim) -> tuple[Grant, AccessToken]:
+        try:
+            grant, token = await self._parts.oauth.exchange(code)
+        except WixUnavailable as exc:
+            if exc.unsent:
+                # The code is as good as before, so the same address may be loaded again.
+                await claim.give_back()
+            raise
+        if grant.refresh_token is None:
+            raise HandshakeRefused(Reason.EXCHANGE_REJECTED, "no refresh token was granted")
+        return grant, token
+
+    async def _prove(self, token: AccessToken, named: str | None) -> str:
+        """Return the installation the token is for, which must be the one the callback names."""
+        info = await self._parts.oauth.token_info(token.value)
+        app_id = self._parts.settings.app_id
+        if not info.active or info.client_id != app_id or info.instance_id is None:
+            raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is not this app's")
+        if named is not None and named != info.instance_id:
+            raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is another site's")
+        return info.instance_id
+
+    async def _keep(self, instance_id: str, grant: Grant, token: AccessToken) -> Installation:
+        """Store the installation, and read it back before anybody is told of a success."""
+        try:
+            await self._parts.installations.put(instance_id, grant, token)
+            stored = await self._parts.installations.get(instance_id)
+        except StorageUnavailable as exc:
+            # Not "storage_unavailable": that promises a code which is still good.
+            raise HandshakeRefused(Reason.INTERNAL, "the installation was not stored") from exc
+        if stored is None:
+            raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
+        self._parts.tokens.adopt(instance_id, token)
+        app_id = self._parts.settings.app_id
+        logger.info("installed", extra={"instance_id": instance_id})
+        return Installation(app_id, instance_id, stored.installed_at)
+
+    async def _tell_app(self, installation: Installation, request: Request) -> Response | None:
+        client = self._parts.clients.for_instance(installation.instance_id)
+        state = {**request.scope.get("state", {}), STATE_KEY: client}
+        request = Request({**request.scope, "state": state})
+        response = await self._parts.hooks.installed(installation, request)
+        return response and self._answers.dress(response, from_hook=True)
+
+    async def _finish_setup(self, instance_id: str, token: AccessToken) -> None:
+        try:
+            await self._parts.oauth.send_event(token, FINISHED)
+        except WixError as exc:
+            logger.warning(
+                "%s was not sent, wix.finish_setup() can do it later: %s",
+                FINISHED,
+                exc,
+                extra={"instance_id": instance_id},
+            )
+
+    def _next(self, token: AccessToken) -> str:
+        target = self._parts.settings.after_install
+        if target == "close":
+            return self._parts.endpoints.close_window_url(token.value)
+        return self._parts.settings.public_url + target if target.startswith("/") else target
+
+
+class _Claim:
+    """The one use of a state, decided by storage."""
+
+    def __init__(self, storage: Storage, flow: Flow) -> None:
+        self._storage = storage
+        self._name = "state:" + hashlib.sha256(flow.nonce.encode()).hexdigest()
+        self._owner = secrets.token_hex(16)
+
+    async def take(self, ttl: float) -> None:
+        """Use the state up, for longer than its signature is good."""
+        if not await self._storage.claim(self._name, self._owner, ttl):
+            raise HandshakeRefused(Reason.STATE_REUSED)
+
+    async def give_back(self) -> None:
+        """Make the state good for another try; one that cannot be freed stays used."""
+        with contextlib.suppress(StorageUnavailable):
+            await self._storage.release(self._name, self._owner)
+
+
+def _refuse_other_methods(request: Request, *, allow: str) -> None:
+    if request.method != "GET":
+        raise HandshakeRefused(
+            Reason.BAD_REQUEST, "the method is not allowed", status=405, headers={"Allow": allow}
+        )
+
+
+def _refuse_automatic_loads(request: Request) -> None:
+    """Refuse what no person asked for, before it can use anything up (R23)."""
+    headers = request.headers
+    purpose = headers.get("Sec-Purpose", "") + headers.get("Purpose", "") + headers.get("X-Moz", "")
+    if (
+        "prefetch" in purpose.lower()
+        or headers.get("Sec-Fetch-Dest", "document") not in _NAVIGATIONS
+        or _PREVIEW_BOT.search(headers.get("User-Agent", ""))
+    ):
+        raise HandshakeRefused(Reason.BAD_REQUEST, "not a person's navigation")
+
+
+def _may_come_again(exc: Exception) -> bool:
+    """Whether loading the same address again can still succeed."""
+    if isinstance(exc, HandshakeRefused):
+        return exc.reason is Reason.BAD_REQUEST
+    return isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent)

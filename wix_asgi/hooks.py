@@ -1,0 +1,54 @@
+"""The app's own functions, called at their moment: sync or async, with as much as they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from wix_asgi.errors import HandshakeRefused
+from wix_asgi.models import Installation
+
+__all__ = ["Hook", "Hooks"]
+
+Hook = Callable[..., Any]
+
+
+class Hooks:
+    """The functions of one app, in the order they were registered."""
+
+    def __init__(self, *, on_install: Hook | None = None, on_error: Hook | None = None) -> None:
+        """Begin with those that were given as settings."""
+        self.on_install = [on_install] if on_install else []
+        self.on_error = [on_error] if on_error else []
+
+    async def installed(self, installation: Installation, request: Request) -> Response | None:
+        """Call each `on_install(installation, request)`; return the first Response among them."""
+        return await _call_all(self.on_install, installation, request)
+
+    async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
+        """Call each `on_error(refusal, request)`; return the first Response among them."""
+        return await _call_all(self.on_error, refusal, request)
+
+
+async def _call_all(hooks: list[Hook], *args: object) -> Response | None:
+    answer = None
+    for hook in hooks:
+        result = hook(*args[: _arity(hook)])
+        if inspect.isawaitable(result):
+            result = await result
+        if answer is None and isinstance(result, Response):
+            answer = result
+    return answer
+
+
+def _arity(hook: Hook) -> int | None:
+    """Return how many positional arguments `hook` takes; None for any number."""
+    kinds = [parameter.kind for parameter in inspect.signature(hook).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    return sum(kind in positional for kind in kinds)

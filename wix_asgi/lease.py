@@ -1,0 +1,73 @@
+"""A lease in storage: of all tasks of all processes, one at a time does the work."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.storage import Storage
+
+__all__ = ["Lease"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("wix_asgi")
+
+TTL: Final = 2.0
+
+
+class Lease:
+    """A name held for two seconds at a time, renewed while the work goes on.
+
+    A holder that is killed or frozen costs the others no more than those two seconds. No
+    connection and no lock of the database is held meanwhile.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Prepare to hold `name`, as an owner like no other."""
+        self._storage = storage
+        self._name = name
+        self._owner = secrets.token_hex(16)
+
+    async def take(self) -> bool:
+        """Try to get the lease, once."""
+        return await self._storage.claim(self._name, self._owner, TTL)
+
+    async def give_back(self) -> None:
+        """Free the lease if it is still ours; one that cannot be freed runs out by itself."""
+        with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
+            await self._storage.release(self._name, self._owner)
+
+    async def while_renewing(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` and keep the lease until it is done.
+
+        Raises:
+            Exception: Whatever the work raised.
+        """
+        outcome: list[T] = []
+        error: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._renew)
+            try:
+                outcome.append(await work())
+            except Exception as exc:
+                error = exc
+            tasks.cancel_scope.cancel()
+        if error is not None:
+            raise error
+        return outcome[0]
+
+    async def _renew(self) -> None:
+        while True:
+            await anyio.sleep(TTL / 3)
+            try:
+                await self.take()
+            except StorageUnavailable:
+                # The work goes on: what it brings is stored by comparison, not by this lease.
+                logger.warning("a refresh lease could not be renewed")

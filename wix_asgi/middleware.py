@@ -1,0 +1,130 @@
+"""WixMiddleware: the one line around an ASGI app."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Unpack
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wix_asgi._lifespan import Lifespan, refuse_startup
+from wix_asgi._redaction import redact_access_logs
+from wix_asgi.client import STATE_KEY, WixClient
+from wix_asgi.errors import SettingsError
+from wix_asgi.wix import Wix, WixOptions
+
+__all__ = ["WixMiddleware"]
+
+_Hot = tuple[ASGIApp, dict[str, ASGIApp], Callable[[Scope], WixClient]]
+
+
+class WixMiddleware:
+    """Puts Wix in front of an ASGI app: its install and callback paths, and `request.state.wix`.
+
+    `WixMiddleware(app)`, `app.add_middleware(WixMiddleware)` and `WixMiddleware(app, wix)` with a
+    `Wix` made before are the same. It opens its `Wix` when the server starts, or at the first
+    request where there is no lifespan, and closes it when the server stops; a `Wix` that was open
+    already stays open. All else passes through untouched, and attributes are the app's.
+    """
+
+    def __init__(self, app: ASGIApp, wix: Wix | None = None, **options: Unpack[WixOptions]) -> None:
+        """Wrap `app`; `wix` or the keywords of `Wix`, which may all come from the environment.
+
+        Raises:
+            SettingsError: Settings are wrong or missing; all are named at once.
+        """
+        if wix is not None and options:
+            raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
+        self.app: Final = app
+        self._error: SettingsError | None = None
+        try:
+            self.wix = wix or Wix(**options)
+        except SettingsError as exc:
+            if not _is_built_late():
+                raise
+            self._error = exc
+            self._hot: _Hot = app, {}, self._refuse
+            return
+        paths: dict[str, ASGIApp] = {
+            self.wix.settings.install_path: self.wix.handshake.install,
+            self.wix.settings.callback_path: self.wix.handshake.callback,
+        }
+        # What every request needs, together: __getattr__ makes each look-up on self slow.
+        self._hot = app, paths, self.wix.clients.for_request
+        redact_access_logs()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer our paths; pass everything else on, requests and websockets with their client."""
+        app, paths, client_for = self._hot
+        kind = scope["type"]
+        if kind == "http":
+            if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
+                await own(scope, receive, send)
+                return
+        elif kind != "websocket":
+            await self._pass_other(scope, receive, send)
+            return
+        # Copied before it is written: the server's own is not ours to change.
+        inner: dict[str, Any] = scope.copy()  # type: ignore[attr-defined] # ASGI says a dict
+        inner["state"] = state = inner["state"].copy() if "state" in inner else {}
+        state[STATE_KEY] = client_for(scope)
+        await app(inner, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""
+        if name.startswith("_") or name in {"app", "wix"}:
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
+    async def _pass_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+        elif self._error is not None:
+            await refuse_startup(self._error, receive, send)
+        else:
+            await Lifespan(self.app, self.wix).run(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> WixClient:
+        raise self._error or SettingsError
+
+
+def _own(paths: dict[str, ASGIApp], scope: Scope) -> ASGIApp | None:
+    route = _route(scope)
+    return paths.get(route) if _is_plain(scope, route) else None
+
+
+def _route(scope: Scope) -> str:
+    """Return the path below where the app is mounted, at a segment's edge; never from a URL."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] == "/":
+        return path[len(root) :]
+    return path
+
+
+def _is_plain(scope: Scope, route: str) -> bool:
+    """Whether the target was written as the path is: no escapes, no absolute form (R45)."""
+    raw = scope.get("raw_path")
+    if raw is None:
+        return True
+    written = raw.partition(b"?")[0].decode("latin-1")
+    root = scope.get("root_path", "")
+    return written in {route, root + route, quote(root) + route}
+
+
+def _is_built_late() -> bool:
+    """Whether Starlette is building its middleware, inside the lifespan or the first request.
+
+    An exception there is taken for "this app has no lifespan" by servers, which then go on to
+    serve; told as `lifespan.startup.failed` it stops them.
+    """
+    frame = sys._getframe(1)  # there is no public way to see who calls
+    for _ in range(6):
+        if frame.f_code.co_name == "build_middleware_stack":
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False

@@ -1,0 +1,170 @@
+"""One refresh of one installation, over all processes and hosts."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import anyio
+
+from wix_asgi.endpoints import Grant
+from wix_asgi.errors import GrantRefused, NotInstalled, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.installations import Installations, Stored
+from wix_asgi.lease import Lease
+from wix_asgi.models import AccessToken
+from wix_asgi.oauth import OAuth
+from wix_asgi.storage import Storage
+
+__all__ = ["Refresher", "advisory_window", "mandatory_window"]
+
+logger = logging.getLogger("wix_asgi")
+
+_BUDGET: Final = 30.0
+_FIRST_POLL: Final = 0.025
+_LAST_POLL: Final = 0.4
+_REFUSED_PAUSE: Final = 30.0
+
+_REFUSED: Final = "refused"
+_MISCONFIGURED: Final = "misconfigured"
+_UNAVAILABLE: Final = "unavailable"
+
+
+class Refresher:
+    """Brings a good access token: what another process stored, or else Wix's, under a lease."""
+
+    def __init__(
+        self,
+        installations: Installations,
+        storage: Storage,
+        oauth: OAuth,
+        *,
+        app_id: str,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Work for the app `app_id`; `clock` gives monotonic seconds, `jitter` 0 to 1."""
+        self._installations = installations
+        self._storage = storage
+        self._oauth = oauth
+        self._app_id = app_id
+        self._clock = clock
+        self._jitter = jitter
+
+    async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
+        """Return a token that is good and not one of `unwanted`, which may grow meanwhile.
+
+        Raises:
+            NotInstalled: There is no such installation, or Wix refuses its refresh token.
+            WixUnavailable: Wix is failing, or another process holds the lease for too long.
+            WixMisconfigured: Wix refuses the app's credentials.
+        """
+        poll, deadline = _FIRST_POLL, self._clock() + _BUDGET
+        while self._clock() < deadline:
+            stored = await self._read(instance_id)
+            if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
+                return token
+            lease = Lease(self._storage, f"refresh:{self._app_id}:{instance_id}")
+            if await lease.take():
+                try:
+                    token = await self._lead(instance_id, unwanted, lease)
+                finally:
+                    await lease.give_back()
+                if token is not None:
+                    return token
+                continue
+            await anyio.sleep(poll * (0.5 + self._jitter()))
+            poll = min(2 * poll, _LAST_POLL)
+        raise WixUnavailable("Another process holds the refresh of this token for too long.")
+
+    async def _read(self, instance_id: str) -> Stored:
+        stored = await self._installations.get(instance_id)
+        if stored is None:
+            raise NotInstalled
+        return stored
+
+    def _usable(self, stored: Stored, unwanted: Collection[str]) -> AccessToken | None:
+        token = self._alive(stored, unwanted)
+        if token is None or token.expires_at - self._clock() <= mandatory_window(token.lifetime):
+            return None
+        return token
+
+    def _alive(self, stored: Stored, unwanted: Collection[str]) -> AccessToken | None:
+        token = stored.access_token
+        if token is None or token.value in unwanted or token.expires_at <= self._clock():
+            return None
+        return token
+
+    def _judged(self, stored: Stored, unwanted: Collection[str]) -> AccessToken | None:
+        """While the last refresh's verdict stands: the token's last seconds, or that verdict."""
+        verdict = _verdict_of(stored)
+        if verdict is None:
+            return None
+        if token := self._alive(stored, unwanted):
+            return token
+        raise verdict
+
+    async def _lead(
+        self, instance_id: str, unwanted: Collection[str], lease: Lease
+    ) -> AccessToken | None:
+        """Refresh as the holder of the lease; None means: look again."""
+        stored = await self._read(instance_id)
+        if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
+            return token
+        try:
+            grant, fresh = await lease.while_renewing(
+                lambda: self._oauth.refresh(stored.refresh_token)
+            )
+        except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
+            await self._settle_failure(stored, exc)
+            return self._alive(stored, unwanted)
+        return await self._store(stored, grant, fresh)
+
+    async def _store(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
+        """Store by comparison what was granted, before anybody uses it."""
+        while not await self._installations.replace(stored, grant, token):
+            now = await self._read(stored.instance_id)
+            if now.installed_at != stored.installed_at or now.failure is None:
+                # A reinstall or another refresh wins over this one.
+                return None
+            # The other one only failed: what is in hand is newer than what is stored.
+            stored = now
+        return token
+
+    async def _settle_failure(self, stored: Stored, exc: WixError) -> None:
+        """Leave the verdict for the other processes, unless they came further meanwhile."""
+        failure, pause = self._verdict(exc)
+        if failure != _UNAVAILABLE:
+            logger.error("Wix refuses a refresh: %s (%s)", failure, exc)
+        if not await self._installations.note_failure(stored, failure, pause):
+            logger.info("a refresh failed after another process had changed the installation")
+
+    def _verdict(self, exc: WixError) -> tuple[str, float]:
+        spread = 0.5 + self._jitter()
+        if isinstance(exc, WixUnavailable):
+            return _UNAVAILABLE, max(exc.asked or 0.0, spread)
+        refused = isinstance(exc, GrantRefused)
+        return _REFUSED if refused else _MISCONFIGURED, _REFUSED_PAUSE * spread
+
+
+def _verdict_of(stored: Stored) -> WixError | None:
+    """Return what the last refresh ended with, for as long as it stands."""
+    if stored.failure is None or stored.retry_in <= 0:
+        return None
+    if stored.failure == _REFUSED:
+        return NotInstalled()
+    if stored.failure == _MISCONFIGURED:
+        return WixMisconfigured()
+    return WixUnavailable("Wix failed a moment ago.", asked=stored.retry_in)
+
+
+def mandatory_window(lifetime: float) -> float:
+    """Return the last seconds of a token's life in which callers wait for its successor."""
+    return min(20.0, 0.07 * lifetime)
+
+
+def advisory_window(lifetime: float) -> float:
+    """Return the last seconds of a token's life in which one caller refreshes it ahead."""
+    return min(90.0, 0.30 * lifetime)

@@ -1,0 +1,49 @@
+"""Serving an ASGI app on a port, from a thread of this process, for as long as a `with` block."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["serve"]
+
+
+@contextlib.contextmanager
+def serve(app: ASGIApp, host: str, port: int) -> Iterator[str]:
+    """Run `app` on its own event loop and yield its base URL; port 0 takes a free one.
+
+    What is still being answered a second after the end of the block is cut off.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
+        server = uvicorn.Server(_config(app))
+        # The listener takes connections from here on, so nobody has to wait for the server.
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="fake-wix", daemon=True
+        )
+        thread.start()
+        try:
+            yield _base_url(*listener.getsockname()[:2])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,  # logging is the surrounding program's
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _base_url(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

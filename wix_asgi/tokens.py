@@ -1,0 +1,181 @@
+"""A valid access token for an installation: cached, refreshed ahead, refreshed once.
+
+A token's life has three windows, scaled to the lifetime it was granted for. *Fresh*: it is served.
+*Advisory* (the last 30 %, at most 90 s, jittered): it is served, and one caller starts a refresh in
+the background. *Mandatory* (the last 7 %, at most 20 s): callers wait for the refresh.
+
+A refresh is one flight for all callers of a process, detached from them, so that a caller who is
+cancelled takes nobody down; and one lease in storage for all processes. Nothing is held while a
+user's own request is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from wix_asgi._detached import Detached, Flight
+from wix_asgi.errors import NotInstalled, StorageUnavailable, WixMisconfigured, WixUnavailable
+from wix_asgi.models import AccessToken
+from wix_asgi.refresh import Refresher, advisory_window, mandatory_window
+
+__all__ = ["Tokens"]
+
+logger = logging.getLogger("wix_asgi")
+
+_PATIENCE: Final = 10.0
+_MAX_CACHED: Final = 10_000
+_RETRY_PAUSE: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A cached token and its windows, as moments of the monotonic clock."""
+
+    token: AccessToken
+    advisory_at: float
+    mandatory_at: float
+
+
+@dataclass(slots=True)
+class _Local:
+    """What belongs to one event loop: an Event of another cannot be waited for."""
+
+    cache: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+    flights: dict[str, tuple[Flight[AccessToken], set[str]]] = field(default_factory=dict)
+
+
+class Tokens:
+    """Serves access tokens by instance id; the cache is bounded and belongs to the event loop."""
+
+    def __init__(
+        self,
+        refresher: Refresher,
+        detached: Detached,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Serve what `refresher` brings; `clock` gives monotonic seconds, `jitter` 0 to 1."""
+        self._refresher = refresher
+        self._detached = detached
+        self._clock = clock
+        self._jitter = jitter
+        self._local: RunVar[_Local] = RunVar("wix_asgi.tokens")
+
+    async def get(self, instance_id: str) -> AccessToken:
+        """Return a token that is good for the next request.
+
+        Raises:
+            NotInstalled: The app is not on this site, or Wix refuses its refresh token for good.
+            WixUnavailable: The token is used up and Wix is failing.
+            WixMisconfigured: The token is used up and Wix refuses the app's credentials.
+            StorageUnavailable: The token is used up and the storage is failing.
+            UnsealError: The stored tokens cannot be read.
+        """
+        local = self._here()
+        entry = local.cache.get(instance_id)
+        if entry is None:
+            return await self._wait(local, instance_id, set())
+        local.cache.move_to_end(instance_id)
+        now = self._clock()
+        if now < entry.advisory_at:
+            return entry.token
+        if now < entry.mandatory_at:
+            self._join(local, instance_id, set())
+            return entry.token
+        return await self._get_late(local, instance_id, entry)
+
+    async def renew(self, instance_id: str, refused: AccessToken) -> AccessToken:
+        """Return a token other than `refused`, which Wix answered with a 401.
+
+        Raises:
+            Exception: What `get` raises.
+        """
+        local = self._here()
+        entry = local.cache.get(instance_id)
+        if entry is not None and entry.token.value == refused.value:
+            del local.cache[instance_id]
+        token = await self.get(instance_id) if instance_id in local.cache else refused
+        while token.value == refused.value:
+            token = await self._wait(local, instance_id, {refused.value})
+        return token
+
+    def adopt(self, instance_id: str, token: AccessToken) -> None:
+        """Serve `token` from now on: a new installation brought it."""
+        self._keep(self._here(), instance_id, token)
+
+    async def _get_late(self, local: _Local, instance_id: str, entry: _Entry) -> AccessToken:
+        try:
+            return await self._wait(local, instance_id, set())
+        except (WixUnavailable, WixMisconfigured, NotInstalled, StorageUnavailable):
+            if self._clock() >= entry.token.expires_at:
+                raise
+            return entry.token
+
+    async def _wait(self, local: _Local, instance_id: str, refused: set[str]) -> AccessToken:
+        flight = self._join(local, instance_id, refused)
+        with anyio.move_on_after(_PATIENCE):
+            return await flight.result()
+        raise WixUnavailable("A refresh takes too long.")
+
+    def _join(self, local: _Local, instance_id: str, refused: set[str]) -> Flight[AccessToken]:
+        """Join the refresh that is under way, or start it; `refused` tokens are not its answer."""
+        if instance_id in local.flights:
+            flight, known = local.flights[instance_id]
+            known |= refused
+            return flight
+        entry = local.cache.get(instance_id)
+        wanted = set(refused) if entry is None else {*refused, entry.token.value}
+
+        async def fly() -> AccessToken:
+            try:
+                token = await self._refresher.refresh(instance_id, wanted)
+            except Exception as exc:
+                self._put_off(local, instance_id, exc)
+                raise
+            finally:
+                del local.flights[instance_id]
+            self._keep(local, instance_id, token)
+            return token
+
+        flight = self._detached.start(fly)
+        local.flights[instance_id] = (flight, wanted)
+        return flight
+
+    def _keep(self, local: _Local, instance_id: str, token: AccessToken) -> None:
+        # Jittered, so that installations that began together do not go on together.
+        advisory = advisory_window(token.lifetime) * (1 + (self._jitter() - 0.5) / 3)
+        mandatory = mandatory_window(token.lifetime)
+        local.cache[instance_id] = _Entry(
+            token, token.expires_at - advisory, token.expires_at - mandatory
+        )
+        local.cache.move_to_end(instance_id)
+        if len(local.cache) > _MAX_CACHED:
+            local.cache.popitem(last=False)
+
+    def _put_off(self, local: _Local, instance_id: str, exc: Exception) -> None:
+        """Serve a token that is still good for a while before the next try."""
+        entry = local.cache.get(instance_id)
+        if entry is None:
+            return
+        logger.warning("a refresh failed, the current token is served: %s", type(exc).__name__)
+        later = self._clock() + _RETRY_PAUSE * (0.5 + self._jitter())
+        entry.advisory_at = min(later, entry.token.expires_at)
+        entry.mandatory_at = max(entry.mandatory_at, entry.advisory_at)
+
+    def _here(self) -> _Local:
+        try:
+            return self._local.get()
+        except LookupError:
+            local = _Local()
+            self._local.set(local)
+            return local

@@ -1,0 +1,213 @@
+"""Wix: one app's settings, storage, tokens and clients, opened and closed together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self, TypedDict, TypeVar, Unpack
+
+import anyio
+
+from wix_asgi._detached import Detached
+from wix_asgi._http import httpx
+from wix_asgi.answers import Answers
+from wix_asgi.client import ClientFactory, WixClient
+from wix_asgi.endpoints import Endpoints
+from wix_asgi.handshake import FINISHED, Handshake, Parts
+from wix_asgi.hooks import Hook, Hooks
+from wix_asgi.identity import ResolveIdentity, SignedInstances
+from wix_asgi.installations import Installations
+from wix_asgi.models import Installation
+from wix_asgi.oauth import OAuth
+from wix_asgi.refresh import Refresher
+from wix_asgi.settings import WixSettings
+from wix_asgi.state import StateSigner
+from wix_asgi.storage import Storage, open_storage
+from wix_asgi.tokens import Tokens
+from wix_asgi.transport import PoolTransport
+from wix_asgi.vault import Vault
+
+__all__ = ["Wix", "WixOptions"]
+
+H = TypeVar("H", bound=Hook)
+
+_GRACE: Final = 10.0
+# The token endpoints have a pool of their own: calls that fill the shared one wait for tokens.
+_TOKEN_CONNECTIONS: Final = 10
+
+
+class WixOptions(TypedDict, total=False):
+    """The keywords of `Wix` and `WixMiddleware`; README.md has them in a table."""
+
+    app_id: str
+    app_secret: str
+    previous_app_secrets: list[str]
+    public_url: str
+    storage: str | Storage
+    install_path: str
+    callback_path: str
+    encryption_keys: list[str]
+    after_install: str
+    finish_setup: bool
+    state_ttl: int
+    wix_url: str
+    api_url: str
+    on_install: Hook
+    on_error: Hook
+    resolve_identity: ResolveIdentity
+    transport: httpx.AsyncBaseTransport
+
+
+class Wix:
+    """One Wix app: its installations, and an authenticated client for each of them.
+
+    Use it as `async with Wix() as wix:` in jobs, or hand it to `WixMiddleware`, which opens and
+    closes it with the app. It may be opened again after it was closed. A `Storage` or a transport
+    that was handed in stays its owner's to close.
+    """
+
+    def __init__(self, **options: Unpack[WixOptions]) -> None:
+        """Take settings from keywords, then from `WIX_…` variables, then from defaults.
+
+        Raises:
+            SettingsError: Settings are wrong or missing; all are named at once.
+            BackendNotFound: The driver of the storage is missing.
+        """
+        hooks = Hooks(
+            on_install=options.pop("on_install", None), on_error=options.pop("on_error", None)
+        )
+        resolve = options.pop("resolve_identity", None)
+        transport = options.pop("transport", None)
+        storage = options.pop("storage", None)
+        if isinstance(storage, str):
+            options["storage"] = storage
+        self.settings = settings = WixSettings.load(**options)
+        self._given_storage = storage if isinstance(storage, Storage) else None
+        self.storage = self._given_storage or open_storage(settings.storage)
+        self._pools = [] if transport else [PoolTransport(), _token_pool()]
+        self._hooks = hooks
+        self._detached = Detached()
+        endpoints = Endpoints(settings)
+        self._oauth = OAuth(endpoints, transport or self._pools[-1])
+        self._installations = Installations(
+            settings.app_id, self.storage, Vault.from_settings(settings)
+        )
+        refresher = Refresher(
+            self._installations, self.storage, self._oauth, app_id=settings.app_id
+        )
+        self._tokens = Tokens(refresher, self._detached)
+        self.clients: Final = ClientFactory(
+            api_url=settings.api_url,
+            transport=transport or self._pools[0],
+            tokens=self._tokens,
+            signed=SignedInstances(settings),
+            resolve=resolve,
+            ready=self.open,
+        )
+        self.handshake: Final = Handshake(
+            Parts(
+                settings=settings,
+                endpoints=endpoints,
+                signer=StateSigner(settings),
+                storage=self.storage,
+                installations=self._installations,
+                oauth=self._oauth,
+                tokens=self._tokens,
+                clients=self.clients,
+                detached=self._detached,
+                hooks=hooks,
+                answers=Answers(settings, hooks),
+            )
+        )
+        self._opening = anyio.Lock()
+        self.is_open = False
+
+    def __repr__(self) -> str:
+        return f"<Wix app {self.settings.app_id}>"
+
+    async def open(self) -> None:
+        """Open the storage and make the pool ready, which its first use does too.
+
+        Calling it again changes nothing.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+        """
+        if self.is_open:
+            return
+        async with self._opening:
+            await self.storage.open()
+            for pool in self._pools:
+                pool.warm()
+            self.is_open = True
+
+    async def aclose(self) -> None:
+        """Wait up to ten seconds for installs and refreshes under way, then close."""
+        async with self._opening:
+            if not self.is_open:
+                return
+            self.is_open = False
+            with anyio.CancelScope(shield=True):
+                await self._detached.aclose(_GRACE)
+                for pool in self._pools:
+                    await pool.aclose()
+                if self._given_storage is None:
+                    await self.storage.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def client(self, instance_id: str) -> WixClient:
+        """Return an authenticated client for this installation; it needs no closing."""
+        return self.clients.for_instance(instance_id)
+
+    async def installations(self) -> AsyncIterator[Installation]:
+        """Iterate over the sites the app is installed on, read a page at a time."""
+        await self.open()
+        async for installation in self._installations.all():
+            yield installation
+
+    async def finish_setup(self, instance_id: str) -> None:
+        """Tell Wix that this site's setup is finished (APP_FINISHED_CONFIGURATION).
+
+        It cannot be undone: once an app has sent it, each new install of that app is "Setup
+        Incomplete" until it is sent for it too (Wix, "BI Event: Sample Use Cases & Flows").
+
+        Raises:
+            NotInstalled: The app is not installed on this site.
+            WixUnavailable: Wix is failing; it may be sent again.
+            GrantRefused: Wix refuses the event.
+        """
+        await self.open()
+        await self._oauth.send_event(await self._tokens.get(instance_id), FINISHED)
+
+    def on_install(self, hook: H) -> H:
+        """Register `hook(installation, request)`, called after an install is stored.
+
+        It may be async, may leave out `request`, and may return a Response that becomes the
+        answer. `request.state.wix` is the client of the new installation. If it raises, the
+        browser gets a 500 and the installation stays.
+        """
+        self._hooks.on_install.append(hook)
+        return hook
+
+    def on_error(self, hook: H) -> H:
+        """Register `hook(refusal, request)`, called with a `HandshakeRefused` before its answer.
+
+        It may be async, may leave out `request`, and may return a Response to show instead.
+        """
+        self._hooks.on_error.append(hook)
+        return hook
+
+
+_token_pool = functools.partial(PoolTransport, max_connections=_TOKEN_CONNECTIONS)

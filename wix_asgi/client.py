@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from starlette.requests import HTTPConnection
@@ -53,7 +53,12 @@ class WixClient(httpx.AsyncClient):
 
     # One of these is made for every request, and most are never used: no Python runs here, and
     # httpx's own __init__ is left to __getattr__.
-    __init__ = object.__init__
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+        __init__ = object.__init__
 
     def __getattr__(self, name: str) -> Any:
         """Build the httpx part when something of it is asked for and missing."""
@@ -164,7 +169,7 @@ class ClientFactory:
 
 
 def _make(made_of: tuple[ClientFactory, Any, Any]) -> WixClient:
-    client: WixClient = WixClient()
+    client = WixClient()
     client._made_of = made_of
     return client
 
@@ -173,7 +178,7 @@ def _quick_maker(factory: ClientFactory) -> Callable[[Scope], WixClient]:
     """Return what makes a client of a scope in the least time: it holds no part of the scope."""
 
     def for_request(scope: Scope) -> WixClient:
-        client: WixClient = WixClient()
+        client = WixClient()
         client._made_of = (factory, scope["query_string"], scope["headers"])
         return client
 
@@ -186,7 +191,7 @@ def get_wix(connection: HTTPConnection) -> WixClient:
     Raises:
         MiddlewareMissing: It is not there; the message says how to add it.
     """
-    client: object = connection.scope.get("state", {}).get(STATE_KEY)
+    client = connection.scope.get("state", {}).get(STATE_KEY)
     if not isinstance(client, WixClient):
         raise MiddlewareMissing(
             "WixMiddleware is not in front of this app. "

@@ -44,6 +44,8 @@ __all__ = ["Handshake"]
 logger = logging.getLogger("wix_asgi")
 
 FINISHED: Final = "APP_FINISHED_CONFIGURATION"
+# Far beyond the ten minutes of a state, so that the clocks of hosts may differ by an hour.
+_CLAIM_TTL: Final = 2 * 3600.0
 # A browser sends about 8 kB of headers at most: abandoned installs may not fill them.
 _MAX_PENDING: Final = 16
 # What a person's click looks like; images, scripts and prefetches are something else.
@@ -125,8 +127,9 @@ class Handshake:
         _refuse_other_methods(request, allow="GET")
         _refuse_automatic_loads(request)
         query = read_query(request.scope["query_string"])
-        flow = self._parts.signer.check(query.get("state"), request.cookies)
+        flow = self._parts.signer.check(query.get("state"))
         await self._parts.clients.ready()
+        await self._check_browser(flow, request.cookies)
         # A browser that hangs up now must not cost the site owner the install.
         flight = self._parts.detached.start(lambda: self._settle(request, query, flow))
         response = await flight.result()
@@ -134,23 +137,34 @@ class Handshake:
         self._parts.detached.start(self._parts.storage.purge)
         return response
 
+    async def _check_browser(self, flow: Flow, cookies: Mapping[str, str]) -> None:
+        if flow.is_bound_to(cookies):
+            return
+        claim = _Claim(self._parts.storage, flow)
+        if flow.cookie_name not in cookies and await claim.is_settled():
+            # The cookie went when the flow ended: this is a reload.
+            raise HandshakeRefused(Reason.STATE_REUSED)
+        raise HandshakeRefused(Reason.BROWSER_MISMATCH)
+
     async def _settle(self, request: Request, query: Mapping[str, str], flow: Flow) -> Response:
+        claim = _Claim(self._parts.storage, flow)
         try:
-            response = await self._complete(request, query, flow)
+            response = await self._complete(request, query, claim)
         except Exception as exc:
             response = await self._answers.refuse(request, exc)
-            if not _may_come_again(exc):
-                self._answers.unbind(response, flow.cookie_name)
-            return response
+            if _may_come_again(exc):
+                return response
         self._answers.unbind(response, flow.cookie_name)
+        await claim.settle()
         return response
 
-    async def _complete(self, request: Request, query: Mapping[str, str], flow: Flow) -> Response:
+    async def _complete(
+        self, request: Request, query: Mapping[str, str], claim: _Claim
+    ) -> Response:
         code = query.get("code")
         if not code and "error" not in query:
             raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
-        claim = _Claim(self._parts.storage, flow)
-        await claim.take(2 * self._parts.settings.state_ttl + 60)
+        await claim.take()
         if not code or "error" in query:
             raise HandshakeRefused(Reason.DENIED)
         grant, token = await self._exchange(code, claim)
@@ -227,14 +241,25 @@ class _Claim:
     """The one use of a state, decided by storage."""
 
     def __init__(self, storage: Storage, flow: Flow) -> None:
+        digest = hashlib.sha256(flow.nonce.encode()).hexdigest()
         self._storage = storage
-        self._name = "state:" + hashlib.sha256(flow.nonce.encode()).hexdigest()
+        self._name = f"state:{digest}"
+        self._settled = f"settled:{digest}"
         self._owner = secrets.token_hex(16)
 
-    async def take(self, ttl: float) -> None:
+    async def take(self) -> None:
         """Use the state up, for longer than its signature is good."""
-        if not await self._storage.claim(self._name, self._owner, ttl):
+        if not await self._storage.claim(self._name, self._owner, _CLAIM_TTL):
             raise HandshakeRefused(Reason.STATE_REUSED)
+
+    async def settle(self) -> None:
+        """Note for a reload of the page that the flow is over; nothing else depends on it."""
+        with contextlib.suppress(StorageUnavailable):
+            await self._storage.claim(self._settled, self._owner, _CLAIM_TTL)
+
+    async def is_settled(self) -> bool:
+        """Whether the flow is over. Asking leaves no more than a note of a second behind."""
+        return not await self._storage.claim(self._settled, self._owner, 1)
 
     async def give_back(self) -> None:
         """Make the state good for another try; one that cannot be freed stays used."""

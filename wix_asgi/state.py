@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,14 +36,21 @@ class Flow:
     Attributes:
         nonce: 256 random bits, in base64url; what is claimed in storage.
         cookie_name: Its own for each flow, so that several installs in one browser work.
-        cookie_value: 256 random bits, in base64url; empty where the flow was read from a state.
-        state: The signed text that goes to Wix and comes back.
+        browser_digest: Of the cookie's value.
+        cookie_value: 256 random bits, in base64url; known only when the flow begins.
+        state: The signed text that goes to Wix and comes back; known only when it begins.
     """
 
     nonce: str = field(repr=False)
     cookie_name: str
+    browser_digest: str = field(repr=False)
     cookie_value: str = field(default="", repr=False)
     state: str = field(default="", repr=False)
+
+    def is_bound_to(self, cookies: Mapping[str, str]) -> bool:
+        """Whether these cookies are of the browser in which the flow began."""
+        digest = _digest(cookies.get(self.cookie_name, ""))
+        return hmac.compare_digest(digest, self.browser_digest)
 
 
 class _Signer(TimestampSigner):
@@ -83,24 +90,20 @@ class StateSigner:
     def mint(self) -> Flow:
         """Begin a flow, good for one callback within `state_ttl` seconds."""
         nonce, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        state = self._serializer.dumps([nonce, self._app_id, self._redirect_url, _digest(browser)])
-        return Flow(nonce, self._cookie_name(nonce), browser, str(state))
+        digest = _digest(browser)
+        state = self._serializer.dumps([nonce, self._app_id, self._redirect_url, digest])
+        return Flow(nonce, self._cookie_name(nonce), digest, browser, str(state))
 
-    def check(self, state: str | None, cookies: dict[str, str]) -> Flow:
-        """Return the flow that `state` began, in the browser that sent these cookies.
+    def check(self, state: str | None) -> Flow:
+        """Return the flow that `state` began; whose browser it is, is the flow's to say.
 
         Raises:
-            HandshakeRefused: It is missing, forged, expired, of another app or redirect URL, or
-                of another browser.
+            HandshakeRefused: It is missing, forged, expired, or of another app or redirect URL.
         """
         if not state:
             raise HandshakeRefused(Reason.STATE_MISSING)
         nonce, browser_digest = self._read(state)
-        flow = Flow(nonce, self._cookie_name(nonce))
-        cookie = cookies.get(flow.cookie_name, "")
-        if not hmac.compare_digest(_digest(cookie), browser_digest):
-            raise HandshakeRefused(Reason.BROWSER_MISMATCH)
-        return flow
+        return Flow(nonce, self._cookie_name(nonce), browser_digest)
 
     def _read(self, state: str) -> tuple[str, str]:
         try:

@@ -17,19 +17,17 @@ from wix_asgi.testing._world import World, site_id
 __all__ = ["SiteApi"]
 
 # Wix, "Send BI Event"; without UNKNOWN, which nobody means to send.
-_EVENTS: Final = frozenset(
-    {
-        "APP_DASHBOARD_LOADED",
-        "APP_FINISHED_CONFIGURATION",
-        "APP_UPGRADED",
-        "PRIMARY_ACTION_PERFORMED",
-        "CUSTOM",
-        "CHARGE",
-        "FUNDS_RETURNED",
-        "APP_FINISH_BUSINESS_SETUP",
-        "APP_DEPLOYED",
-        "APP_SETUP_FINISHED",
-    }
+_EVENTS: Final = (
+    "APP_DASHBOARD_LOADED",
+    "APP_FINISHED_CONFIGURATION",
+    "APP_UPGRADED",
+    "PRIMARY_ACTION_PERFORMED",
+    "CUSTOM",
+    "CHARGE",
+    "FUNDS_RETURNED",
+    "APP_FINISH_BUSINESS_SETUP",
+    "APP_DEPLOYED",
+    "APP_SETUP_FINISHED",
 )
 _EVENT_FIELDS: Final = frozenset({"eventName", "customEventName", "eventData"})
 _GOODS: Final = (("Mug", 12), ("Tote bag", 18), ("Gift card", 25))

@@ -35,9 +35,9 @@ class TokenEndpoints:
         """Exchange a code, or refresh an access token."""
         body = await _read(request)
         grant_type = body.get("grant_type")
-        if grant_type not in _CREDENTIAL_FIELDS:
+        field = _CREDENTIAL_FIELDS.get(grant_type) if isinstance(grant_type, str) else None
+        if field is None:
             raise oauth_refusal(400, "unsupported_grant_type", f"unknown: {grant_type!r}")
-        field = _CREDENTIAL_FIELDS[grant_type]
         _check_fields(body, {"grant_type", "client_id", "client_secret", field})
         self._check_client(body["client_id"], body["client_secret"])
         if field == "code":

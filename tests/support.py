@@ -1,0 +1,76 @@
+"""What tests of the handshake and of the client share: an app, a fake Wix, and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Unpack
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from wix_asgi import Wix, WixMiddleware
+from wix_asgi._http import httpx
+from wix_asgi.testing import FakeWix
+from wix_asgi.wix import WixOptions
+
+PUBLIC_URL = "https://app.example.com"
+SITE = "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01"
+"""The first of the fake Wix's demo sites."""
+
+
+async def echo(request: Request) -> Response:
+    """Ask Wix for what was asked of us, as the calling site."""
+    answer = await request.state.wix.get(request.query_params.get("path", "/echo"))
+    return JSONResponse(answer.json(), answer.status_code)
+
+
+def make_app() -> Starlette:
+    """Return an app of two routes: one that uses the client, and one that does not."""
+    return Starlette(
+        routes=[
+            Route("/echo", echo, methods=["GET", "POST"]),
+            Route("/plain", lambda _: PlainTextResponse("plain")),
+        ]
+    )
+
+
+def make_wix(fake: FakeWix, **options: Unpack[WixOptions]) -> Wix:
+    """Return a Wix that speaks to `fake` in process, in memory unless told otherwise."""
+    settings: WixOptions = {
+        "public_url": PUBLIC_URL,
+        "storage": "memory://",
+        "transport": fake.transport,
+        **fake.settings(),  # type: ignore[typeddict-item] # its keys are WixOptions
+        **options,
+    }
+    return Wix(**settings)
+
+
+class Browser:
+    """One browser with its cookies, as httpx keeps them: by host, path and Secure."""
+
+    def __init__(self, app: object, *, base_url: str = PUBLIC_URL) -> None:
+        """Browse `app` in process."""
+        transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # any ASGI app
+        self.http = httpx.AsyncClient(transport=transport, base_url=base_url)
+
+    async def begin(self, fake: FakeWix, site: str = SITE) -> str:
+        """Click on "Add to Site"; return where the app sends the browser."""
+        answer = await self.http.get("/wix/install", params={"token": fake.install_token(site)})
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"]
+
+    async def install(self, fake: FakeWix, site: str = SITE) -> httpx.Response:
+        """Install the app on `site`; return the answer of the callback."""
+        return await self.http.get(fake.approve(await self.begin(fake, site), instance_id=site))
+
+
+@asynccontextmanager
+async def running(fake: FakeWix, **options: Unpack[WixOptions]) -> AsyncIterator[WixMiddleware]:
+    """Run the app of `make_app` behind a WixMiddleware, open for as long as the block lasts."""
+    wix = make_wix(fake, **options)
+    async with wix:
+        yield WixMiddleware(make_app(), wix)

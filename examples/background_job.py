@@ -1,0 +1,71 @@
+"""A job without a request: every hour it reads every site the app is installed on.
+
+Run it in a server with `uvicorn examples.background_job:app`, or once with
+`python -m examples.background_job`, with WIX_APP_ID, WIX_APP_SECRET and WIX_PUBLIC_URL in the
+environment.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from wix_asgi import Wix, WixError, WixMiddleware
+
+EVERY = 3600.0
+logger = logging.getLogger(__name__)
+
+
+async def read_every_site(wix: Wix) -> dict[str, int]:
+    """Count the products of every installed site; one that fails does not stop the others."""
+    counts: dict[str, int] = {}
+    async for installation in wix.installations():
+        client = wix.client(installation.instance_id)
+        try:
+            answer = await client.get("/stores/v1/products")
+        except WixError as error:
+            logger.warning("%s was not read: %s", installation.instance_id, error)
+            continue
+        counts[installation.instance_id] = len(answer.raise_for_status().json()["products"])
+    return counts
+
+
+async def read_for_ever(app: Starlette) -> None:
+    """Read every site now, and then every hour."""
+    while True:
+        app.state.counts = await read_every_site(wix)
+        app.state.has_read.set()
+        await asyncio.sleep(EVERY)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Run the job for as long as the app runs; wix-asgi is open before it and closes after it."""
+    app.state.has_read = asyncio.Event()
+    job = asyncio.create_task(read_for_ever(app))
+    yield
+    job.cancel()
+
+
+async def counts(request: Request) -> Response:
+    """Show what the job has found."""
+    await request.app.state.has_read.wait()
+    return JSONResponse(request.app.state.counts)
+
+
+async def main() -> None:
+    """Run the job once."""
+    async with wix:
+        print(await read_every_site(wix))
+
+
+wix = Wix()
+app = WixMiddleware(Starlette(routes=[Route("/counts", counts)], lifespan=lifespan), wix)
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,49 @@
+"""Starlette, with hooks: a page of the app's own after an install, and one when it stops.
+
+Run it with `uvicorn examples.starlette_app:app`, with WIX_APP_ID, WIX_APP_SECRET and
+WIX_PUBLIC_URL in the environment.
+"""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from wix_asgi import HandshakeRefused, Installation, Wix, WixMiddleware
+
+wix = Wix()
+
+
+@wix.on_install
+async def welcome(installation: Installation, request: Request) -> Response:
+    """Greet the site by its name; `request.state.wix` is its client already."""
+    answer = await request.state.wix.get("/apps/v1/instance")
+    name = answer.raise_for_status().json()["site"]["siteDisplayName"]
+    return PlainTextResponse(f"Welcome, {name}! You are {installation.instance_id}.")
+
+
+@wix.on_error
+async def sorry(refusal: HandshakeRefused) -> Response | None:
+    """Say it in the app's own words, where the site owner said no; else leave it as it is."""
+    if refusal.reason == "denied":
+        return PlainTextResponse("No hard feelings. Come back any time.", refusal.status)
+    return None
+
+
+async def about(request: Request) -> Response:
+    """Show what Wix says of the calling site."""
+    answer = await request.state.wix.get("/apps/v1/instance")
+    return JSONResponse(answer.json(), answer.status_code)
+
+
+async def who(request: Request) -> Response:
+    """Tell who is calling; nobody gets a 401 by itself."""
+    identity = await request.state.wix.identify()
+    return JSONResponse({"instance": identity.instance_id, "owner": identity.is_owner})
+
+
+app = Starlette(
+    routes=[Route("/about", about), Route("/who", who)],
+    middleware=[Middleware(WixMiddleware, wix)],
+)

@@ -1,0 +1,18 @@
+"""The `wix-asgi` command; it needs the extra `cli`."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command, or say what to install for it."""
+    try:
+        from wix_asgi.cli._app import app  # noqa: PLC0415 - the extra may be missing
+    except ModuleNotFoundError as exc:
+        if exc.name not in {"typer", "uvicorn"}:
+            raise
+        sys.exit(f"wix-asgi needs {exc.name}: pip install 'wix-asgi[cli]'")
+    app()

@@ -189,12 +189,11 @@ class Pool:
 class Place:
     """Leave to have one connection open, from `Pool.enter` to `leave`."""
 
-    __slots__ = ("_connection", "_left", "_pool")
+    __slots__ = ("_connection", "_pool")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection: Connection | None = None
-        self._left = False
 
     async def take(self, origin: Origin) -> Connection:
         """Own a connection to `origin`, used before or not."""
@@ -209,10 +208,7 @@ class Place:
         return self._connection
 
     async def leave(self, *, keep: bool) -> None:
-        """Give the connection back, or close it unless `keep`; only the first call counts."""
-        if self._left:
-            return
-        self._left = True
+        """Give the connection back, or close it unless `keep`; to be called once."""
         try:
             if self._connection is not None:
                 await (self._pool.keep if keep else self._pool.close)(self._connection)

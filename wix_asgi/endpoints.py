@@ -133,7 +133,7 @@ def parse_token_info(response: httpx.Response) -> TokenInfo:
     except (GrantRefused, WixMisconfigured):
         return TokenInfo(active=False, client_id=None, instance_id=None)
     return TokenInfo(
-        active=body.get("active") in {True, "true"},
+        active=body.get("active") is True or body.get("active") == "true",
         client_id=_text(body.get("clientId")),
         instance_id=_text(body.get("instanceId")),
     )

@@ -82,11 +82,11 @@ class TokenEndpoints:
 
     def _instance(self, token: str) -> AccessGrant | None:
         # Wix takes the signed instance here, too; how long it stays active is not documented.
-        claims = read_instance(self._world, token)
-        if claims is None:
+        instance_id = read_instance(self._world, token).get("instanceId")
+        if instance_id is None:
             return None
         now = self._world.clock.now()
-        return AccessGrant(claims["instanceId"], "", now, now + ACCESS_TOKEN_SECONDS)
+        return AccessGrant(instance_id, "", now, now + ACCESS_TOKEN_SECONDS)
 
 
 async def _read(request: Request) -> dict[str, Any]:

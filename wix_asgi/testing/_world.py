@@ -74,14 +74,14 @@ class World:
         self.sites[instance_id] = name
         return instance_id
 
-    def site(self, instance_id: str | None) -> str:
+    def site(self, instance_id: str | None = None) -> str:
         """Return `instance_id`, or that of the first site.
 
         Raises:
             LookupError: There is no such site.
         """
         if instance_id is None:
-            return next(iter(self.sites))
+            instance_id = next(iter(self.sites), "")
         if instance_id not in self.sites:
             raise LookupError(f"no site has the instance ID {instance_id!r}: add_site() adds one")
         return instance_id

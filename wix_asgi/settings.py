@@ -70,7 +70,7 @@ class WixSettings(BaseSettings):
     public_url: str
     install_path: str = "/wix/install"
     callback_path: str = "/wix/callback"
-    storage: str = Field(default="sqlite:///wix-asgi.db", repr=False)
+    storage: SecretStr = SecretStr("sqlite:///wix-asgi.db")
     encryption_keys: _Secrets = ()
     after_install: str = "close"
     finish_setup: bool = False
@@ -167,9 +167,9 @@ class WixSettings(BaseSettings):
 
     @field_validator("storage")
     @classmethod
-    def _check_storage(cls, value: str) -> str:
+    def _check_storage(cls, value: SecretStr) -> SecretStr:
         try:
-            scheme = find_backend(value).name
+            scheme = find_backend(value.get_secret_value()).name
         except BackendNotFound as exc:
             raise ValueError(exc.message) from None
         if scheme == "memory" and _web_concurrency() > 1:

@@ -82,9 +82,13 @@ class Wix:
         storage = options.pop("storage", None)
         if isinstance(storage, str):
             options["storage"] = storage
-        self.settings = settings = WixSettings.load(**options)
+        try:
+            self.settings = settings = WixSettings.load(**options)
+        finally:
+            # A traceback with locals shows no secret.
+            options.clear()
         self._given_storage = storage if isinstance(storage, Storage) else None
-        self.storage = self._given_storage or open_storage(settings.storage)
+        self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
         self._pools = [] if transport else [PoolTransport(), _token_pool()]
         self._hooks = hooks
         self._detached = Detached()

@@ -1,0 +1,134 @@
+"""The development sessions: `nox -s tests` is the one to know, `nox --list` shows all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
+WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests under coverage; with arguments, what pytest makes of them."""
+    _install(session, "-e", ".[cli]", groups=["test"])
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    with tempfile.TemporaryDirectory() as room:
+        session.env["COVERAGE_FILE"] = f"{room}/coverage"
+        # Every process measures itself from its start, the imports of pytest's plugins included.
+        start = {"COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
+        session.run("pytest", *WORKERS, *_without_chromium(session), env=start)
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report", "--fail-under=100")
+
+
+@nox.session(python=PYTHONS)
+def tests_all(session: nox.Session) -> None:
+    """Run all tests on every supported Python that is here."""
+    tests(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and who imports whom."""
+    session.install("--no-deps", "-e", ".")
+    _install(session, groups=["lint"])
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types with mypy and pyright."""
+    _install(session, "-e", ".[cli]", "nox", groups=["typing", "test", "bench"])
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel from the sdist, compare it with the sources, and run the tests on it."""
+    session.install("build[virtualenv]")
+    with tempfile.TemporaryDirectory() as room:
+        dist, elsewhere = Path(room, "dist"), Path(room, "checkout")
+        session.run("python", "-m", "build", "--installer=pip", f"--outdir={dist}", ".")
+        (built,) = dist.glob("*.whl")
+        _compare(session, built)
+        _install(session, f"{built}[cli]", groups=["test"])
+        _copy_without_sources(session, elsewhere)
+        with session.chdir(elsewhere):
+            session.run("pytest", *(session.posargs or [*WORKERS, *_without_chromium(session)]))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demo: an app, a fake Wix, and an install between them."""
+    session.install(".[cli]")
+    session.run("wix-asgi", "demo", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, with the arguments that `python -m benchmarks` takes."""
+    _install(session, "-e", ".[cli]", groups=["bench"])
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+def _install(session: nox.Session, *requirements: str, groups: list[str]) -> None:
+    session.install(*requirements, *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def _without_chromium(session: nox.Session) -> list[str]:
+    """Return what leaves the browser tests out where there is no browser, but never in CI."""
+    if shutil.which("chromium"):
+        return []
+    if os.environ.get("CI"):
+        session.error("No chromium on the PATH: the browser tests cannot run.")
+    session.warn("NOTICE: no chromium on the PATH, so the tests marked `browser` are left out.")
+    return ["-m", "not browser"]
+
+
+def _compare(session: nox.Session, built: Path) -> None:
+    """Fail unless the wheel holds just the files of the two source roots, data included."""
+    tracked = {
+        path.replace(root, package, 1)
+        for root, package in SOURCES.items()
+        for path in _listed(session, root)
+    }
+    with zipfile.ZipFile(built) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    if tracked != packed:
+        missing, extra = sorted(tracked - packed), sorted(packed - tracked)
+        session.error(f"The wheel lacks {missing}, and has {extra} that are not in the sources.")
+    session.log(f"{built.name} holds the {len(packed)} files of the sources, and no other.")
+
+
+def _copy_without_sources(session: nox.Session, to: Path) -> None:
+    """Copy the checkout but for its packages, so that only the installed ones can be imported."""
+    for path in _listed(session, "."):
+        if not path.startswith(tuple(f"{root}/" for root in SOURCES)):
+            (to / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to / path)
+
+
+def _listed(session: nox.Session, under: str) -> list[str]:
+    output = session.run(
+        "git", "ls-files", "-z", "--cached", "--", under, external=True, silent=True
+    )
+    return [path for path in str(output).split("\0") if path]

@@ -1,0 +1,182 @@
+"""The errors: what each says, how they are related, and what frameworks make of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from starlette.exceptions import HTTPException
+
+from wix_asgi import errors
+from wix_asgi.errors import (
+    HandshakeRefused,
+    NotInstalled,
+    Reason,
+    StorageUnavailable,
+    Unauthenticated,
+    UnknownKey,
+    UnsealError,
+    WixError,
+    WixUnavailable,
+)
+
+CLASSES = {
+    name: member
+    for name, member in vars(errors).items()
+    if isinstance(member, type) and issubclass(member, WixError) and not name.startswith("_")
+}
+WITH_ARGUMENTS = {"HandshakeRefused", "UnknownKey"}
+BRANCH = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<text>.+)$", re.MULTILINE)
+LEAF = re.compile(r"(?P<name>\w+)(?: \((?P<beside>\w+)\))?(?: +(?P<status>\d{3}))?  +\S")
+
+
+def drawn() -> Iterator[tuple[str, str, str, str | None]]:
+    """Yield name, parent, second parent and status of each class in the module's docstring."""
+    parents = {-1: "WixError"}
+    for branch in BRANCH.finditer(errors.__doc__ or ""):
+        depth = len(branch["indent"]) // 4
+        if branch["text"].startswith("also a starlette.exceptions.HTTPException"):
+            parents[depth] = "HTTPException"
+            continue
+        leaf = LEAF.match(branch["text"])
+        assert leaf is not None, branch["text"]
+        parents[depth] = leaf["name"]
+        yield leaf["name"], parents[depth - 1], leaf["beside"] or "", leaf["status"]
+
+
+def parents_of(error: type[WixError]) -> set[str]:
+    """Return the names of all classes above `error` that the tree may show."""
+    shown = {*CLASSES, "HTTPException", "ValueError", "LookupError", "RuntimeError"}
+    return {above.__name__ for above in error.__mro__[1:]} & shown
+
+
+def test_tree_is_drawn_as_it_is() -> None:
+    """The tree in the module's docstring shows every class under its parents, and no other."""
+    tree = {"WixError": set[str]()}
+    for name, parent, beside, _status in drawn():
+        tree[name] = {parent, "WixError"} | ({beside} - {""})
+        tree[name] |= tree.get(parent, set())
+
+    assert tree == {name: parents_of(error) for name, error in CLASSES.items()}
+
+
+def test_tree_shows_the_right_status() -> None:
+    """The status in the tree is the one a framework answers with."""
+    tree = {name: int(status) for name, _parent, _beside, status in drawn() if status}
+    answers = {
+        name: error().status_code
+        for name, error in CLASSES.items()
+        if issubclass(error, HTTPException)
+    }
+
+    assert tree == answers
+
+
+def test_all_is_sorted_and_complete() -> None:
+    """`__all__` names every error and the reasons, in order."""
+    assert sorted({*CLASSES, "Reason"}) == errors.__all__
+
+
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - WITH_ARGUMENTS))
+def test_error_without_arguments_reads_well(name: str) -> None:
+    """Raised bare, an error says what its class says, in one whole line."""
+    error = CLASSES[name]()
+    text = str(error)
+
+    assert text == error.message
+    assert text == (CLASSES[name].__doc__ or "").splitlines()[0]
+    assert text[0].isupper()
+    assert re.search(r"[.`\w]$", text)
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - WITH_ARGUMENTS))
+def test_message_is_shown(name: str) -> None:
+    """A message given is the one shown."""
+    error = CLASSES[name]("What went wrong here.")
+
+    assert str(error) == "What went wrong here."
+    assert error.args == ("What went wrong here.",)
+
+
+def test_unknown_key_names_the_key() -> None:
+    """The id of the missing key is in the message and at hand, and LookupError catches it."""
+    error = UnknownKey("0a1b2c3d")
+
+    assert error.key_id == "0a1b2c3d"
+    assert "sealed with key 0a1b2c3d" in str(error)
+    assert "WIX_ENCRYPTION_KEYS" in str(error)
+    assert isinstance(error, UnsealError)
+
+
+@pytest.mark.parametrize("error", [Unauthenticated, NotInstalled])
+def test_frameworks_can_answer(error: type[Unauthenticated | NotInstalled]) -> None:
+    """Starlette finds status, detail and headers where it looks for them."""
+    raised = error("Said here.", headers={"X-Test": "1"})
+
+    assert raised.detail == "Said here."
+    assert raised.headers == {"X-Test": "1"}
+
+
+RETRY_AFTER = [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.2, "2"), (30.0, "30")]
+
+
+@pytest.mark.parametrize(("seconds", "header"), RETRY_AFTER)
+def test_retry_after_is_in_whole_seconds(seconds: float, header: str) -> None:
+    """Retry-After is rounded up, and is never 0."""
+    error = StorageUnavailable(retry_after=seconds)
+
+    assert error.retry_after == seconds
+    assert error.headers == {"Retry-After": header}
+
+
+def test_wix_unavailable_passes_on_what_wix_asked() -> None:
+    """The seconds Wix asked for become Retry-After, and 5 where it asked for none."""
+    silent, asked = WixUnavailable(), WixUnavailable(asked=17.5, unsent=True)
+
+    assert (None, 5.0, False) == (silent.asked, silent.retry_after, silent.unsent)
+    assert (17.5, 17.5, True) == (asked.asked, asked.retry_after, asked.unsent)
+    assert asked.headers == {"Retry-After": "18"}
+
+
+STATUSES = {
+    "bad_request": 400,
+    "state_missing": 400,
+    "state_invalid": 400,
+    "state_expired": 400,
+    "state_reused": 409,
+    "browser_mismatch": 403,
+    "denied": 403,
+    "exchange_rejected": 502,
+    "wix_unavailable": 503,
+    "instance_mismatch": 403,
+    "storage_unavailable": 503,
+    "internal": 500,
+}
+
+
+def test_reasons_and_their_statuses() -> None:
+    """The reasons are stable codes, each with an HTTP status that is an error."""
+    assert {reason.value: reason.status for reason in Reason} == STATUSES
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_refusal_answers_with_the_status_of_its_reason(reason: Reason) -> None:
+    """A refusal has its reason's status and words."""
+    refused = HandshakeRefused(reason)
+
+    assert str(refused) == reason.value
+    assert refused.status == reason.status
+    assert refused.headers == {}
+
+
+def test_refusal_may_say_more() -> None:
+    """Status, headers and message can be set for one refusal."""
+    refused = HandshakeRefused(
+        Reason.BAD_REQUEST, "query of 70000 bytes", status=414, headers={"X-Test": "1"}
+    )
+
+    assert str(refused) == "query of 70000 bytes"
+    assert refused.status == 414
+    assert refused.headers == {"X-Test": "1"}

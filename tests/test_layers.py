@@ -1,0 +1,88 @@
+"""Who may import whom, and that what does no I/O does none."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+WITHOUT_IO = ["endpoints", "errors", "models", "settings", "state", "vault", "_keys", "_query"]
+
+
+def sources(package: str) -> Iterator[Path]:
+    """Yield the modules of an installed package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    for location in spec.submodule_search_locations or ():
+        yield from Path(location).rglob("*.py")
+
+
+def imports(source: Path) -> set[str]:
+    """Return the top-level packages that a module imports, inside its functions too."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_contracts_of_imports_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """Imports run downwards only, and backends know three modules of ours."""
+    outcome = lint_imports(config_filename=str(PYPROJECT), no_cache=True)
+
+    assert outcome == 0, capsys.readouterr().out
+
+
+def test_one_module_imports_the_http_library() -> None:
+    """Moving to another HTTP library is one line in one module."""
+    libraries = {"httpx", "httpx2", "httpcore"}
+    importing = {
+        source.name
+        for package in ("wix_asgi", "wix_asgi_backends")
+        for source in sources(package)
+        if imports(source) & libraries
+    }
+
+    assert importing == {"_http.py"}
+
+
+def test_tests_use_the_same_http_library() -> None:
+    """Tests take the HTTP library from the one place that knows it."""
+    direct = [
+        source.name for source in Path(__file__).parent.rglob("*.py") if "httpx" in imports(source)
+    ]
+
+    assert direct == []
+
+
+@pytest.mark.parametrize("module", WITHOUT_IO)
+def test_module_without_io_never_waits(module: str) -> None:
+    """A module that does no I/O has nothing asynchronous in it, and makes no HTTP client."""
+    spec = importlib.util.find_spec(f"wix_asgi.{module}")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text("utf-8"))
+    waiting = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+    clients = {"AsyncClient", "Client", "AsyncHTTPTransport", "HTTPTransport", "open"}
+
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, waiting)] == []
+    assert not clients & {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not clients & {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def test_every_module_names_what_is_public() -> None:
+    """Each module says in `__all__` what others may take from it."""
+    silent = [
+        source.name
+        for source in sources("wix_asgi")
+        if "__all__" not in source.read_text("utf-8") and source.stat().st_size
+    ]
+
+    assert silent == []

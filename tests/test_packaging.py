@@ -1,0 +1,86 @@
+"""The package as it is installed: its version, its front door, what importing it costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+import wix_asgi
+
+HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
+
+
+def test_version_is_the_installed_one() -> None:
+    """`__version__` is what the metadata says, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        version = wix_asgi.__version__
+
+    assert importlib.metadata.version("wix-asgi") == version
+
+
+def test_other_attributes_are_missing() -> None:
+    """A misspelt name is an AttributeError that names it."""
+    with pytest.raises(AttributeError, match="no_such_name"):
+        wix_asgi.no_such_name  # noqa: B018 - the access is the test
+
+
+def test_all_is_sorted() -> None:
+    """The front door is easy to read."""
+    assert sorted(wix_asgi.__all__) == wix_asgi.__all__
+
+
+def test_all_is_the_public_namespace() -> None:
+    """`from wix_asgi import *` gives each public name, and nothing that is not meant."""
+    public = {
+        name
+        for name, member in vars(wix_asgi).items()
+        if not name.startswith("_") and not inspect.ismodule(member)
+    }
+
+    assert public - {"annotations"} == set(wix_asgi.__all__)
+
+
+def test_every_public_name_is_documented() -> None:
+    """Everything at the front door says what it is."""
+    undocumented = [name for name in wix_asgi.__all__ if not getattr(wix_asgi, name).__doc__]
+
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("package", ["wix_asgi", "wix_asgi_backends"])
+def test_packages_are_typed(package: str) -> None:
+    """Both packages carry the marker of PEP 561."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+
+    assert (Path(spec.submodule_search_locations[0]) / "py.typed").is_file()
+
+
+def test_import_is_light() -> None:
+    """`import wix_asgi` loads no ORM, no database driver, no framework and no server."""
+    program = f"import sys, wix_asgi; print(*[m for m in {HEAVY} if m in sys.modules])"
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ran.stdout.split() == []
+
+
+def test_command_is_installed() -> None:
+    """The `wix-asgi` command is declared, and points into the package."""
+    (command,) = importlib.metadata.entry_points(group="console_scripts", name="wix-asgi")
+
+    assert command.value == "wix_asgi.cli:main"

@@ -1,0 +1,254 @@
+"""WixSettings: where values come from, and what becomes of them."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import secrets
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from wix_asgi.settings import WixSettings
+
+APP_ID = "11111111-2222-3333-4444-555555555555"
+APP_SECRET = "test-app-secret-number-one"
+PUBLIC_URL = "https://app.example.com"
+REQUIRED = {"app_id": APP_ID, "app_secret": APP_SECRET, "public_url": PUBLIC_URL}
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+CANARY = "canary-hunter2-canary"
+
+
+def load(**given: Any) -> WixSettings:
+    """Load settings that are right but for what is given."""
+    return WixSettings.load(**{**REQUIRED, **given})
+
+
+def variable(name: str) -> str:
+    """Return the variable of a setting."""
+    return "WIX_URL" if name == "wix_url" else f"WIX_{name.upper()}"
+
+
+def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set to nothing counts as not set."""
+    monkeypatch.setenv("WIX_STORAGE", "")
+    monkeypatch.setenv("WIX_STATE_TTL", "")
+
+    assert load() == WixSettings.load(**REQUIRED, storage="sqlite:///wix-asgi.db", state_ttl=600)
+
+
+def test_unknown_variable_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of other Wix tools in the same environment are none of our business."""
+    monkeypatch.setenv("WIX_SOMETHING_ELSE", "1")
+
+    assert load().app_id == APP_ID
+
+
+def test_repr_shows_no_secret() -> None:
+    """Neither repr nor str nor vars shows a secret, the storage URL's password included (R35)."""
+    settings = load(
+        app_secret=f"{CANARY}-1",
+        previous_app_secrets=f"{CANARY}-2,{CANARY}-3",
+        encryption_keys=KEY,
+        storage=f"postgresql://user:{CANARY}@host/db",
+    )
+
+    for shown in (repr(settings), str(settings)):
+        assert CANARY not in shown
+        assert KEY not in shown
+        assert APP_ID in shown
+
+
+def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting can come from its variable."""
+    variables = {
+        "WIX_APP_ID": APP_ID,
+        "WIX_APP_SECRET": APP_SECRET,
+        "WIX_PREVIOUS_APP_SECRETS": "earlier-app-secret-1,earlier-app-secret-2",
+        "WIX_PUBLIC_URL": PUBLIC_URL,
+        "WIX_STORAGE": "sqlite:///other.db",
+        "WIX_INSTALL_PATH": "/in",
+        "WIX_CALLBACK_PATH": "/back",
+        "WIX_ENCRYPTION_KEYS": KEY,
+        "WIX_AFTER_INSTALL": "/welcome",
+        "WIX_FINISH_SETUP": "true",
+        "WIX_STATE_TTL": "60",
+        "WIX_URL": "http://localhost:9001",
+        "WIX_API_URL": "http://localhost:9002",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = WixSettings.load()
+
+    assert (APP_SECRET, "earlier-app-secret-1", "earlier-app-secret-2") == settings.all_app_secrets
+    assert [KEY] == [key.get_secret_value() for key in settings.encryption_keys]
+    assert {
+        "app_id": APP_ID,
+        "public_url": PUBLIC_URL,
+        "storage": "sqlite:///other.db",
+        "install_path": "/in",
+        "callback_path": "/back",
+        "after_install": "/welcome",
+        "finish_setup": True,
+        "state_ttl": 60,
+        "wix_url": "http://localhost:9001",
+        "api_url": "http://localhost:9002",
+    } == settings.model_dump(exclude={"app_secret", "previous_app_secrets", "encryption_keys"})
+
+
+def test_defaults() -> None:
+    """Three values are enough; all else has a default that suits production."""
+    settings = load()
+
+    assert {
+        "app_id": APP_ID,
+        "public_url": PUBLIC_URL,
+        "storage": "sqlite:///wix-asgi.db",
+        "install_path": "/wix/install",
+        "callback_path": "/wix/callback",
+        "after_install": "close",
+        "finish_setup": False,
+        "state_ttl": 600,
+        "wix_url": "https://www.wix.com",
+        "api_url": "https://www.wixapis.com",
+        "previous_app_secrets": (),
+        "encryption_keys": (),
+    } == settings.model_dump(exclude={"app_secret"})
+    assert (APP_SECRET,) == settings.all_app_secrets
+
+
+OVERRIDES = [
+    ("app_id", "app-of-the-keyword", "app-of-the-environment"),
+    ("public_url", "https://keyword.example", "https://environment.example"),
+    ("storage", "memory://", "sqlite:///environment.db"),
+    ("install_path", "/keyword", "/environment"),
+    ("callback_path", "/keyword", "/environment"),
+    ("after_install", "/keyword", "/environment"),
+    ("finish_setup", True, "false"),
+    ("state_ttl", 30, "40"),
+    ("wix_url", "https://keyword.example", "https://environment.example"),
+    ("api_url", "https://keyword.example", "https://environment.example"),
+]
+
+
+@pytest.mark.parametrize(("name", "keyword", "environment"), OVERRIDES)
+def test_keyword_beats_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, keyword: object, environment: str
+) -> None:
+    """A keyword wins over the variable of the same setting, and None leaves it to the variable."""
+    monkeypatch.setenv(variable(name), environment)
+
+    assert keyword == getattr(load(**{name: keyword}), name)
+    assert environment.lower() == str(getattr(load(**{name: None}), name)).lower()
+
+
+def test_secret_keywords_beat_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds for secrets."""
+    monkeypatch.setenv("WIX_APP_SECRET", "secret-of-the-environment")
+    monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "previous-of-the-environment")
+    settings = load(app_secret="secret-of-the-keyword", previous_app_secrets=["previous-one"])
+
+    assert ("secret-of-the-keyword", "previous-one") == settings.all_app_secrets
+
+
+LISTS = [
+    ("", []),
+    ("secret-number-one", ["secret-number-one"]),
+    ("secret-number-one,secret-number-two", ["secret-number-one", "secret-number-two"]),
+    (" secret-number-one , ,secret-number-two,", ["secret-number-one", "secret-number-two"]),
+    (["secret,with,commas"], ["secret,with,commas"]),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), LISTS)
+def test_lists_split_on_commas(given: object, expected: list[str]) -> None:
+    """Text is split on commas, blanks dropped; a real list is taken as it is."""
+    settings = load(previous_app_secrets=given)
+
+    assert expected == [secret.get_secret_value() for secret in settings.previous_app_secrets]
+
+
+def test_encryption_keys_may_be_any_spelling() -> None:
+    """Keys may be base64, base64url or hex, mixed, newest first (R33)."""
+    keys = [secrets.token_urlsafe(32), bytes(range(32)).hex(), KEY]
+    settings = load(encryption_keys=", ".join(keys))
+
+    assert keys == [key.get_secret_value() for key in settings.encryption_keys]
+
+
+LOOPBACK = [
+    "http://localhost:8000",
+    "http://127.0.0.1:8000",
+    "http://127.1.2.3",
+    "http://[::1]:8000",
+    "http://app.localhost",
+    "HTTP://localhost",
+]
+
+
+@pytest.mark.parametrize("url", LOOPBACK)
+def test_http_is_allowed_on_loopback(url: str) -> None:
+    """Plain http is for this machine only, and known as such (R11)."""
+    assert load(public_url=url).is_loopback
+
+
+@pytest.mark.parametrize("url", [PUBLIC_URL, "https://localhost:8443", "HTTPS://app.example.com"])
+def test_https_is_not_loopback(url: str) -> None:
+    """Whatever is https gets Secure cookies, on this machine too."""
+    assert not load(public_url=url).is_loopback
+
+
+def test_urls_are_joined_exactly() -> None:
+    """App URL and Redirect URL are the public URL, mount path included, and the paths (R11)."""
+    settings = load(public_url="https://app.example.com/sub/", callback_path="/cb")
+
+    assert settings.app_url == "https://app.example.com/sub/wix/install"
+    assert settings.redirect_url == "https://app.example.com/sub/cb"
+
+
+AFTER_INSTALL = [
+    "close",
+    "/",
+    "/welcome?new=1",
+    "https://app.example.com/x#y",
+    "http://localhost/x",
+]
+
+
+@pytest.mark.parametrize("value", AFTER_INSTALL)
+def test_after_install_may_lead_anywhere_of_the_app(value: str) -> None:
+    """A path, an https URL and `close` are kept as they are."""
+    assert value == load(after_install=value).after_install
+
+
+@pytest.mark.parametrize("workers", ["1", "0", "many", ""])
+def test_memory_storage_serves_one_worker(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """memory:// starts where there is one worker, or nobody can tell (R48)."""
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+
+    assert load(storage="memory://").storage.get_secret_value() == "memory://"
+
+
+def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that workers share starts with any number of them (R48)."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "8")
+
+    storage = load(storage="sqlite:///wix.db").storage
+
+    assert storage.get_secret_value() == "sqlite:///wix.db"
+
+
+def test_settings_are_immutable() -> None:
+    """What was checked together cannot change apart."""
+    settings = load()
+
+    with pytest.raises(ValidationError):
+        settings.public_url = "http://evil.example"
+
+
+def test_settings_survive_pickling() -> None:
+    """Settings go to worker processes whole."""
+    settings = load(previous_app_secrets="earlier-app-secret-1")
+
+    assert settings == pickle.loads(pickle.dumps(settings))  # noqa: S301 - our own bytes

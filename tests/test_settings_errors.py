@@ -1,0 +1,247 @@
+"""WixSettings: what is refused, and what the one error may say."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from wix_asgi.errors import SettingsError
+from wix_asgi.settings import WixSettings
+
+APP_ID = "11111111-2222-3333-4444-555555555555"
+APP_SECRET = "test-app-secret-number-one"
+PUBLIC_URL = "https://app.example.com"
+REQUIRED = {"app_id": APP_ID, "app_secret": APP_SECRET, "public_url": PUBLIC_URL}
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+CANARY = "canary-hunter2-canary"
+
+BAD = [
+    ("app_id", "", "is empty or a placeholder"),
+    ("app_id", "<your app id>", "is empty or a placeholder"),
+    ("app_id", "your-app-id", "is empty or a placeholder"),
+    ("app_id", "two words", "is empty or a placeholder"),
+    ("app_id", "line\nbreak", "is empty or a placeholder"),
+    ("app_secret", "", "is empty, too short or a placeholder"),
+    ("app_secret", "short", "is empty, too short or a placeholder"),
+    ("app_secret", "changeme", "is empty, too short or a placeholder"),
+    ("app_secret", "change-me", "is empty, too short or a placeholder"),
+    ("app_secret", "your-app-secret", "is empty, too short or a placeholder"),
+    ("app_secret", "YOUR_SECRET_HERE", "is empty, too short or a placeholder"),
+    ("app_secret", "<app secret key>", "is empty, too short or a placeholder"),
+    ("app_secret", "${WIX_APP_SECRET}", "is empty, too short or a placeholder"),
+    ("app_secret", "xxxxxxxxxxxxxxxx", "is empty, too short or a placeholder"),
+    ("public_url", "", "is not a URL with a host"),
+    ("public_url", "app.example.com", "is not a URL with a host"),
+    ("public_url", "https://", "is not a URL with a host"),
+    ("public_url", "https://[::1", "is not a URL"),
+    ("public_url", "https://app.example.com:99999", "is not a URL"),
+    ("public_url", "http://app.example.com", "must be https, or http on loopback"),
+    ("public_url", "http://10.0.0.1", "must be https, or http on loopback"),
+    ("public_url", "http://localhost.evil.example", "must be https, or http on loopback"),
+    ("public_url", "ftp://app.example.com", "must be https, or http on loopback"),
+    ("public_url", "https://app.example.com/#top", "must not have a query or a fragment"),
+    ("public_url", "https://app.example.com/#", "must not have a query or a fragment"),
+    ("public_url", "https://app.example.com?a=b", "must not have a query or a fragment"),
+    ("public_url", "https://app.example.com?", "must not have a query or a fragment"),
+    ("public_url", "https://me@app.example.com", "must not have a user name or password in it"),
+    ("public_url", "https://me:pw@app.example.com", "must not have a user name or password in it"),
+    ("public_url", "https://@app.example.com", "must not have a user name or password in it"),
+    ("public_url", "https://*.example.com", "is not a plain URL"),
+    ("public_url", "https://app.example.com\\evil", "is not a plain URL"),
+    ("public_url", "https://app.example.com/a b", "is not a plain URL"),
+    ("public_url", "https://app.example.com\r\nX: y", "is not a plain URL"),
+    ("wix_url", "http://www.wix.example", "must be https, or http on loopback"),
+    ("api_url", "http://api.wix.example", "must be https, or http on loopback"),
+    ("install_path", "", "must begin with / and have plain segments only"),
+    ("install_path", "/", "must begin with / and have plain segments only"),
+    ("install_path", "wix/install", "must begin with / and have plain segments only"),
+    ("install_path", "//wix/install", "must begin with / and have plain segments only"),
+    ("install_path", "/wix/../install", "must begin with / and have plain segments only"),
+    ("install_path", "/wix/install?x", "must begin with / and have plain segments only"),
+    ("install_path", "/wix/in%73tall", "must begin with / and have plain segments only"),
+    ("callback_path", "callback", "must begin with / and have plain segments only"),
+    ("callback_path", "/wix/install", "must not be the same as install_path"),
+    ("storage", "wix.db", "The storage is not a URL"),
+    ("storage", "mysql://host/db", "No storage backend for mysql://"),
+    ("storage", "nosuch://host/db", "No storage backend for nosuch://"),
+    ("encryption_keys", "changeme", "must be 32 random bytes, written as base64 or hex"),
+    ("encryption_keys", f"{KEY},{KEY[:-4]}", "must be 32 random bytes"),
+    ("encryption_keys", "00" * 32, "must be random: this key repeats itself"),
+    ("after_install", "", "is not a URL with a host"),
+    ("after_install", "welcome", "is not a URL with a host"),
+    ("after_install", "//evil.example", "must be a path of this app"),
+    ("after_install", "/\\evil.example", "must be a path of this app"),
+    ("after_install", "/\tevil", "must be a path of this app"),
+    ("after_install", "http://app.example.com/x", "must be https, or http on loopback"),
+    ("after_install", "javascript://app.example.com/", "must be https, or http on loopback"),
+    ("finish_setup", "perhaps", "has the wrong form"),
+    ("state_ttl", 0, "has the wrong form"),
+    ("state_ttl", 601, "has the wrong form"),
+    ("state_ttl", "ten minutes", "has the wrong form"),
+]
+
+# Where the remedy is not obvious from the name, the error says where in the dashboard it is.
+IN_DASHBOARD = ["app_id", "app_secret", "public_url", "install_path", "callback_path"]
+
+
+def load(**given: Any) -> WixSettings:
+    """Load settings that are right but for what is given."""
+    return WixSettings.load(**{**REQUIRED, **given})
+
+
+def refusal(**given: Any) -> str:
+    """Return what the error about a wrong value says."""
+    with pytest.raises(SettingsError) as caught:
+        load(**given)
+    return str(caught.value)
+
+
+def variable(name: str) -> str:
+    """Return the variable of a setting."""
+    return "WIX_URL" if name == "wix_url" else f"WIX_{name.upper()}"
+
+
+@pytest.mark.parametrize(("name", "value", "problem"), BAD)
+def test_wrong_value_is_refused(name: str, value: object, problem: str) -> None:
+    """A wrong value stops start-up with its setting, variable, problem and remedy (R47)."""
+    message = refusal(**{name: value})
+
+    assert message.startswith("One setting is wrong:\n")
+    assert f"  {name} ({variable(name)}): {problem}" in message
+    assert " Expected: " in message
+
+
+@pytest.mark.parametrize(("name", "value", "problem"), [row for row in BAD if row[1]])
+def test_wrong_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, problem: str
+) -> None:
+    """The environment is held to the same rules as keywords."""
+    monkeypatch.setenv(variable(name), str(value))
+    with pytest.raises(SettingsError) as caught:
+        WixSettings.load(**{key: text for key, text in REQUIRED.items() if key != name})
+
+    assert f"  {name} ({variable(name)}): {problem}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["app_secret", "previous_app_secrets", "encryption_keys"])
+def test_value_of_another_type_is_refused(name: str) -> None:
+    """A keyword of a type that cannot be meant is refused like any other wrong value."""
+    assert f"{name} ({variable(name)}): has the wrong form." in refusal(**{name: 12345678901})
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_missing_value_is_named(name: str) -> None:
+    """A required setting that nobody gave is named with its variable and its place (R47)."""
+    with pytest.raises(SettingsError) as caught:
+        WixSettings.load(**{key: value for key, value in REQUIRED.items() if key != name})
+
+    assert f"  {name} ({variable(name)}): is missing. Expected: " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", IN_DASHBOARD)
+def test_dashboard_place_is_told(name: str) -> None:
+    """What is copied from or to Wix's dashboard is refused with the place in it (R47)."""
+    message = refusal(**{name: ""})
+
+    assert "Wix dashboard" in message
+
+
+def test_all_wrong_values_are_in_one_error() -> None:
+    """Every wrong value is told at once, one line each (R47)."""
+    wrong = {name: value for name, value, _problem in reversed(BAD)}
+    lines = refusal(**wrong).splitlines()
+
+    assert lines[0] == f"{len(wrong)} settings are wrong:"
+    assert sorted(wrong) == sorted(line.split()[0] for line in lines[1:])
+
+
+def test_nothing_given_names_everything_required() -> None:
+    """With nothing set, the error names the three required settings and only them (R47)."""
+    with pytest.raises(SettingsError) as caught:
+        WixSettings.load()
+
+    lines = str(caught.value).splitlines()
+
+    assert lines[0] == "3 settings are wrong:"
+    assert sorted(REQUIRED) == sorted(line.split()[0] for line in lines[1:])
+
+
+def test_unknown_keyword_is_refused() -> None:
+    """A misspelt keyword stops start-up by its name, without its value."""
+    assert refusal(app_secrets=CANARY) == "One setting is wrong:\n  app_secrets: is not a setting"
+
+
+BAD_WITH_CANARY = [
+    ("app_id", f"<{CANARY}>"),
+    ("app_secret", f"<{CANARY}>"),
+    ("app_secret", [CANARY]),
+    ("previous_app_secrets", [[CANARY]]),
+    ("public_url", f"http://{CANARY}.example"),
+    ("public_url", f"https://u:{CANARY}@app.example"),
+    ("public_url", f"https://[{CANARY}"),
+    ("wix_url", f"http://{CANARY}.example"),
+    ("api_url", f"http://{CANARY}.example"),
+    ("install_path", CANARY),
+    ("callback_path", CANARY),
+    ("storage", f"nosuch://user:{CANARY}@host/db"),
+    ("storage", CANARY),
+    ("storage", f"user:{CANARY}@host/db"),
+    ("encryption_keys", CANARY),
+    ("encryption_keys", f"{KEY},{CANARY}"),
+    ("after_install", f"//{CANARY}"),
+    ("finish_setup", CANARY),
+    ("state_ttl", CANARY),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_WITH_CANARY)
+def test_error_shows_no_value(name: str, value: object) -> None:
+    """No wrong value is in the error, its chain, or a traceback of ours with locals (R35)."""
+    given = {**REQUIRED, name: value}
+    with pytest.raises(SettingsError) as caught:
+        WixSettings.load(**given)
+
+    assert CANARY not in _everything_told(caught.value)
+
+
+@pytest.mark.parametrize("name", ["app_secret", "encryption_keys", "storage"])
+def test_error_shows_no_other_value(name: str) -> None:
+    """A wrong setting does not bring the right ones beside it into the traceback (R35)."""
+    right = {"app_secret": CANARY, "encryption_keys": KEY, "storage": f"sqlite:///{CANARY}.db"}
+    given = {**REQUIRED, **right, "app_id": ""}
+    with pytest.raises(SettingsError) as caught:
+        WixSettings.load(**given)
+
+    assert right[name] not in _everything_told(caught.value)
+
+
+def _everything_told(error: BaseException) -> str:
+    """Return what an error reporter could show of `error`, the frame of the test left out."""
+    assert error.__context__ is None
+    assert error.__traceback__ is not None
+
+    ours = error.with_traceback(error.__traceback__.tb_next)
+    told = traceback.TracebackException.from_exception(ours, capture_locals=True)
+    return repr(error) + "".join(told.format())
+
+
+def test_plain_construction_hides_input() -> None:
+    """Even without `load`, pydantic's own error shows no value (R35, R47)."""
+    with pytest.raises(ValidationError) as caught:
+        WixSettings(app_id=APP_ID, app_secret=[CANARY], public_url=PUBLIC_URL)  # type: ignore[arg-type] # the wrong type is the point
+
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("storage", ["memory://", "MEMORY://"])
+def test_memory_storage_refuses_several_workers(
+    monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    """memory:// with WEB_CONCURRENCY above 1 stops start-up (R48)."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+
+    assert "WEB_CONCURRENCY is above 1" in refusal(storage=storage)

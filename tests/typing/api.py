@@ -1,0 +1,120 @@
+"""The public API as type checkers see it: read by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import assert_type
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from wix_asgi import (
+    HandshakeRefused,
+    Identity,
+    Installation,
+    NotInstalled,
+    Reason,
+    Storage,
+    Wix,
+    WixClient,
+    WixMiddleware,
+    WixSettings,
+    WixUnavailable,
+    get_wix,
+    open_storage,
+)
+from wix_asgi._http import httpx
+from wix_asgi.fastapi import WixDep
+
+
+async def resolve(connection: HTTPConnection) -> str | None:
+    """Say who calls, by the app's own means."""
+    return connection.headers.get("x-site")
+
+
+starlette_app = Starlette(middleware=[Middleware(WixMiddleware, storage="memory://")])
+starlette_app.add_middleware(WixMiddleware)
+starlette_app.add_middleware(WixMiddleware, app_id="app-1", finish_setup=True)
+
+WixMiddleware(starlette_app)
+WixMiddleware(starlette_app, Wix())
+WixMiddleware(starlette_app, storage=open_storage("memory://"), resolve_identity=resolve)
+WixMiddleware(starlette_app, previous_app_secrets=["one"], encryption_keys=["two"], state_ttl=60)
+WixMiddleware(starlette_app, transport=httpx.AsyncHTTPTransport())
+Wix(app_id="app-1", app_secret="test-app-secret", public_url="https://app.example.com")
+
+wix = Wix(storage="sqlite:///wix.db")
+
+
+@wix.on_install
+async def welcome(installation: Installation, request: Request) -> Response | None:
+    """Answer an install."""
+    assert_type(installation.instance_id, str)
+    assert_type(get_wix(request), WixClient)
+    return None
+
+
+@wix.on_install
+def count(installation: Installation) -> None:
+    """Count an install."""
+
+
+@wix.on_error
+async def explain(refusal: HandshakeRefused) -> Response:
+    """Answer a refusal."""
+    assert_type(refusal.reason, Reason)
+    return Response(refusal.reason.value, refusal.status)
+
+
+async def route(request: Request) -> httpx.Response:
+    """Call Wix from a route."""
+    client = get_wix(request)
+    assert_type(client, WixClient)
+    assert_type(client.identity, Identity | None)
+    assert_type(await client.identify(), Identity)
+    assert_type(await client.post("/x", json={"a": 1}), httpx.Response)
+    return await client.get("/stores/v1/products", params={"limit": 1})
+
+
+async def socket(websocket: WebSocket) -> None:
+    """Call Wix from a websocket."""
+    assert_type(await get_wix(websocket).get("/x"), httpx.Response)
+
+
+async def fastapi_route(wix: WixDep) -> None:
+    """Call Wix from a FastAPI route."""
+    assert_type(wix, WixClient)
+
+
+async def takes_any_client(client: httpx.AsyncClient) -> None:
+    """Be a library that knows httpx only."""
+    await client.get("/x")
+
+
+async def job() -> None:
+    """Call Wix without a request."""
+    async with Wix() as opened:
+        assert_type(opened, Wix)
+        assert_type(opened.settings, WixSettings)
+        assert_type(opened.installations(), AsyncIterator[Installation])
+        async for installation in opened.installations():
+            client = opened.client(installation.instance_id)
+            assert_type(client, WixClient)
+            await takes_any_client(client)
+        await opened.finish_setup("site-1")
+
+
+async def store(storage: Storage) -> None:
+    """Use a storage by itself."""
+    async with storage as same:
+        assert_type(await same.claim("name", "owner", 1.0), bool)
+
+
+def errors(not_installed: NotInstalled, unavailable: WixUnavailable) -> None:
+    """Read what errors carry."""
+    assert_type(not_installed.status_code, int)
+    assert_type(unavailable.retry_after, float)
+    assert_type(unavailable.unsent, bool)

@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from wix_asgi.settings import WixSettings
 
@@ -54,7 +54,7 @@ def test_repr_shows_no_secret() -> None:
         storage=f"postgresql://user:{CANARY}@host/db",
     )
 
-    for shown in (repr(settings), str(settings)):
+    for shown in (repr(settings), str(settings), str(vars(settings))):
         assert CANARY not in shown
         assert KEY not in shown
         assert APP_ID in shown
@@ -86,7 +86,7 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {
         "app_id": APP_ID,
         "public_url": PUBLIC_URL,
-        "storage": "sqlite:///other.db",
+        "storage": SecretStr("sqlite:///other.db"),
         "install_path": "/in",
         "callback_path": "/back",
         "after_install": "/welcome",
@@ -104,7 +104,7 @@ def test_defaults() -> None:
     assert {
         "app_id": APP_ID,
         "public_url": PUBLIC_URL,
-        "storage": "sqlite:///wix-asgi.db",
+        "storage": SecretStr("sqlite:///wix-asgi.db"),
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
         "after_install": "close",
@@ -116,6 +116,11 @@ def test_defaults() -> None:
         "encryption_keys": (),
     } == settings.model_dump(exclude={"app_secret"})
     assert (APP_SECRET,) == settings.all_app_secrets
+
+
+def plain(value: object) -> object:
+    """Return what a setting holds, also where it is kept out of sight."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 OVERRIDES = [
@@ -139,8 +144,8 @@ def test_keyword_beats_environment(
     """A keyword wins over the variable of the same setting, and None leaves it to the variable."""
     monkeypatch.setenv(variable(name), environment)
 
-    assert keyword == getattr(load(**{name: keyword}), name)
-    assert environment.lower() == str(getattr(load(**{name: None}), name)).lower()
+    assert keyword == plain(getattr(load(**{name: keyword}), name))
+    assert environment.lower() == str(plain(getattr(load(**{name: None}), name))).lower()
 
 
 def test_secret_keywords_beat_environment(monkeypatch: pytest.MonkeyPatch) -> None:

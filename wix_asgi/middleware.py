@@ -42,7 +42,7 @@ class WixMiddleware:
         try:
             self.wix = wix or Wix(**options)
         except SettingsError as exc:
-            options.clear()  # a traceback with locals shows no secret
+            del options  # a traceback with locals shows no secret
             if not _is_built_late():
                 raise
             self._error = exc

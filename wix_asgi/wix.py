@@ -86,7 +86,7 @@ class Wix:
             self.settings = settings = WixSettings.load(**options)
         finally:
             # A traceback with locals shows no secret.
-            options.clear()
+            del options
         self._given_storage = storage if isinstance(storage, Storage) else None
         self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
         self._pools = [] if transport else [PoolTransport(), _token_pool()]

@@ -31,9 +31,11 @@ class MemoryStorage:
         """Return an empty storage: there is nothing to choose in `memory://`."""
         return cls()
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Do nothing: it is always open."""
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Do nothing: what is stored stays until the process ends."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,14 +48,17 @@ class MemoryStorage:
     ) -> None: ...
 
     async def get(self, app_id: str, instance_id: str) -> Record | None:
+        """Return the record of this installation, or None."""
         return self._read((app_id, instance_id))
 
     async def put(self, record: Record) -> None:
+        """Write `record` whatever was there."""
         now = self._clock()
         installed = dataclasses.replace(record, installed_at=datetime.fromtimestamp(now, UTC))
         self._rows[record.app_id, record.instance_id] = installed, now
 
     async def replace(self, record: Record, *, expected: str) -> bool:
+        """Write `record` only where the stored version is `expected`."""
         key = record.app_id, record.instance_id
         if key not in self._rows or self._rows[key][0].version != expected:
             return False
@@ -64,6 +69,7 @@ class MemoryStorage:
     async def delete(
         self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
     ) -> bool:
+        """Remove this installation, unless it was made at or after `installed_before`."""
         record = self._read((app_id, instance_id))
         if record is None:
             return False
@@ -73,10 +79,12 @@ class MemoryStorage:
         return True
 
     async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        """Return one page of this app's records, behind `after`."""
         keys = sorted(key for key in self._rows if key[0] == app_id and key[1] > after)
         return [record for key in keys[:limit] if (record := self._read(key))]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        """Take `name` for `owner`, unless another owner has it."""
         now = self._clock()
         holder, until = self._claims.get(name, (owner, now))
         if holder != owner and until > now:
@@ -88,10 +96,12 @@ class MemoryStorage:
         return True
 
     async def release(self, name: str, owner: str) -> None:
+        """Free `name` if `owner` has it."""
         if self._claims.get(name, ("", 0))[0] == owner:
             del self._claims[name]
 
     async def purge(self) -> int:
+        """Remove the claims whose seconds are over."""
         now, before = self._clock(), len(self._claims)
         self._claims = {name: held for name, held in self._claims.items() if held[1] > now}
         self._claims_until_purge = _PURGE_EVERY

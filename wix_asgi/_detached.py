@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
-__all__ = ["Detached", "Flight"]
+__all__ = ["Detached", "Flight", "Interrupted"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger("wix_asgi")
+
+_LAST_WORDS: Final = 5.0
+
+
+class Interrupted(Exception):
+    """The process is shutting down, and this work was not finished."""
 
 
 class Flight(Generic[T]):
@@ -23,7 +29,8 @@ class Flight(Generic[T]):
     def __init__(self) -> None:
         """Be created on the event loop that will run the work."""
         self._landed = anyio.Event()
-        self._error: BaseException | None = None
+        self._scope = anyio.CancelScope()
+        self._error: Exception | None = None
         self._result: T
 
     @property
@@ -31,11 +38,15 @@ class Flight(Generic[T]):
         """Whether the outcome is known."""
         return self._landed.is_set()
 
+    async def wait(self) -> None:
+        """Wait until the outcome is known, whatever it is."""
+        await self._landed.wait()
+
     async def result(self) -> T:
         """Wait for the outcome. Cancelling a waiter does not touch the work.
 
         Raises:
-            WixUnavailable: The process is shutting down.
+            Interrupted: The process is shutting down.
             Exception: Whatever the work raised.
         """
         await self._landed.wait()
@@ -45,16 +56,22 @@ class Flight(Generic[T]):
         return self._result
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> None:
-        """Do the work and keep its outcome; only a cancellation goes through."""
+        """Do the work and keep its outcome; only a cancellation from outside goes through."""
+        self._error = Interrupted()
         try:
-            self._result = await work()
+            with self._scope:
+                # Not before start() has returned, on a loop that starts tasks eagerly too.
+                await cancel_shielded_checkpoint()
+                self._result = await work()
+                self._error = None
         except Exception as exc:
             self._error = exc
-        except BaseException:
-            self._error = RuntimeError("cancelled: the process is shutting down")
-            raise
         finally:
             self._landed.set()
+
+    def cancel(self) -> None:
+        """End the work where it waits; its waiters get `Interrupted`."""
+        self._scope.cancel()
 
 
 class Detached:
@@ -75,15 +92,25 @@ class Detached:
 
     async def aclose(self, grace: float) -> None:
         """Wait up to `grace` seconds for what runs on this event loop, then cancel it."""
-        here = current_token()
-        mine = [flight for flight, loop in self._running.items() if loop == here]
         with anyio.move_on_after(grace):
-            for flight in mine:
-                await flight._landed.wait()  # its errors are the waiters'
+            await self._wait_for_all()
+        unfinished = self._here()
+        if not unfinished:
             return
-        logger.warning("shutdown did not wait for %d unfinished operations", len(mine))
-        for task in self._tasks:
-            task.cancel()
+        logger.warning("shutdown did not wait for %d unfinished operations", len(unfinished))
+        for flight in unfinished:
+            flight.cancel()
+        with anyio.move_on_after(_LAST_WORDS):
+            await self._wait_for_all()
+
+    async def _wait_for_all(self) -> None:
+        while flights := self._here():
+            await flights[0].wait()  # its errors are the waiters'
+
+    def _here(self) -> list[Flight[Any]]:
+        here = current_token()
+        # Copied first: another thread's loop may start something meanwhile.
+        return [flight for flight, loop in list(self._running.items()) if loop == here]
 
     async def _fly(self, flight: Flight[T], work: Callable[[], Awaitable[T]]) -> None:
         try:

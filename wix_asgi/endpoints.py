@@ -7,9 +7,9 @@ seconds and no answer says so (Wix, "Use Advanced OAuth Settings for Authenticat
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -111,15 +111,10 @@ def parse_grant(response: httpx.Response) -> Grant:
         WixMisconfigured: The app's own credentials are refused.
         WixUnavailable: Wix is failing, or answered what is no grant.
     """
-    body = _read(response)
-    access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token:
+    grant = _grant(_read(response))
+    if grant is None:
         raise WixUnavailable("Wix answered without an access token.")
-    return Grant(
-        access_token=access_token,
-        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
-        lifetime=_lifetime(body.get("expires_in")),
-    )
+    return grant
 
 
 def parse_token_info(response: httpx.Response) -> TokenInfo:
@@ -151,22 +146,24 @@ def retry_after(headers: httpx.Headers) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        # A date without a zone is in UTC (RFC 9110, 5.6.7), not in this host's zone.
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    return max(0.0, seconds - time.time())
 
 
 def _read(response: httpx.Response) -> dict[str, Any]:
-    body = _json(response.content)
     if response.status_code != 200:
-        raise _refusal(response, body)
+        raise _refusal(response)
+    body = _json(response.content)
     if body is None:
         raise WixUnavailable("Wix answered something that is not JSON.")
     return body
 
 
-def _refusal(response: httpx.Response, body: dict[str, Any] | None) -> WixError:
-    status, code = response.status_code, _error_code(body)
+def _refusal(response: httpx.Response) -> WixError:
+    status, code = response.status_code, _error_code(_json(response.content) or {})
     request_id = _printable(response.headers.get("x-wix-request-id", "-"))
     said = f"Wix answered {status} {code or ''} (x-wix-request-id {request_id})"
     if code in _OWN_FAULT:
@@ -176,9 +173,8 @@ def _refusal(response: httpx.Response, body: dict[str, Any] | None) -> WixError:
     return WixUnavailable(said, asked=retry_after(response.headers))
 
 
-def _error_code(body: dict[str, Any] | None) -> str | None:
+def _error_code(body: dict[str, Any]) -> str | None:
     """Find the code in an error of RFC 6749, 5.2, or in one of Wix's own shape."""
-    body = body or {}
     code = body.get("error")
     details = body.get("details")
     if code is None and isinstance(details, dict):
@@ -189,6 +185,17 @@ def _error_code(body: dict[str, Any] | None) -> str | None:
 
 def _printable(text: str) -> str:
     return "".join(char for char in text[:64] if char.isalnum() or char in "-_.:")
+
+
+def _grant(body: dict[str, Any]) -> Grant | None:
+    access_token = _token(body.get("access_token"))
+    if access_token is None:
+        return None
+    return Grant(
+        access_token=access_token,
+        refresh_token=_token(body.get("refresh_token")),
+        lifetime=_lifetime(body.get("expires_in")),
+    )
 
 
 def _json(content: bytes) -> dict[str, Any] | None:
@@ -205,9 +212,15 @@ def _lifetime(expires_in: object) -> float:
         expires_in = float(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         return ACCESS_TOKEN_LIFETIME
-    if not math.isfinite(expires_in) or not 0 < expires_in <= 86_400:
+    if not 0 < expires_in <= 86_400:
         return ACCESS_TOKEN_LIFETIME
     return float(expires_in)
+
+
+def _token(value: object) -> str | None:
+    # Visible ASCII (RFC 6749, A.12 and A.17): what can be sent in a header, and sealed.
+    text = _text(value)
+    return text if text and text.isascii() and text.isprintable() else None
 
 
 def _text(value: object) -> str | None:

@@ -76,8 +76,7 @@ class Installations:
 
         The refresh token that was sent stays where the answer had none (RFC 6749, 6).
         """
-        refresh_token = grant.refresh_token or stored.refresh_token
-        record = self._seal(stored.instance_id, refresh_token, token)
+        record = self._seal(stored.instance_id, grant.refresh_token or stored.refresh_token, token)
         return await self._storage.replace(record, expected=stored.version)
 
     async def note_failure(self, stored: Stored, failure: str, retry_in: float) -> bool:
@@ -130,8 +129,11 @@ class Installations:
     def _unseal(self, record: Record, now: float) -> Stored:
         token = None
         if record.access_token is not None:
-            value = self._unseal_field(record.access_token, record.instance_id, "access_token")
-            token = AccessToken(value, record.lifetime, now + record.expires_in)
+            token = AccessToken(
+                self._unseal_field(record.access_token, record.instance_id, "access_token"),
+                record.lifetime,
+                now + record.expires_in,
+            )
         return Stored(
             instance_id=record.instance_id,
             version=record.version,

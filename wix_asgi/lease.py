@@ -68,6 +68,6 @@ class Lease:
             await anyio.sleep(TTL / 3)
             try:
                 await self.take()
-            except StorageUnavailable:
+            except Exception as exc:
                 # The work goes on: what it brings is stored by comparison, not by this lease.
-                logger.warning("a refresh lease could not be renewed")
+                logger.warning("a refresh lease could not be renewed: %s", type(exc).__name__)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final, cast
 
 import anyio
 import stamina
@@ -23,14 +23,18 @@ from wix_asgi.models import AccessToken
 
 __all__ = ["OAuth"]
 
-T = TypeVar("T")
-
 _TIMEOUT: Final = httpx.Timeout(connect=5, read=10, write=10, pool=10).as_dict()
 _TOTAL_SECONDS: Final = 15.0
 _MAX_ANSWER: Final = 256 * 1024
+_PIECE: Final = 1024
 _MAX_PATIENCE: Final = 5.0
+_KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
 # Raised before a byte of the request was sent.
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+_repeat: Final = stamina.AsyncRetryingCaller(
+    attempts=3, timeout=_TOTAL_SECONDS, wait_initial=0.25, wait_max=2.0
+)
 
 
 class OAuth:
@@ -56,7 +60,9 @@ class OAuth:
             WixMisconfigured: Wix refuses the app's credentials.
             WixUnavailable: No answer, or none that makes sense; `unsent` tells the code's fate.
         """
-        return await self._granted(lambda: self._endpoints.exchange(code), _retry_unsent)
+        request = self._endpoints.exchange(code)
+        del code  # a traceback with locals shows no secret
+        return await self._granted(request, _retry_unsent)
 
     async def refresh(self, refresh_token: str) -> tuple[Grant, AccessToken]:
         """Take a new access token, with at most three tries.
@@ -66,7 +72,9 @@ class OAuth:
             WixMisconfigured: Wix refuses the app's credentials.
             WixUnavailable: Wix is failing.
         """
-        return await self._granted(lambda: self._endpoints.refresh(refresh_token), _retry_transient)
+        request = self._endpoints.refresh(refresh_token)
+        del refresh_token
+        return await self._granted(request, _retry_transient)
 
     async def token_info(self, token: str) -> TokenInfo:
         """Ask Wix whose token this is.
@@ -74,11 +82,13 @@ class OAuth:
         Raises:
             WixUnavailable: Wix is failing.
         """
+        request = self._endpoints.token_info(token)
+        del token
 
         async def ask() -> TokenInfo:
-            return parse_token_info(await self._send(self._endpoints.token_info(token)))
+            return parse_token_info(await self._send(request))
 
-        return await _repeat(ask, _retry_transient)
+        return await _repeat(_retry_transient, ask)
 
     async def send_event(self, token: AccessToken, name: str) -> None:
         """Send a BI event, once.
@@ -90,15 +100,15 @@ class OAuth:
         check_event(await self._send(self._endpoints.event(token.value, name)))
 
     async def _granted(
-        self, build: Callable[[], httpx.Request], retry: Callable[[Exception], bool | float]
+        self, request: httpx.Request, retry: Callable[[Exception], bool | float]
     ) -> tuple[Grant, AccessToken]:
         async def ask() -> tuple[Grant, AccessToken]:
             began = self._clock()
-            grant = parse_grant(await self._send(build()))
+            grant = parse_grant(await self._send(request))
             token = AccessToken(grant.access_token, grant.lifetime, began + grant.lifetime)
             return grant, token
 
-        return await _repeat(ask, retry)
+        return await _repeat(retry, ask)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "timeout": _TIMEOUT}
@@ -107,32 +117,48 @@ class OAuth:
                 response = await self._transport.handle_async_request(request)
                 return await _read_bounded(response)
         except _UNSENT as exc:
-            raise WixUnavailable("Wix cannot be reached.", unsent=True) from exc
+            raise WixUnavailable("Wix cannot be reached.", unsent=True) from _without_frames(exc)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-            raise WixUnavailable("The answer of Wix was lost.") from exc
+            raise WixUnavailable("The answer of Wix was lost.") from _without_frames(exc)
 
 
 async def _read_bounded(response: httpx.Response) -> httpx.Response:
-    content = bytearray()
+    raw = bytearray()
     try:
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) > _MAX_ANSWER:
-                raise WixUnavailable("Wix answered far more than a token.")
+        # Not aiter_raw(): an async generator that is left half-way outlives this on trio.
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
+            raw += chunk
+            _check_size(raw)
     finally:
         await response.aclose()
-    headers = response.headers
-    return httpx.Response(response.status_code, headers=headers, content=bytes(content))
+    headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
+    content = _unpack(bytes(raw), response.headers.get("Content-Encoding", ""))
+    return httpx.Response(response.status_code, headers=headers, content=content)
 
 
-async def _repeat(ask: Callable[[], Awaitable[T]], retry: Callable[[Exception], bool | float]) -> T:
-    attempts = stamina.retry_context(
-        on=retry, attempts=3, timeout=_TOTAL_SECONDS, wait_initial=0.25, wait_max=2.0
-    )
-    async for attempt in attempts:
-        with attempt:
-            return await ask()
-    raise AssertionError("stamina yields until an attempt returns or raises")
+def _unpack(raw: bytes, encoding: str) -> bytes:
+    """Undo an encoding, in pieces: what is small may unpack to what is not."""
+    pieces = (raw[at : at + _PIECE] for at in range(0, len(raw), _PIECE))
+    packed = httpx.Response(200, headers={"Content-Encoding": encoding}, content=pieces)
+    content = bytearray()
+    for chunk in packed.iter_bytes():
+        content += chunk
+        _check_size(content)
+    return bytes(content)
+
+
+def _check_size(content: bytearray) -> None:
+    if len(content) > _MAX_ANSWER:
+        raise WixUnavailable("Wix answered far more than a token.")
+
+
+def _without_frames(exc: BaseException) -> BaseException:
+    """Return `exc` with what it says and without its frames, in which the request's body is."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return exc
 
 
 def _retry_transient(exc: Exception) -> bool | float:

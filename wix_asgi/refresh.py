@@ -6,12 +6,20 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Final
 
 import anyio
 
 from wix_asgi.endpoints import Grant
-from wix_asgi.errors import GrantRefused, NotInstalled, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.errors import (
+    GrantRefused,
+    NotInstalled,
+    StorageUnavailable,
+    WixError,
+    WixMisconfigured,
+    WixUnavailable,
+)
 from wix_asgi.installations import Installations, Stored
 from wix_asgi.lease import Lease
 from wix_asgi.models import AccessToken
@@ -26,6 +34,7 @@ _BUDGET: Final = 30.0
 _FIRST_POLL: Final = 0.025
 _LAST_POLL: Final = 0.4
 _REFUSED_PAUSE: Final = 30.0
+_MAX_PAUSE: Final = 60.0
 
 _REFUSED: Final = "refused"
 _MISCONFIGURED: Final = "misconfigured"
@@ -118,35 +127,49 @@ class Refresher:
                 lambda: self._oauth.refresh(stored.refresh_token)
             )
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
-            await self._settle_failure(stored, exc)
-            return self._alive(stored, unwanted)
+            if not await self._settle_failure(stored, exc):
+                return None
+            if token := self._alive(stored, unwanted):
+                return token
+            if isinstance(exc, GrantRefused):
+                raise NotInstalled from exc
+            raise
         return await self._store(stored, grant, fresh)
 
     async def _store(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
         """Store by comparison what was granted, before anybody uses it."""
         while not await self._installations.replace(stored, grant, token):
             now = await self._read(stored.instance_id)
-            if now.installed_at != stored.installed_at or now.failure is None:
+            if _grant_of(now) != _grant_of(stored):
                 # A reinstall or another refresh wins over this one.
                 return None
             # The other one only failed: what is in hand is newer than what is stored.
             stored = now
         return token
 
-    async def _settle_failure(self, stored: Stored, exc: WixError) -> None:
-        """Leave the verdict for the other processes, unless they came further meanwhile."""
+    async def _settle_failure(self, stored: Stored, exc: WixError) -> bool:
+        """Leave the verdict for the other processes; False where they came further meanwhile."""
         failure, pause = self._verdict(exc)
         if failure != _UNAVAILABLE:
             logger.error("Wix refuses a refresh: %s (%s)", failure, exc)
-        if not await self._installations.note_failure(stored, failure, pause):
-            logger.info("a refresh failed after another process had changed the installation")
+        try:
+            return await self._installations.note_failure(stored, failure, pause)
+        except StorageUnavailable:
+            logger.warning("a failed refresh could not be noted for the other processes")
+            return True
 
     def _verdict(self, exc: WixError) -> tuple[str, float]:
         spread = 0.5 + self._jitter()
         if isinstance(exc, WixUnavailable):
-            return _UNAVAILABLE, max(exc.asked or 0.0, spread)
+            return _UNAVAILABLE, min(max(exc.asked or 0.0, spread), _MAX_PAUSE)
         refused = isinstance(exc, GrantRefused)
         return _REFUSED if refused else _MISCONFIGURED, _REFUSED_PAUSE * spread
+
+
+def _grant_of(stored: Stored) -> tuple[datetime, str, str | None]:
+    """Return what a reinstall or a refresh changes, and the note of a failure does not."""
+    token = stored.access_token
+    return stored.installed_at, stored.refresh_token, token.value if token else None
 
 
 def _verdict_of(stored: Stored) -> WixError | None:

@@ -22,8 +22,8 @@ from typing import Final
 import anyio
 from anyio.lowlevel import RunVar
 
-from wix_asgi._detached import Detached, Flight
-from wix_asgi.errors import NotInstalled, StorageUnavailable, WixMisconfigured, WixUnavailable
+from wix_asgi._detached import Detached, Flight, Interrupted
+from wix_asgi.errors import WixError, WixUnavailable
 from wix_asgi.models import AccessToken
 from wix_asgi.refresh import Refresher, advisory_window, mandatory_window
 
@@ -34,6 +34,8 @@ logger = logging.getLogger("wix_asgi")
 _PATIENCE: Final = 10.0
 _MAX_CACHED: Final = 10_000
 _RETRY_PAUSE: Final = 5.0
+# The refresh under way may have brought the refused token itself; the next one cannot.
+_RENEWALS: Final = 2
 
 
 @dataclass(slots=True)
@@ -45,12 +47,19 @@ class _Entry:
     mandatory_at: float
 
 
+class _Unwanted(set[str]):
+    """Values of tokens that are not the answer of a refresh; secrets, so not in its repr."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} tokens>"
+
+
 @dataclass(slots=True)
 class _Local:
     """What belongs to one event loop: an Event of another cannot be waited for."""
 
     cache: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
-    flights: dict[str, tuple[Flight[AccessToken], set[str]]] = field(default_factory=dict)
+    flights: dict[str, tuple[Flight[AccessToken], _Unwanted]] = field(default_factory=dict)
 
 
 class Tokens:
@@ -84,18 +93,20 @@ class Tokens:
         local = self._here()
         entry = local.cache.get(instance_id)
         if entry is None:
-            return await self._wait(local, instance_id, set())
+            return await self._wait(local, instance_id)
         local.cache.move_to_end(instance_id)
         now = self._clock()
         if now < entry.advisory_at:
             return entry.token
         if now < entry.mandatory_at:
-            self._join(local, instance_id, set())
+            self._join(local, instance_id)
             return entry.token
         return await self._get_late(local, instance_id, entry)
 
     async def renew(self, instance_id: str, refused: AccessToken) -> AccessToken:
         """Return a token other than `refused`, which Wix answered with a 401.
+
+        Should Wix grant that very token again, it is returned after two refreshes at most.
 
         Raises:
             Exception: What `get` raises.
@@ -105,51 +116,71 @@ class Tokens:
         if entry is not None and entry.token.value == refused.value:
             del local.cache[instance_id]
         token = await self.get(instance_id) if instance_id in local.cache else refused
-        while token.value == refused.value:
-            token = await self._wait(local, instance_id, {refused.value})
+        for _ in range(_RENEWALS):
+            if token.value != refused.value:
+                break
+            token = await self._wait(local, instance_id, refused)
         return token
 
     def adopt(self, instance_id: str, token: AccessToken) -> None:
         """Serve `token` from now on: a new installation brought it."""
-        self._keep(self._here(), instance_id, token)
+        local = self._here()
+        # A refresh under way is of the installation before.
+        local.flights.pop(instance_id, None)
+        self._keep(local, instance_id, token)
 
     async def _get_late(self, local: _Local, instance_id: str, entry: _Entry) -> AccessToken:
         try:
-            return await self._wait(local, instance_id, set())
-        except (WixUnavailable, WixMisconfigured, NotInstalled, StorageUnavailable):
+            return await self._wait(local, instance_id)
+        except WixError:
             if self._clock() >= entry.token.expires_at:
                 raise
             return entry.token
 
-    async def _wait(self, local: _Local, instance_id: str, refused: set[str]) -> AccessToken:
+    async def _wait(
+        self, local: _Local, instance_id: str, refused: AccessToken | None = None
+    ) -> AccessToken:
         flight = self._join(local, instance_id, refused)
-        with anyio.move_on_after(_PATIENCE):
-            return await flight.result()
+        try:
+            with anyio.move_on_after(_PATIENCE):
+                return await flight.result()
+        except Interrupted:
+            raise WixUnavailable("The process is shutting down.") from None
         raise WixUnavailable("A refresh takes too long.")
 
-    def _join(self, local: _Local, instance_id: str, refused: set[str]) -> Flight[AccessToken]:
-        """Join the refresh that is under way, or start it; `refused` tokens are not its answer."""
-        if instance_id in local.flights:
-            flight, known = local.flights[instance_id]
-            known |= refused
-            return flight
-        entry = local.cache.get(instance_id)
-        wanted = set(refused) if entry is None else {*refused, entry.token.value}
-
-        async def fly() -> AccessToken:
-            try:
-                token = await self._refresher.refresh(instance_id, wanted)
-            except Exception as exc:
-                self._put_off(local, instance_id, exc)
-                raise
-            finally:
-                del local.flights[instance_id]
-            self._keep(local, instance_id, token)
-            return token
-
-        flight = self._detached.start(fly)
-        local.flights[instance_id] = (flight, wanted)
+    def _join(
+        self, local: _Local, instance_id: str, refused: AccessToken | None = None
+    ) -> Flight[AccessToken]:
+        """Join the refresh that is under way, or start it; `refused` is not its answer."""
+        if instance_id not in local.flights:
+            unwanted = _Unwanted()
+            if entry := local.cache.get(instance_id):
+                unwanted.add(entry.token.value)
+            flight = self._detached.start(lambda: self._fly(local, instance_id, unwanted))
+            local.flights[instance_id] = (flight, unwanted)
+        flight, unwanted = local.flights[instance_id]
+        if refused is not None:
+            unwanted.add(refused.value)
         return flight
+
+    async def _fly(self, local: _Local, instance_id: str, unwanted: _Unwanted) -> AccessToken:
+        """Refresh, and keep what came of it unless a new installation came in between."""
+
+        def land() -> bool:
+            if local.flights.get(instance_id, (None, None))[1] is not unwanted:
+                return False
+            del local.flights[instance_id]
+            return True
+
+        try:
+            token = await self._refresher.refresh(instance_id, unwanted)
+        except BaseException as exc:
+            if land():
+                self._put_off(local, instance_id, exc)
+            raise
+        if land():
+            self._keep(local, instance_id, token)
+        return token
 
     def _keep(self, local: _Local, instance_id: str, token: AccessToken) -> None:
         # Jittered, so that installations that began together do not go on together.
@@ -162,10 +193,10 @@ class Tokens:
         if len(local.cache) > _MAX_CACHED:
             local.cache.popitem(last=False)
 
-    def _put_off(self, local: _Local, instance_id: str, exc: Exception) -> None:
+    def _put_off(self, local: _Local, instance_id: str, exc: BaseException) -> None:
         """Serve a token that is still good for a while before the next try."""
         entry = local.cache.get(instance_id)
-        if entry is None:
+        if entry is None or entry.token.expires_at <= self._clock():
             return
         logger.warning("a refresh failed, the current token is served: %s", type(exc).__name__)
         later = self._clock() + _RETRY_PAUSE * (0.5 + self._jitter())

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["postgres_server"]
+
 # What the machine has set is not what a test means.
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:
     del os.environ[_name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
 from wix_asgi.errors import HandshakeRefused, Reason
 
-__all__ = ["read_query"]
+__all__ = ["Query", "read_query"]
 
 _MAX_QUERY: Final = 16 * 1024
 _MAX_VALUE: Final = 4 * 1024
@@ -18,7 +17,14 @@ _MAX_PARAMETERS: Final = 20
 _ONCE: Final = frozenset({"code", "state", "instanceId", "error", "token"})
 
 
-def read_query(query: bytes) -> Mapping[str, str]:
+class Query(dict[str, str]):
+    """Parameters by name; the values, among which are codes and states, are out of its repr."""
+
+    def __repr__(self) -> str:
+        return f"<Query of {len(self)}>"
+
+
+def read_query(query: bytes) -> Query:
     """Return the parameters of `query` by name.
 
     Raises:
@@ -36,7 +42,7 @@ def read_query(query: bytes) -> Mapping[str, str]:
         )
     except ValueError as exc:
         raise HandshakeRefused(Reason.BAD_REQUEST, "the query is malformed") from exc
-    found: dict[str, str] = {}
+    found = Query()
     for name, value in pairs:
         _check(name, value)
         if name in found and name in _ONCE:

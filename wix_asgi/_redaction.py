@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from typing import Any, Final
 
 __all__ = ["redact_access_logs"]
 
-_SECRET: Final = re.compile(r"(?<=[?&])(code|state|token|access_token|instance)=[^&\s\"]*")
-_ACCESS_LOGS: Final = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "_granian.access")
+# At the start, too: some servers log the query by itself.
+_SECRET: Final = re.compile(r"(^|[?&])(code|state|token|access_token|instance)=[^&\s\"]*")
+_ACCESS_LOGS: Final = (
+    "uvicorn.access",
+    "gunicorn.access",
+    "hypercorn.access",
+    "granian.access",
+)
 
 
 def redact_access_logs() -> None:
@@ -25,10 +32,13 @@ def _redact(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(_clean(arg) for arg in record.args)
     elif isinstance(record.args, dict):
-        record.args = {name: _clean(arg) for name, arg in record.args.items()}
+        # A copy of its own kind: gunicorn's and hypercorn's have an answer for missing names.
+        cleaned = copy.copy(record.args)
+        cleaned.update((name, _clean(arg)) for name, arg in record.args.items())
+        record.args = cleaned
     record.msg = _clean(record.msg)
     return True
 
 
 def _clean(value: Any) -> Any:
-    return _SECRET.sub(r"\1=***", value) if isinstance(value, str) else value
+    return _SECRET.sub(r"\1\2=***", value) if isinstance(value, str) else value

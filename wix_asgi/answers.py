@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import secrets
@@ -60,7 +61,9 @@ class Answers:
         )
 
     def dress(self, response: Response, *, from_hook: bool = False) -> Response:
-        """Put the headers of the handshake on an answer, a hook's own included."""
+        """Return an answer with the headers of the handshake; a hook's own is copied for it."""
+        if from_hook:
+            response = _copy(response)
         headers = MutableHeaders(raw=response.raw_headers)
         for name, value in _HEADERS.items():
             headers[name] = value
@@ -82,7 +85,7 @@ class Answers:
 
     async def refuse(self, request: Request, exc: Exception) -> Response:
         """Answer an install that stops because of `exc`, and log it under the same incident id."""
-        refusal = _as_refusal(exc)
+        refusal = _without_frames(_as_refusal(exc))
         incident = secrets.token_hex(6)
         _log(refusal, incident, request)
         response = await self._hook_answer(refusal, request)
@@ -136,18 +139,42 @@ def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
         logging.ERROR if unexpected else logging.WARNING,
         "install refused: %s (%s), incident %s",
         refusal.reason.value,
-        refusal.message,
+        _one_line(refusal.message),
         incident,
         exc_info=refusal.__cause__ if refusal.reason is Reason.INTERNAL else None,
-        extra={"reason": refusal.reason.value, "incident": incident, "path": request.url.path},
+        extra={"reason": refusal.reason.value, "incident": incident, "path": request.scope["path"]},
     )
 
 
 def _wants_json(request: Request) -> bool:
-    accept = request.headers.get("Accept", "")
+    accept = request.headers.get("Accept", "").lower()
     return "application/json" in accept and "text/html" not in accept
 
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _copy(response: Response) -> Response:
+    """Return a copy with headers of its own: an app may give the same Response every time."""
+    copied = copy.copy(response)
+    copied.raw_headers = list(response.raw_headers)
+    # Starlette's view of the list that was copied.
+    vars(copied).pop("_headers", None)
+    return copied
+
+
+def _without_frames(refusal: HandshakeRefused) -> HandshakeRefused:
+    """Drop the frames in which queries and states are; of what is unexpected, its own stay."""
+    seen: BaseException | None = refusal
+    while seen is not None:
+        seen.__traceback__ = None
+        if refusal.reason is Reason.INTERNAL:
+            break
+        seen = seen.__cause__ or seen.__context__
+    return refusal
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

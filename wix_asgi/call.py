@@ -7,7 +7,7 @@ own origin: no absolute URL, redirect or event hook can take it elsewhere.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 
 import anyio
 
@@ -23,6 +23,7 @@ __all__ = ["MAX_BODY", "Guard", "WixAuth"]
 MAX_BODY: Final = "wix_asgi.max_body"
 _TOKEN: Final = "wix_asgi.token"  # noqa: S105 - the name of an extension
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+_BUSY: Final = frozenset({429, 503})
 _RETRIES: Final = 2
 _RETRY_SECONDS: Final = 10.0
 
@@ -60,22 +61,17 @@ class WixAuth(httpx.Auth):
         token = await self._tokens.get(instance_id)
         while True:
             response = yield _with_token(request, token)
-            if not self._may_repeat(request, response):
+            if origin_of(response.request.url) != self._origin:
                 return
-            # Read, so that its connection is free while we wait.
-            await response.aread()
             if response.status_code == 401 and not renewed:
                 renewed = True
+                # Read, so that its connection is free while we wait.
+                await response.aread()
                 token = await self._tokens.renew(instance_id, token)
+                if not _is_repeatable(request):
+                    return
             elif not await patience.wait_for(request, response):
                 return
-
-    def _may_repeat(self, request: httpx.Request, response: httpx.Response) -> bool:
-        return (
-            response.status_code in {401, 429, 503}
-            and origin_of(response.request.url) == self._origin
-            and isinstance(request.stream, httpx.ByteStream)
-        )
 
 
 class Guard(httpx.AsyncBaseTransport):
@@ -93,28 +89,59 @@ class Guard(httpx.AsyncBaseTransport):
             _attach(request, token, at_wix=origin_of(request.url) == self._origin)
         response = await self._transport.handle_async_request(request)
         limit: int | None = request.extensions.get(MAX_BODY)
-        if limit is not None and isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = _Bounded(response.stream, limit)
-        return response
+        return response if limit is None else _bounded(response, limit)
 
 
-class _Bounded(httpx.AsyncByteStream):
-    """The body of an answer, up to a number of bytes as they come over the wire."""
+class _BoundedStream(httpx.AsyncByteStream):
+    """A body that ends with an error once nothing is `left`; what is packed counts unpacked."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, limit: int) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, limit: int, *, is_packed: bool) -> None:
         self._stream = stream
-        self._limit = limit
+        self._is_packed = is_packed
+        self.left = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._limit
         async for chunk in self._stream:
-            left -= len(chunk)
-            if left < 0:
+            if not self._is_packed:
+                self.left -= len(chunk)
+            if self.left < 0:
                 raise ResponseTooLarge
             yield chunk
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class _Packed(httpx.Response):
+    """An answer that is bounded by what it unpacks to."""
+
+    _body: _BoundedStream
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        async for chunk in super().aiter_bytes(chunk_size):
+            self._body.left -= len(chunk)
+            if self._body.left >= 0:
+                yield chunk
+        # Raised here after the last chunk only: else by the body, so that every iterator ends.
+        if self._body.left < 0:
+            raise ResponseTooLarge
+
+
+def _bounded(response: httpx.Response, limit: int) -> httpx.Response:
+    is_packed = "Content-Encoding" in response.headers
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    body = _BoundedStream(stream, limit, is_packed=is_packed)
+    if not is_packed:
+        response.stream = body
+        return response
+    packed = _Packed(
+        response.status_code,
+        headers=response.headers,
+        stream=body,
+        extensions=response.extensions,
+    )
+    packed._body = body
+    return packed
 
 
 class _Patience:
@@ -126,13 +153,16 @@ class _Patience:
 
     async def wait_for(self, request: httpx.Request, response: httpx.Response) -> bool:
         """Wait as long as the answer asks for; False where it does not, or asks for too much."""
+        if response.status_code not in _BUSY or request.method not in _IDEMPOTENT:
+            return False
         seconds = retry_after(response.headers)
-        if request.method not in _IDEMPOTENT or response.status_code == 401 or seconds is None:
+        if seconds is None or not _is_repeatable(request):
             return False
         self._retries -= 1
         self._seconds -= seconds
         if self._retries < 0 or self._seconds < 0:
             return False
+        await response.aread()
         await anyio.sleep(seconds)
         return True
 
@@ -150,7 +180,13 @@ def _refuse_foreign_authorization(request: httpx.Request) -> None:
         raise AuthorizationConflict
 
 
+def _is_repeatable(request: httpx.Request) -> bool:
+    return isinstance(request.stream, httpx.ByteStream)
+
+
 def _with_token(request: httpx.Request, token: AccessToken) -> httpx.Request:
+    # That of the try before must not go along where a hook leads this one elsewhere.
+    request.headers.pop("Authorization", None)
     request.extensions = {**request.extensions, _TOKEN: token}
     return request
 

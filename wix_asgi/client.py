@@ -62,10 +62,10 @@ class WixClient(httpx.AsyncClient):
 
     def __getattr__(self, name: str) -> Any:
         """Build the httpx part when something of it is asked for and missing."""
-        if "_built" in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._build()
-        return getattr(self, name)
+        if "_built" not in self.__dict__:
+            self._build()
+        # Raises the error of a property again, and that of an attribute that is not there.
+        return object.__getattribute__(self, name)
 
     def __repr__(self) -> str:
         return "<WixClient>"
@@ -116,7 +116,8 @@ class WixClient(httpx.AsyncClient):
         if stream:
             return await super().send(request, stream=True, **options)
         request.extensions = {**request.extensions, MAX_BODY: MAX_BYTES}
-        if request.extensions.get("timeout") != TIMEOUT.as_dict():
+        timeout = request.extensions.get("timeout", self.timeout.as_dict())
+        if timeout != TIMEOUT.as_dict():
             return await super().send(request, **options)
         with anyio.move_on_after(TOTAL_SECONDS):
             return await super().send(request, **options)

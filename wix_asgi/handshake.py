@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from wix_asgi._detached import Detached
-from wix_asgi._query import read_query
+from wix_asgi._query import Query, read_query
 from wix_asgi.answers import Answers
 from wix_asgi.client import STATE_KEY, ClientFactory
 from wix_asgi.endpoints import Endpoints, Grant
@@ -48,6 +48,9 @@ FINISHED: Final = "APP_FINISHED_CONFIGURATION"
 _CLAIM_TTL: Final = 2 * 3600.0
 # A browser sends about 8 kB of headers at most: abandoned installs may not fill them.
 _MAX_PENDING: Final = 16
+_READER: Final = "reader"
+# How the names of our cookies end; an app may have others that begin as ours do.
+_FLOW_ID: Final = re.compile(r"[0-9a-f]{16}")
 # What a person's click looks like; images, scripts and prefetches are something else.
 _NAVIGATIONS: Final = frozenset({"document", "iframe", "frame", "fencedframe"})
 _PREVIEW_BOT: Final = re.compile(
@@ -84,32 +87,26 @@ class Handshake:
 
     async def install(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin an install: send the browser to Wix, bound to a state of its own."""
-        await self._serve(self._begin, scope, receive, send)
+        await self._serve(self._begin, Request(scope, receive), send)
 
     async def callback(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Finish an install: take Wix's answer, once."""
-        await self._serve(self._end, scope, receive, send)
+        await self._serve(self._end, Request(scope, receive), send)
 
     async def _serve(
-        self,
-        answer: Callable[[Request], Awaitable[Response]],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, answer: Callable[[Request], Awaitable[Response]], request: Request, send: Send
     ) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await answer(request)
-        except Exception as exc:
-            response = await self._answers.refuse(request, exc)
-        await response(scope, receive, send)
+        response = await _outcome(answer(request))
+        if isinstance(response, Exception):
+            response = await self._answers.refuse(request, response)
+        await response(request.scope, request.receive, send)
 
     async def _begin(self, request: Request) -> Response:
         if request.method == "HEAD":
             return self._answers.dress(Response())
         _refuse_other_methods(request, allow="GET, HEAD")
         _refuse_automatic_loads(request)
-        token = read_query(request.scope["query_string"]).get("token")
+        token = read_query(request.scope["query_string"]).get("token") or None
         flow = self._parts.signer.mint()
         location = self._parts.endpoints.installer_url(flow.state, token)
         response = self._answers.dress(RedirectResponse(location, 303))
@@ -119,7 +116,11 @@ class Handshake:
 
     def _drop_oldest(self, request: Request, response: Response) -> None:
         prefix = self._parts.signer.cookie_prefix
-        pending = [name for name in request.cookies if name.startswith(prefix)]
+        pending = [
+            name
+            for name in request.cookies
+            if name.startswith(prefix) and _FLOW_ID.fullmatch(name.removeprefix(prefix))
+        ]
         for name in pending[: max(0, len(pending) + 1 - _MAX_PENDING)]:
             self._answers.unbind(response, name)
 
@@ -129,7 +130,7 @@ class Handshake:
         query = read_query(request.scope["query_string"])
         flow = self._parts.signer.check(query.get("state"))
         await self._parts.clients.ready()
-        await self._check_browser(flow, request.cookies)
+        await self._check_browser(flow, request)
         # A browser that hangs up now must not cost the site owner the install.
         flight = self._parts.detached.start(lambda: self._settle(request, query, flow))
         response = await flight.result()
@@ -137,37 +138,34 @@ class Handshake:
         self._parts.detached.start(self._parts.storage.purge)
         return response
 
-    async def _check_browser(self, flow: Flow, cookies: Mapping[str, str]) -> None:
-        if flow.is_bound_to(cookies):
+    async def _check_browser(self, flow: Flow, request: Request) -> None:
+        if flow.is_bound_to(request.cookies):
             return
         claim = _Claim(self._parts.storage, flow)
-        if flow.cookie_name not in cookies and await claim.is_settled():
+        if flow.cookie_name not in request.cookies and await claim.is_settled():
             # The cookie went when the flow ended: this is a reload.
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
-    async def _settle(self, request: Request, query: Mapping[str, str], flow: Flow) -> Response:
+    async def _settle(self, request: Request, query: Query, flow: Flow) -> Response:
         claim = _Claim(self._parts.storage, flow)
-        try:
-            response = await self._complete(request, query, claim)
-        except Exception as exc:
-            response = await self._answers.refuse(request, exc)
-            if _may_come_again(exc):
+        response = await _outcome(self._complete(request, query, claim))
+        if isinstance(response, Exception):
+            again = _may_come_again(response)
+            response = await self._answers.refuse(request, response)
+            if again:
                 return response
         self._answers.unbind(response, flow.cookie_name)
         await claim.settle()
         return response
 
-    async def _complete(
-        self, request: Request, query: Mapping[str, str], claim: _Claim
-    ) -> Response:
-        code = query.get("code")
-        if not code and "error" not in query:
+    async def _complete(self, request: Request, query: Query, claim: _Claim) -> Response:
+        if not query.get("code") and "error" not in query:
             raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
         await claim.take()
-        if not code or "error" in query:
+        if "error" in query:
             raise HandshakeRefused(Reason.DENIED)
-        grant, token = await self._exchange(code, claim)
+        grant, token = await self._exchange(query, claim)
         instance_id = await self._prove(token, query.get("instanceId"))
         installation = await self._keep(instance_id, grant, token)
         response = await self._tell_app(installation, request)
@@ -175,9 +173,10 @@ class Handshake:
             await self._finish_setup(instance_id, token)
         return response or self._answers.dress(RedirectResponse(self._next(token), 303))
 
-    async def _exchange(self, code: str, claim: _Claim) -> tuple[Grant, AccessToken]:
+    async def _exchange(self, query: Query, claim: _Claim) -> tuple[Grant, AccessToken]:
         try:
-            grant, token = await self._parts.oauth.exchange(code)
+            # No local of ours holds the code: a traceback with locals shows no secret.
+            grant, token = await self._parts.oauth.exchange(query["code"])
         except WixUnavailable as exc:
             if exc.unsent:
                 # The code is as good as before, so the same address may be loaded again.
@@ -189,7 +188,11 @@ class Handshake:
 
     async def _prove(self, token: AccessToken, named: str | None) -> str:
         """Return the installation the token is for, which must be the one the callback names."""
-        info = await self._parts.oauth.token_info(token.value)
+        try:
+            info = await self._parts.oauth.token_info(token.value)
+        except WixUnavailable as exc:
+            # This question may be repeated, but the code is spent: not `unsent`.
+            raise WixUnavailable(exc.message, asked=exc.asked) from exc
         app_id = self._parts.settings.app_id
         if not info.active or info.client_id != app_id or info.instance_id is None:
             raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is not this app's")
@@ -216,17 +219,21 @@ class Handshake:
         client = self._parts.clients.for_instance(installation.instance_id)
         state = {**request.scope.get("state", {}), STATE_KEY: client}
         request = Request({**request.scope, "state": state})
-        response = await self._parts.hooks.installed(installation, request)
+        try:
+            response = await self._parts.hooks.installed(installation, request)
+        except Exception as exc:
+            # Whatever it is, it must not be told apart as if the code were still good.
+            raise HandshakeRefused(Reason.INTERNAL, "an on_install hook raised") from exc
         return response and self._answers.dress(response, from_hook=True)
 
     async def _finish_setup(self, instance_id: str, token: AccessToken) -> None:
         try:
             await self._parts.oauth.send_event(token, FINISHED)
-        except WixError as exc:
+        except Exception as exc:
             logger.warning(
                 "%s was not sent, wix.finish_setup() can do it later: %s",
                 FINISHED,
-                exc,
+                exc if isinstance(exc, WixError) else type(exc).__name__,
                 extra={"instance_id": instance_id},
             )
 
@@ -254,16 +261,20 @@ class _Claim:
 
     async def settle(self) -> None:
         """Note for a reload of the page that the flow is over; nothing else depends on it."""
-        with contextlib.suppress(StorageUnavailable):
+        with contextlib.suppress(Exception):
             await self._storage.claim(self._settled, self._owner, _CLAIM_TTL)
 
     async def is_settled(self) -> bool:
-        """Whether the flow is over. Asking leaves no more than a note of a second behind."""
-        return not await self._storage.claim(self._settled, self._owner, 1)
+        """Whether the flow is over. Asking leaves nothing behind, or a note of a second."""
+        # All who ask are one owner, so that no question is an answer to another.
+        if not await self._storage.claim(self._settled, _READER, 1):
+            return True
+        await self._storage.release(self._settled, _READER)
+        return False
 
     async def give_back(self) -> None:
         """Make the state good for another try; one that cannot be freed stays used."""
-        with contextlib.suppress(StorageUnavailable):
+        with contextlib.suppress(Exception):
             await self._storage.release(self._name, self._owner)
 
 
@@ -284,6 +295,14 @@ def _refuse_automatic_loads(request: Request) -> None:
         or _PREVIEW_BOT.search(headers.get("User-Agent", ""))
     ):
         raise HandshakeRefused(Reason.BAD_REQUEST, "not a person's navigation")
+
+
+async def _outcome(work: Awaitable[Response]) -> Response | Exception:
+    """Return what `work` raised: what is answered to it must not be chained to it in a log."""
+    try:
+        return await work
+    except Exception as exc:
+        return exc
 
 
 def _may_come_again(exc: Exception) -> bool:

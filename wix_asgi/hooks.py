@@ -22,8 +22,8 @@ class Hooks:
 
     def __init__(self, *, on_install: Hook | None = None, on_error: Hook | None = None) -> None:
         """Begin with those that were given as settings."""
-        self.on_install = [on_install] if on_install else []
-        self.on_error = [on_error] if on_error else []
+        self.on_install = [] if on_install is None else [on_install]
+        self.on_error = [] if on_error is None else [on_error]
 
     async def installed(self, installation: Installation, request: Request) -> Response | None:
         """Call each `on_install(installation, request)`; return the first Response among them."""

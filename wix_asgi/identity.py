@@ -126,11 +126,14 @@ class RequestCaller:
         """Who is calling, as far as can be told without waiting; None for nobody or a forgery."""
         try:
             found = self._from_signed()
+            if found is not None or inspect.iscoroutinefunction(self._resolve):
+                return found
+            resolved = self._resolved()
         except Unauthenticated:
             return None
-        if found is not None or inspect.iscoroutinefunction(self._resolve):
-            return found
-        resolved = self._resolved()
+        if inspect.iscoroutine(resolved):
+            # Nobody will wait for it, which Python would warn of.
+            resolved.close()
         return _as_identity(resolved) if not inspect.isawaitable(resolved) else None
 
     async def identify(self) -> Identity:
@@ -166,7 +169,9 @@ def _find_instance(query: bytes, headers: Headers) -> str | None:
             return values[0] if len(values) == 1 else ""
     for name, value in headers:
         if name == b"authorization":
-            text = value.decode("latin-1").removeprefix("Bearer ")
+            text = value.decode("latin-1")
+            if text[:7].lower() == "bearer ":
+                text = text[7:]
             return text if _SIGNED.fullmatch(text) else None
     return None
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wix_asgi._lifespan import Lifespan, refuse_startup
 from wix_asgi._redaction import redact_access_logs
 from wix_asgi.client import STATE_KEY, WixClient
-from wix_asgi.errors import SettingsError
+from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
@@ -34,14 +34,15 @@ class WixMiddleware:
 
         Raises:
             SettingsError: Settings are wrong or missing; all are named at once.
+            BackendNotFound: The driver of the storage is missing.
         """
         if wix is not None and options:
             raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
         self.app: Final = app
-        self._error: SettingsError | None = None
+        self._error: WixError | None = None
         try:
             self.wix = wix or Wix(**options)
-        except SettingsError as exc:
+        except (SettingsError, BackendNotFound) as exc:
             del options  # a traceback with locals shows no secret
             if not _is_built_late():
                 raise
@@ -88,7 +89,8 @@ class WixMiddleware:
             await Lifespan(self.app, self.wix).run(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> WixClient:
-        raise self._error or SettingsError
+        # The same for every request: each begins its traceback anew.
+        raise (self._error or SettingsError()).with_traceback(None)
 
 
 def _own(paths: dict[str, ASGIApp], scope: Scope) -> ASGIApp | None:

@@ -80,14 +80,15 @@ class Wix:
         resolve = options.pop("resolve_identity", None)
         transport = options.pop("transport", None)
         storage = options.pop("storage", None)
-        if isinstance(storage, str):
+        self._given_storage = storage if isinstance(storage, Storage) else None
+        if self._given_storage is None and storage is not None:
+            # A URL, or what the settings refuse to take for one.
             options["storage"] = storage
         try:
             self.settings = settings = WixSettings.load(**options)
         finally:
             # A traceback with locals shows no secret.
             del options
-        self._given_storage = storage if isinstance(storage, Storage) else None
         self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
         self._pools = [] if transport else [PoolTransport(), _token_pool()]
         self._hooks = hooks
@@ -141,6 +142,8 @@ class Wix:
         if self.is_open:
             return
         async with self._opening:
+            if self.is_open:
+                return
             await self.storage.open()
             for pool in self._pools:
                 pool.warm()
@@ -148,11 +151,12 @@ class Wix:
 
     async def aclose(self) -> None:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
-        async with self._opening:
-            if not self.is_open:
-                return
-            self.is_open = False
-            with anyio.CancelScope(shield=True):
+        # A job that is cancelled closes what it has opened, too.
+        with anyio.CancelScope(shield=True):
+            async with self._opening:
+                if not self.is_open:
+                    return
+                self.is_open = False
                 await self._detached.aclose(_GRACE)
                 for pool in self._pools:
                     await pool.aclose()

@@ -6,29 +6,61 @@ from typing import Annotated
 
 import typer
 
+import wix_asgi
 from wix_asgi.cli import _demo
 
 __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # Locals of a traceback can be secrets.
     pretty_exceptions_show_locals=False,
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wix-asgi {wix_asgi.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def wix_asgi() -> None:
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Wix app installs, tokens and an authenticated client for any ASGI app."""
 
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option(help="The port of the app.")] = 8000,
-    wix_port: Annotated[int, typer.Option(help="The port of the fake Wix.")] = 8001,
+    *,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="The port of the app; 0 takes a free one."
+        ),
+    ] = 8000,
+    wix_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="The port of the fake Wix; 0 takes a free one."
+        ),
+    ] = 8001,
     storage: Annotated[
-        str, typer.Option(help="Where installations are kept, as a URL.")
+        str, typer.Option(metavar="URL", help="Where installations are kept.")
     ] = "sqlite:///wix-asgi-demo.db",
 ) -> None:
-    """Run an app beside a fake Wix, to install it in the browser. Ctrl-C ends both."""
+    """Run an app beside a fake Wix, to install it in the browser.
+
+    Open the address that is printed and add the app to a site. Ctrl-C ends
+    both; what was installed is still there the next time.
+    """
     _demo.run(port=port, wix_port=wix_port, storage=storage)

@@ -2,92 +2,107 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
+import contextlib
+import os
+import socket
+from typing import NoReturn
 
+import anyio
 import typer
 import uvicorn
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from wix_asgi.errors import NotInstalled, Unauthenticated
+from wix_asgi.cli._demo_app import make_app
+from wix_asgi.errors import WixError
 from wix_asgi.middleware import WixMiddleware
 from wix_asgi.testing import FakeWix
+from wix_asgi.wix import Wix
 
-__all__ = ["make_app", "run"]
+__all__ = ["run"]
 
-_STYLE = """:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-td, th { text-align: left; padding: .4rem 0; border-bottom: 1px solid #8884 }
-code { overflow-wrap: anywhere }"""
+_HOST = "127.0.0.1"
+_STARTUP_FAILED = 3  # as the uvicorn command exits
+_PUBLIC_SCHEMES = ("sqlite", "memory")  # other URLs can have passwords in them
 
 
 def run(*, port: int, wix_port: int, storage: str) -> None:
-    """Serve the app and the fake Wix until Ctrl-C."""
-    public_url = f"http://127.0.0.1:{port}"
+    """Serve the app and the fake Wix until Ctrl-C; port 0 takes a free one.
+
+    Raises:
+        typer.Exit: They cannot start; why was printed.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(_listen(port))
+            public_url = f"http://{_HOST}:{listener.getsockname()[1]}"
+            fake = _make_fake(public_url)
+            wix_url = _enter_fake(stack, fake, wix_port)
+            app = _wrap(fake, public_url, storage)
+            typer.echo(_welcome(wix_url, public_url, storage))
+            _serve_app(app, listener)
+    except KeyboardInterrupt:
+        typer.echo("\n  Stopped.")
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError as exc:
+        _fail(_cannot_listen(port, exc, "--port"))
+
+
+def _make_fake(public_url: str) -> FakeWix:
     fake = FakeWix(
         app_url=f"{public_url}/wix/install", redirect_urls=[f"{public_url}/wix/callback"]
     )
     fake.app_name = "The wix-asgi demo"
-    with fake.serve(port=wix_port) as wix_url:
+    return fake
+
+
+def _enter_fake(stack: contextlib.ExitStack, fake: FakeWix, port: int) -> str:
+    try:
+        return stack.enter_context(fake.serve(host=_HOST, port=port))
+    except OSError as exc:
+        _fail(_cannot_listen(port, exc, "--wix-port"))
+
+
+def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
+    """Return the app, once its storage has been seen to work."""
+    try:
         app = make_app(public_url=public_url, storage=storage, **fake.settings())
-        typer.echo(
-            f"\n  Open {wix_url} and add the demo to a site.\n"
-            f"  The app is at {public_url}, its installations in {storage}.\n"
-            "  Ctrl-C ends both; the installations are still there next time.\n"
-        )
-        uvicorn.run(app, port=port, log_level="warning")
+        anyio.run(_try_out, app.wix)
+    except WixError as exc:
+        _fail(str(exc))
+    return app
 
 
-def make_app(**settings: Any) -> WixMiddleware:
-    """Return the demo app, wrapped in one line."""
-    app = Starlette(
-        routes=[Route("/", _home)],
-        exception_handlers={Unauthenticated: _nobody, NotInstalled: _nobody},
-    )
-    app.state.wix_url = settings["wix_url"]
-    return WixMiddleware(app, **settings)
+async def _try_out(wix: Wix) -> None:
+    async with wix:
+        pass
 
 
-async def _home(request: Request) -> Response:
-    """Show what Wix says of the calling site."""
-    wix = request.state.wix
-    about = (await wix.get("/apps/v1/instance")).raise_for_status().json()
-    products = (await wix.get("/stores/v1/products")).raise_for_status().json()["products"]
-    rows = "".join(
-        f"<tr><td>{escape(product['name'])}</td>"
-        f"<td>{escape(product['price']['formatted']['price'])}</td></tr>"
-        for product in products
-    )
-    name = escape(about["site"]["siteDisplayName"])
-    return _page(
-        name,
-        f"<h1>{name}</h1><p>This was fetched from the fake Wix with <code>request.state.wix</code>,"
-        f" as <code>{escape(about['instance']['instanceId'])}</code>.</p>"
-        f"<table><tr><th>Product</th><th>Price</th></tr>{rows}</table>",
+def _welcome(wix_url: str, public_url: str, storage: str) -> str:
+    scheme = storage.partition("://")[0]
+    shown = storage if scheme in _PUBLIC_SCHEMES else f"{scheme}://…"
+    return (
+        f"\n  Open {wix_url} and add the demo to a site.\n\n"
+        f"  The app is at {public_url}, its installations are in {shown}.\n"
+        "  Ctrl-C ends both; a site that has the app keeps it.\n"
     )
 
 
-async def _nobody(request: Request, exc: Exception) -> Response:
-    """Show a visitor without an installed site where to begin."""
-    wix_url = escape(request.app.state.wix_url)
-    status = exc.status_code if isinstance(exc, HTTPException) else 500
-    return _page(
-        "The wix-asgi demo",
-        "<h1>The wix-asgi demo</h1><p>No site with this app is calling. "
-        f'<a href="{wix_url}">Choose a site and add the app to it</a>, '
-        "or open the app from there.</p>",
-        status,
-    )
+def _serve_app(app: WixMiddleware, listener: socket.socket) -> None:
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(_STARTUP_FAILED)
 
 
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body>{body}</body></html>",
-        status,
-    )
+def _cannot_listen(port: int, exc: OSError, option: str) -> str:
+    why = os.strerror(exc.errno) if exc.errno else str(exc)
+    return f"Port {port} cannot be used: {why}. Choose another with {option}."
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"wix-asgi: {message}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""What tests of the client share: an installed site, and a look at what is dialled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Unpack
+
+from support import SITE, make_wix
+
+from wix_asgi import Wix, WixClient
+from wix_asgi._http import httpx
+from wix_asgi.endpoints import Grant
+from wix_asgi.models import AccessToken
+from wix_asgi.testing import FakeWix
+from wix_asgi.wix import WixOptions
+
+API = "https://www.wixapis.com"
+REFRESH = "/oauth/access"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Internet(httpx.AsyncBaseTransport):
+    """Leads to a fake Wix at its own origin, to `elsewhere` at all others; notes each hop."""
+
+    def __init__(self, fake: FakeWix, elsewhere: Answer = lambda _: httpx.Response(200)) -> None:
+        self.fake = fake
+        self.elsewhere = elsewhere
+        self.hops: list[tuple[str, list[str]]] = []
+        self.requests: list[httpx.Request] = []
+        self.redirects: list[httpx.Response] = []
+        self.closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_wix = f"{request.url.scheme}://{request.url.netloc.decode()}" == self.fake.url
+        if is_wix and request.url.path in {"/oauth/access", "/oauth2/token-info"}:
+            return await self.fake.transport.handle_async_request(request)
+        self.hops.append((str(request.url), request.headers.get_list("Authorization")))
+        self.requests.append(request)
+        if is_wix and self.redirects:
+            return self.redirects.pop(0)
+        if is_wix:
+            return await self.fake.transport.handle_async_request(request)
+        return self.elsewhere(request)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    @property
+    def foreign(self) -> list[tuple[str, list[str]]]:
+        """The hops to other origins."""
+        return [hop for hop in self.hops if not hop[0].startswith(f"{self.fake.url}/")]
+
+    def redirect(self, status: int, location: str) -> None:
+        """Have Wix answer its next call with a redirect."""
+        self.redirects.append(httpx.Response(status, headers=[(b"Location", location.encode())]))
+
+
+async def install(wix: Wix, fake: FakeWix, site: str = SITE) -> str:
+    """Store an installation as a handshake does; return its access token, good for 300 s."""
+    token = AccessToken(fake.issue_access_token(site), 300.0, time.monotonic() + 300.0)
+    grant = Grant(token.value, fake.issue_refresh_token(site))
+    await wix.open()
+    await wix._installations.put(site, grant, token)
+    return token.value
+
+
+@asynccontextmanager
+async def installed(
+    fake: FakeWix, **options: Unpack[WixOptions]
+) -> AsyncIterator[tuple[Wix, WixClient]]:
+    """Run a Wix that is installed on the first site, with a client for it."""
+    async with make_wix(fake, **options) as wix:
+        await install(wix, fake)
+        yield wix, wix.client(SITE)

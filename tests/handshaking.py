@@ -1,0 +1,212 @@
+"""What tests of the handshake share: raw requests, strict cookies, a storage that can be down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from anyio.lowlevel import checkpoint
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.support import Browser
+from wix_asgi import Wix
+from wix_asgi._http import httpx
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.handshake import Handshake
+from wix_asgi.models import Record
+from wix_asgi.testing import FakeWix
+from wix_asgi_backends.memory import MemoryStorage
+
+ACCESS = "/oauth/access"
+TOKEN_INFO = "/oauth2/token-info"
+CLOSE_WINDOW = "https://wix.example/installer/close-window?access_token="
+JSON = {"Accept": "application/json"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an ASGI app answered, byte for byte."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a header."""
+        return [value for key, value in self.headers if key == name.lower()]
+
+    def one(self, name: str) -> str | None:
+        """Return the value of a header that comes at most once."""
+        values = self.all(name)
+        assert len(values) <= 1, values
+        return values[0] if values else None
+
+
+async def ask(
+    app: ASGIApp,
+    path: str = "/wix/callback",
+    query: bytes = b"",
+    *,
+    method: str = "GET",
+    headers: Iterable[tuple[bytes, bytes]] = ((b"host", b"app.example.com"),),
+    **scope: Any,
+) -> Answer:
+    """Ask `app` past every HTTP library: nothing is checked, encoded or logged on the way."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    request = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "https",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query,
+        "headers": list(headers),
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50000),
+        **scope,
+    }
+    await app(request, receive, send)
+    fields = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
+    return Answer(
+        sent[0]["status"], fields, b"".join(message.get("body", b"") for message in sent[1:])
+    )
+
+
+def split_url(url: str) -> tuple[str, bytes]:
+    """Return the path and the query of an address, as `ask` takes them."""
+    parts = urlsplit(url)
+    return parts.path, parts.query.encode()
+
+
+@dataclass(frozen=True)
+class Cookie:
+    """One Set-Cookie header."""
+
+    name: str
+    value: str
+    attributes: dict[str, str]
+
+    @classmethod
+    def parse(cls, header: str) -> Cookie:
+        """Read a Set-Cookie strictly: known attributes only, each of them once."""
+        assert re.fullmatch(r"[!-~]+( [A-Z][!-~]*)*", header), header
+        first, *rest = header.split("; ")
+        name, value = first.split("=")
+        attributes = dict((*part.split("="), "")[:2] for part in rest)
+        assert len(rest) == len(attributes), header
+        known = {"Max-Age", "Path", "Secure", "HttpOnly", "SameSite", "Partitioned"}
+        assert set(attributes) <= known, header
+        return cls(name, value, attributes)
+
+
+def cookies_set(answer: httpx.Response | Answer) -> list[Cookie]:
+    """Return the cookies that an answer sets or removes."""
+    headers = (
+        answer.all("Set-Cookie")
+        if isinstance(answer, Answer)
+        else answer.headers.get_list("Set-Cookie")
+    )
+    return [Cookie.parse(header) for header in headers]
+
+
+def cookies_of(browser: Browser) -> list[tuple[bytes, bytes]]:
+    """Return the header with all cookies of a browser, as `ask` takes it."""
+    pairs = (f"{name}={value}" for name, value in browser.http.cookies.items())
+    return [(b"cookie", "; ".join(pairs).encode())]
+
+
+def query_of(url: str) -> dict[str, str]:
+    """Return the parameters of an address, each of which comes once."""
+    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    assert len(pairs) == len(dict(pairs)), url
+    return dict(pairs)
+
+
+def state_of(url: str) -> str:
+    """Return the state in an address."""
+    return parse_qs(urlsplit(url).query)["state"][0]
+
+
+def reason_of(answer: httpx.Response) -> tuple[int, str]:
+    """Return the status and the reason of a refusal in JSON."""
+    assert "Location" not in answer.headers
+    return answer.status_code, answer.json()["error"]
+
+
+async def begin(browser: Browser, fake: FakeWix, **options: Any) -> str:
+    """Begin an install and approve it; return the address of the callback."""
+    return fake.approve(await browser.begin(fake), **options)
+
+
+async def call_back(
+    browser: Browser, url: str, *, headers: Mapping[str, str] = JSON
+) -> httpx.Response:
+    """Load the callback, as what wants JSON."""
+    return await browser.http.get(url, headers=headers)
+
+
+class FlakyStorage(MemoryStorage):
+    """In memory, with a pause before each step, and with steps that are out of order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down: set[str] = set()
+        self.steps: list[str] = []
+
+    async def open(self) -> None:
+        await self._reach("open")
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        await self._reach("get")
+        return await super().get(app_id, instance_id)
+
+    async def put(self, record: Record) -> None:
+        await self._reach("put")
+        await super().put(record)
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        await self._reach("claim")
+        await self._reach(name.partition(":")[0])
+        return await super().claim(name, owner, ttl)
+
+    async def release(self, name: str, owner: str) -> None:
+        await self._reach("release")
+        await super().release(name, owner)
+
+    async def purge(self) -> int:
+        await self._reach("purge")
+        return await super().purge()
+
+    async def sites(self, app_id: str) -> list[str]:
+        """Return the sites that are stored, whatever is down."""
+        return [record.instance_id for record in await super().scan(app_id)]
+
+    async def _reach(self, step: str) -> None:
+        self.steps.append(step)
+        await checkpoint()
+        if step in self.down:
+            raise StorageUnavailable("The test storage is down.")
+
+
+def app_of(wix: Wix, **parts: Any) -> ASGIApp:
+    """Return the handshake of `wix` with some of its parts replaced, at the usual paths."""
+    handshake = Handshake(replace(wix.handshake._parts, **parts))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begins = scope["path"] == "/wix/install"
+        await (handshake.install if begins else handshake.callback)(scope, receive, send)
+
+    return app

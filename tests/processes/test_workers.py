@@ -1,0 +1,87 @@
+"""Two uvicorn workers on one storage, over real HTTP."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes.apps import App, at_once, running
+from wix_asgi.testing import DEMO_SITES, FakeWix
+
+pytestmark = pytest.mark.processes
+
+BAKERY, YOGA, PAPER = DEMO_SITES
+WORKERS = 2
+EXCHANGE = {"path": "/oauth/access", "grant_type": "authorization_code"}
+REFRESH = {"path": "/oauth/access", "grant_type": "refresh_token"}
+
+
+@pytest.fixture(name="storage", params=["sqlite", "postgresql"])
+def _storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/wix-asgi.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(name="app")
+def _app(fake: FakeWix, storage: str, tmp_path: Path) -> Iterator[App]:
+    with running(fake, storage, room=tmp_path, workers=WORKERS) as app:
+        yield app
+        assert app.server.stop() in {0, -signal.SIGTERM}
+        assert "Traceback" not in app.server.output
+
+
+async def test_workers_act_as_one(app: App) -> None:
+    """One install, one winner of many callbacks, one refresh for many calls (R4)."""
+    # In one test, for the two servers are slow to start.
+    await an_install_and_a_call_and_a_replay(app)
+    await of_fifty_callbacks_with_one_state_one_wins(app)
+    await two_hundred_calls_on_an_expired_token_refresh_once(app)
+
+
+async def an_install_and_a_call_and_a_replay(app: App) -> None:
+    """The site's data comes; the callback again is a 409, and Wix gets no second exchange."""
+    async with app.browser() as http:
+        callback = await app.begin(http, BAKERY)
+        installed = await http.get(callback)
+        products = await http.get("/products", params=app.opened_by(BAKERY))
+        replay = await http.get(callback)
+
+    assert 303 == installed.status_code
+    assert "Corner Bakery Mug" == products.json()["products"][0]["name"]
+    assert 409 == replay.status_code
+    assert 1 == app.fake.count(**EXCHANGE)
+    assert 0 == app.fake.count(**REFRESH)
+
+
+async def of_fifty_callbacks_with_one_state_one_wins(app: App) -> None:
+    """Of 50 at once, half of them at each worker, one is let through to one exchange."""
+    before = app.fake.count(**EXCHANGE)
+    async with app.browser() as http, app.spread(25, WORKERS) as browsers:
+        callback = await app.begin(http, YOGA)
+        for browser in browsers:
+            browser.cookies = http.cookies
+        answers = await at_once([functools.partial(b.get, callback) for b in browsers])
+
+    assert [303] + [409] * 49 == sorted(answer.status_code for answer in answers)
+    assert before + 1 == app.fake.count(**EXCHANGE)
+
+
+async def two_hundred_calls_on_an_expired_token_refresh_once(app: App) -> None:
+    """200 at once, half of them at each worker, need one refresh in all."""
+    async with app.browser() as http:
+        await app.install(http, PAPER)
+    query = app.opened_by(PAPER)
+    async with app.spread(100, WORKERS) as browsers:
+        app.fake.expire_access_tokens(PAPER)
+        answers = await at_once(
+            [functools.partial(b.get, "/products", params=query) for b in browsers]
+        )
+
+    assert [200] * 200 == [answer.status_code for answer in answers]
+    assert 1 == app.fake.count(**REFRESH)

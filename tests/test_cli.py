@@ -1,0 +1,343 @@
+"""The `wix-asgi` command, in process; `test_demo.py` runs it for real."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+import wix_asgi.cli
+from tests.servers import free_port
+from wix_asgi._http import httpx
+from wix_asgi.cli import _demo
+from wix_asgi.cli._app import app
+from wix_asgi.cli._demo_app import make_app
+from wix_asgi.middleware import WixMiddleware
+from wix_asgi.testing import DEMO_SITES, FakeWix
+
+BAKERY, YOGA, _ = DEMO_SITES
+ANY_PORTS = ["--port", "0", "--wix-port", "0"]
+
+Serve = Callable[[uvicorn.Server, list[socket.socket]], None]
+
+
+@pytest.fixture(name="anyio_backend")
+def _anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(name="fake")
+def _fake() -> FakeWix:
+    return FakeWix()
+
+
+@pytest.fixture(name="demo")
+def _wrapped_demo(fake: FakeWix) -> WixMiddleware:
+    return make_app(
+        public_url="http://127.0.0.1:8000",
+        storage="memory://",
+        transport=fake.transport,
+        **fake.settings(),
+    )
+
+
+@pytest.fixture(name="http")
+async def _http(demo: WixMiddleware) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=demo)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
+
+
+def run(*arguments: str) -> Any:
+    """Run the command in process."""
+    return CliRunner().invoke(app, arguments)
+
+
+def instead_of_serving(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+    """Have `serve` called where the app's server would run; the fake Wix is served as ever."""
+
+    class Server(uvicorn.Server):
+        def run(self, sockets: list[socket.socket] | None = None) -> None:
+            serve(self, sockets or [])
+
+    stand_in = SimpleNamespace(Config=uvicorn.Config, Server=Server)
+    monkeypatch.setattr(_demo, "uvicorn", stand_in)
+
+
+def started(server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
+    """Do as a server that has run and was ended."""
+    server.started = True
+
+
+def test_version_is_shown() -> None:
+    """`--version` says the installed version, and nothing else."""
+    result = run("--version")
+
+    assert (0, f"wix-asgi {version('wix-asgi')}\n") == (result.exit_code, result.output)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_help_names_the_commands(arguments: list[str]) -> None:
+    """The help of the command says what there is."""
+    result = run(*arguments)
+
+    assert 0 == result.exit_code
+    assert "demo" in result.output
+    assert "--version" in result.output
+
+
+def test_help_of_the_demo_names_its_options() -> None:
+    """Ports and storage can be set, and the help says what they are unless they are."""
+    result = run("demo", "--help")
+
+    assert 0 == result.exit_code
+    for word in ("--port", "8000", "--wix-port", "8001", "--storage", "wix-asgi-demo.db"):
+        assert word in result.output
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_what_is_no_port_is_refused(port: str) -> None:
+    """A port is a number that a port can have."""
+    result = run("demo", "--port", port)
+
+    assert 2 == result.exit_code
+    assert "--port" in result.output
+
+
+def test_demo_prints_the_address_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address is the fake Wix's, which answers already; the app's has its socket."""
+    seen: list[int] = []
+
+    def serve(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        seen.extend(listener.getsockname()[1] for listener in sockets)
+        server.started = True
+
+    instead_of_serving(monkeypatch, serve)
+    result = run("demo", *ANY_PORTS, "--storage", "memory://")
+
+    assert 0 == result.exit_code
+    assert "Open http://127.0.0.1:" in result.output
+    assert f"The app is at http://127.0.0.1:{seen[0]}, " in result.output
+    assert "memory://" in result.output
+
+
+def test_demo_takes_the_ports_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--port` and `--wix-port` are where the app and the fake Wix are."""
+    port, wix_port = free_port(), free_port()
+    instead_of_serving(monkeypatch, started)
+    result = run("demo", "--port", str(port), "--wix-port", str(wix_port), "--storage", "memory://")
+
+    assert f"Open http://127.0.0.1:{wix_port} " in result.output
+    assert f"The app is at http://127.0.0.1:{port}, " in result.output
+
+
+def test_ctrl_c_is_a_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C exits with 0, and says no more than that it ended."""
+
+    def interrupt(_server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
+        raise KeyboardInterrupt
+
+    instead_of_serving(monkeypatch, interrupt)
+    result = run("demo", *ANY_PORTS, "--storage", "memory://")
+
+    assert 0 == result.exit_code
+    assert result.output.endswith("\n  Stopped.\n")
+
+
+def test_a_server_that_does_not_start_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit status is uvicorn's own for this."""
+    instead_of_serving(monkeypatch, lambda _server, _sockets: None)
+    result = run("demo", *ANY_PORTS, "--storage", "memory://")
+
+    assert 3 == result.exit_code
+
+
+@pytest.mark.parametrize(("taken", "other"), [("--port", "--wix-port"), ("--wix-port", "--port")])
+def test_a_taken_port_is_one_clear_line(taken: str, other: str) -> None:
+    """It names the port, and the option with which to choose another one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = run("demo", taken, str(port), other, "0", "--storage", "memory://")
+
+    assert 1 == result.exit_code
+    assert (
+        f"wix-asgi: Port {port} cannot be used: Address already in use. "
+        f"Choose another with {taken}.\n"
+    ) == result.stderr
+    assert "" == result.stdout
+
+
+def test_an_error_without_a_number_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every failure to listen comes from the operating system."""
+
+    def fail(_address: object) -> None:
+        raise OSError("no sockets here")
+
+    monkeypatch.setattr(socket, "create_server", fail)
+    result = run("demo")
+
+    assert (
+        "wix-asgi: Port 8000 cannot be used: no sockets here. Choose another with --port.\n"
+    ) == result.stderr
+
+
+def test_a_storage_that_cannot_be_used_is_told_without_its_password() -> None:
+    """There is no traceback and no secret: only what to write instead (R47)."""
+    result = run("demo", *ANY_PORTS, "--storage", "nosuch://user:the-test-password@host/db")
+
+    assert 1 == result.exit_code
+    assert result.stderr.startswith("wix-asgi: ")
+    assert "nosuch://" in result.stderr
+    assert "the-test-password" not in result.output
+
+
+def test_passwords_of_storages_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a URL that may have a password in it only the scheme is printed."""
+    instead_of_serving(monkeypatch, started)
+    monkeypatch.setattr(
+        _demo, "make_app", lambda **options: make_app(**{**options, "storage": "memory://"})
+    )
+    result = run("demo", *ANY_PORTS, "--storage", "postgresql://me:the-test-password@db/x")
+
+    assert 0 == result.exit_code
+    assert "its installations are in postgresql://…" in result.output
+    assert "the-test-password" not in result.output
+
+
+@pytest.mark.parametrize("module", ["typer", "uvicorn"])
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """`wix-asgi` is there without the extra, and says so."""
+    hide(monkeypatch, module)
+    with pytest.raises(SystemExit) as exited:
+        wix_asgi.cli.main()
+
+    assert f"wix-asgi needs {module}: pip install 'wix-asgi[cli]'" == exited.value.code
+
+
+def test_another_missing_module_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the extra does not bring is an error as it is."""
+    hide(monkeypatch, "starlette.routing")
+    with pytest.raises(ModuleNotFoundError, match=r"starlette\.routing"):
+        wix_asgi.cli.main()
+
+
+def test_the_command_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The installed command is the Typer app."""
+    monkeypatch.setattr(sys, "argv", ["wix-asgi", "--version"])
+    with pytest.raises(SystemExit) as exited:
+        wix_asgi.cli.main()
+
+    assert 0 == exited.value.code
+    assert f"wix-asgi {version('wix-asgi')}\n" == capsys.readouterr().out
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Have `missing` not be installed for what the command imports."""
+    for name in list(sys.modules):
+        if name.startswith("wix_asgi.cli."):
+            monkeypatch.delitem(sys.modules, name)
+            monkeypatch.delattr(wix_asgi.cli, name.removeprefix("wix_asgi.cli."))
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == missing:
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+
+
+async def install(http: httpx.AsyncClient, fake: FakeWix, site: str) -> httpx.Response:
+    """Install the demo on `site`; return the answer of the callback."""
+    begun = await http.get("/wix/install", params={"token": fake.install_token(site)})
+    return await http.get(fake.approve(begun.headers["Location"]))
+
+
+async def test_the_page_shows_data_of_the_calling_site(
+    http: httpx.AsyncClient, fake: FakeWix
+) -> None:
+    """Name, products and installation are the site's own, fetched as that site."""
+    await install(http, fake, BAKERY)
+    await install(http, fake, YOGA)
+    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
+
+    assert 200 == page.status_code
+    assert "<h1>Lighthouse Yoga</h1>" in page.text
+    assert "<td>Lighthouse Yoga Gift card</td>" in page.text
+    assert YOGA in page.text
+    assert "Corner Bakery" not in page.text
+    assert "UTC</time>" in page.text
+
+
+async def test_the_page_escapes_what_wix_says(http: httpx.AsyncClient, fake: FakeWix) -> None:
+    """A site's name is text, whatever is in it."""
+    fake.sites = {YOGA: "<script>alert(1)</script>"}
+    await install(http, fake, YOGA)
+    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
+
+    assert "<script>" not in page.text
+    assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in page.text
+
+
+async def test_the_page_with_the_instance_in_its_address_is_not_kept(
+    http: httpx.AsyncClient, fake: FakeWix
+) -> None:
+    """The signed instance goes neither into a cache nor to where the page links."""
+    await install(http, fake, YOGA)
+    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
+
+    assert "no-store" == page.headers["Cache-Control"]
+    assert "no-referrer" == page.headers["Referrer-Policy"]
+
+
+async def test_nobody_is_shown_where_to_begin(http: httpx.AsyncClient, fake: FakeWix) -> None:
+    """Without a signed instance the page is a 401 that links to the sites."""
+    page = await http.get("/")
+
+    assert 401 == page.status_code
+    assert "Nobody is calling" in page.text
+    assert f'href="{fake.url}/"' in page.text
+
+
+async def test_a_site_without_the_app_is_told_so(http: httpx.AsyncClient, fake: FakeWix) -> None:
+    """A signed instance of a site that did not install the app is a 403."""
+    page = await http.get("/", params={"instance": fake.signed_instance(BAKERY)})
+
+    assert 403 == page.status_code
+    assert "This site does not have the app" in page.text
+
+
+async def test_the_demo_does_not_read_the_environment_of_another_app(
+    monkeypatch: pytest.MonkeyPatch, fake: FakeWix
+) -> None:
+    """`WIX_…` variables of the developer's own app do not break the demo."""
+    monkeypatch.setenv("WIX_INSTALL_PATH", "/elsewhere")
+    monkeypatch.setenv("WIX_CALLBACK_PATH", "/elsewhere/back")
+    monkeypatch.setenv("WIX_AFTER_INSTALL", "/welcome")
+    monkeypatch.setenv("WIX_FINISH_SETUP", "true")
+    monkeypatch.setenv("WIX_ENCRYPTION_KEYS", "not a key")
+    monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "short")
+    monkeypatch.setenv("WIX_STATE_TTL", "nonsense")
+    demo = make_app(
+        public_url="http://127.0.0.1:8000",
+        storage="memory://",
+        transport=fake.transport,
+        **fake.settings(),
+    )
+    transport = httpx.ASGITransport(app=demo)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+        answer = await install(http, fake, YOGA)
+
+    assert 303 == answer.status_code
+    assert answer.headers["Location"].startswith(f"{fake.url}/installer/close-window?")

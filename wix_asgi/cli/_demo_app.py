@@ -1,0 +1,115 @@
+"""The app of the demo: one page, with data of the calling site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any, Final, Unpack
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from wix_asgi.errors import NotInstalled, Unauthenticated
+from wix_asgi.middleware import WixMiddleware
+from wix_asgi.wix import Wix, WixOptions
+
+__all__ = ["make_app"]
+
+_PAGE: Final = Template(files("wix_asgi.cli").joinpath("demo.html").read_text("utf-8"))
+_CODE: Final = """async def home(request):
+    wix = request.state.wix
+    site = await wix.get("/apps/v1/instance")
+    products = await wix.get("/stores/v1/products")
+    …
+
+app = WixMiddleware(app)"""
+
+
+def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
+    """Return the demo app, wrapped in one line."""
+    inner = Starlette(
+        routes=[Route("/", _home)],
+        exception_handlers={Unauthenticated: _nobody, NotInstalled: _nobody},
+    )
+    # Whatever is in the environment is meant for another app.
+    settings: WixOptions = {
+        "install_path": "/wix/install",
+        "callback_path": "/wix/callback",
+        "after_install": "close",
+        "finish_setup": False,
+        "state_ttl": 600,
+        "encryption_keys": [],
+        "previous_app_secrets": [],
+        **options,
+    }
+    app = WixMiddleware(inner, **settings)
+    inner.state.wix = app.wix
+    return app
+
+
+async def _home(request: Request) -> Response:
+    """Show what Wix says of the calling site."""
+    wix = request.state.wix
+    about = (await wix.get("/apps/v1/instance")).raise_for_status().json()
+    products = (await wix.get("/stores/v1/products")).raise_for_status().json()["products"]
+    instance_id = about["instance"]["instanceId"]
+    name = about["site"]["siteDisplayName"]
+    installed_at = await _installed_at(request.app.state.wix, instance_id)
+    return _page(
+        request,
+        name,
+        f"""<p>This site added the app on
+<time datetime="{installed_at:%Y-%m-%dT%H:%M:%SZ}">{installed_at:%Y-%m-%d at %H:%M:%S} UTC</time>.
+Stop the demo and start it again: this page still opens.</p>
+{_products(products)}
+<h2>This was fetched from the fake Wix by</h2>
+<pre><code>{escape(_CODE)}</code></pre>
+<p class="soft">as the installation <code>{escape(instance_id)}</code>.</p>""",
+    )
+
+
+async def _installed_at(wix: Wix, instance_id: str) -> datetime:
+    """Return since when the app is installed on the site whose data was just fetched."""
+    return max(
+        [
+            installation.installed_at
+            async for installation in wix.installations()
+            if installation.instance_id == instance_id
+        ]
+    )
+
+
+async def _nobody(request: Request, exc: Exception) -> Response:
+    """Show a visitor without an installed site where to begin."""
+    status, title, why = (
+        (403, "The app is not here", "This site does not have the app, or not any more.")
+        if isinstance(exc, NotInstalled)
+        else (401, "Nobody is calling", "Site owners come here from one of their sites.")
+    )
+    wix_url = escape(request.app.state.wix.settings.wix_url)
+    link = f'<a class="button" href="{wix_url}/">My sites</a>'
+    return _page(request, title, f"<p>{why}</p><p>{link}</p>", status)
+
+
+def _products(products: Iterable[Mapping[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(product['name'])}</td><td>{product['stock']['quantity']:d}</td>"
+        f"<td>{escape(product['price']['formatted']['price'])}</td></tr>"
+        for product in products
+    )
+    head = "<tr><th>Product</th><th>In stock</th><th>Price</th></tr>"
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
+    wix_url = request.app.state.wix.settings.wix_url
+    page = _PAGE.substitute(title=escape(title), body=body, wix_url=escape(wix_url))
+    # The address has the signed instance in it.
+    return HTMLResponse(
+        page, status, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    )

@@ -95,7 +95,7 @@ class PostgresServer:
         return self._room / newest.relative_to(package.parent) / "bin"
 
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
-        other = {"user": self._user, "group": "nogroup", "extra_groups": []}
+        other = os.geteuid() == 0
         with (self._room / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(self._programs / command[0]), *command[1:]],
@@ -105,7 +105,9 @@ class PostgresServer:
                 stderr=log,
                 # So that Ctrl-C reaches the tests only.
                 process_group=0,
-                **(other if os.geteuid() == 0 else {}),  # type: ignore[call-overload] # by name
+                user=self._user if other else None,
+                group="nogroup" if other else None,
+                extra_groups=[] if other else None,
             )
 
     def _answers(self) -> bool:

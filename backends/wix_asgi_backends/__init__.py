@@ -1,3 +1,1 @@
-"""The storage backends that come with wix-asgi, chosen by URL."""
-
-__all__: list[str] = []
+"""The storage backends that come with wix-asgi; `wix_asgi.storage` chooses one by URL."""

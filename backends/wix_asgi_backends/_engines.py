@@ -1,82 +1,110 @@
-"""One engine for each event loop of each process: connections cannot move between them."""
+"""SQLAlchemy engines: one for each event loop of this process."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wix_asgi.errors import StorageUnavailable
 
-__all__ = ["Engines"]
+__all__ = ["ENGINE_OPTIONS", "Engines"]
+
+# Every statement is a transaction of its own, so that there is never anything to roll back.
+ENGINE_OPTIONS: Final[dict[str, Any]] = {
+    "hide_parameters": True,
+    "isolation_level": "AUTOCOMMIT",
+    "max_overflow": 0,
+    "pool_reset_on_return": None,
+    "pool_timeout": 5,
+    "pool_use_lifo": True,
+    "skip_autocommit_rollback": True,
+}
+
+_CLOSING = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    engine: AsyncEngine
+    guard: AsyncGenerator[None, None]
+
+
+_ByLoop = WeakKeyDictionary[asyncio.AbstractEventLoop, _Held]
+_inherited: list[_ByLoop] = []
 
 
 class Engines:
-    """Makes an engine when a loop first asks for one; forgets those of loops that are closed."""
+    """Makes an engine when an event loop first needs one, and closes it before the loop ends.
+
+    Connections belong to the loop they were made on, and to the process: a fork of it neither
+    uses nor closes them.
+    """
 
     def __init__(self, make: Callable[[], AsyncEngine]) -> None:
-        """Call `make` for each new engine."""
         self._make = make
         self._pid = os.getpid()
-        self._engines: dict[asyncio.AbstractEventLoop, AsyncEngine] = {}
-        self._connections: WeakKeyDictionary[AsyncEngine, list[Any]] = WeakKeyDictionary()
-        self._inherited: list[object] = []
+        self._by_loop: _ByLoop = WeakKeyDictionary()
 
-    def here(self) -> AsyncEngine:
-        """Return the engine of the running loop.
+    async def current(self) -> AsyncEngine:
+        """Return the engine of the running event loop.
 
         Raises:
-            StorageUnavailable: The running loop is not asyncio's.
+            StorageUnavailable: This is not asyncio.
         """
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise StorageUnavailable("SQL storages work on asyncio only; use memory://") from None
-        if self._pid != os.getpid():
-            self._leave_to_parent()
-        if loop not in self._engines:
-            self._forget_closed_loops()
-            self._engines[loop] = self._watched(self._make())
-        return self._engines[loop]
+        except RuntimeError as exc:
+            raise StorageUnavailable(
+                "This storage needs asyncio: its database driver does not run on trio."
+            ) from exc
+        self._leave_parent()
+        held = self._by_loop.get(loop)
+        return held.engine if held else await self._begin(loop)
 
-    async def aclose(self) -> None:
-        """Close the connections of the running loop."""
-        engine = self._engines.pop(asyncio.get_running_loop(), None)
-        if engine is not None and self._pid == os.getpid():
-            await engine.dispose()
+    async def dispose(self) -> None:
+        """Close the connections of the running event loop; another loop closes its own."""
+        self._leave_parent()
+        self._drop_closed_loops()
+        held = self._by_loop.pop(asyncio.get_running_loop(), None) if self._by_loop else None
+        if held:
+            await held.guard.aclose()
 
-    def _leave_to_parent(self) -> None:
-        # Closing them here, or letting them be collected, would end the parent's sessions.
-        self._inherited.append((self._engines, self._connections))
-        self._engines = {}
-        self._connections = WeakKeyDictionary()
-        self._pid = os.getpid()
-
-    def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._engines if loop.is_closed()]:
-            engine = self._engines.pop(loop)
-            for connection in self._connections.pop(engine, []):
-                _abandon(connection)
-            engine.sync_engine.dispose(close=False)
-
-    def _watched(self, engine: AsyncEngine) -> AsyncEngine:
-        connections: list[Any] = []
-        self._connections[engine] = connections
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def connected(adapted: Any, _record: Any) -> None:
-            connections.append(adapted.driver_connection)
-
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncEngine:
+        self._drop_closed_loops()
+        engine = self._make()
+        guard = _close_at_end(engine)
+        self._by_loop[loop] = _Held(engine, guard)
+        await anext(guard)
         return engine
 
+    def _drop_closed_loops(self) -> None:
+        # A list: loops in other threads come and go meanwhile.
+        for reference in self._by_loop.keyrefs():
+            loop = reference()
+            if loop is not None and loop.is_closed():
+                self._by_loop.pop(loop, None)
 
-def _abandon(connection: Any) -> None:
-    """End what a connection runs beside its loop: aiosqlite's thread."""
-    stop = getattr(connection, "stop", None)
-    if stop is not None:
-        stop()
+    def _leave_parent(self) -> None:
+        if self._pid != os.getpid():
+            # Even collecting them as garbage would close the parent's connections.
+            _inherited.append(self._by_loop)
+            self._by_loop = WeakKeyDictionary()
+            self._pid = os.getpid()
+
+
+async def _close_at_end(engine: AsyncEngine) -> AsyncGenerator[None, None]:
+    """Wait; when the event loop ends it closes this generator, and so the engine."""
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await engine.dispose()
+        except TimeoutError:
+            await engine.dispose(close=False)

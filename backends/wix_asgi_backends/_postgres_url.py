@@ -1,22 +1,30 @@
-"""Postgres URLs as they are pasted, made into what asyncpg takes."""
+"""The URLs that Postgres services hand out, as arguments of asyncpg."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from urllib.parse import quote, unquote, urlencode
 
 from wix_asgi.errors import SettingsError
 
 __all__ = ["Target", "parse_url"]
 
-_SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
-_SESSIONS: Final = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
-_DRIVER: Final = "postgresql+asyncpg"
+_ENCODE = "Write special characters of the user and password as in %40 for @, %2F for /, %3F for ?."
+_DEFAULT_PORT = 5432
+
+# asyncpg reads these from a URL of its own only.
+_TLS_FILES = {"sslcert", "sslkey", "sslcrl", "sslnegotiation", "sslpassword", "sslrootcert"}
+_TLS_FILES |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
+_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+_SSL_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SESSIONS = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
+
+# What other clients need and asyncpg does not: it negotiates, has no cache here, and no such knob.
+_IGNORED = {"channel_binding", "gssencmode", "pgbouncer", "sslsni", "supa", "uselibpqcompat"}
+_IGNORED |= {"keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,123 +32,215 @@ class Target:
     """Where to connect, and how.
 
     Attributes:
-        url: For SQLAlchemy; its repr hides the password.
-        connect_args: For asyncpg.
+        name: The hosts and the database, for people.
+        pool_size: How many connections a process may have.
+        arguments: Keywords of `asyncpg.connect`, the password among them.
     """
 
-    url: URL
-    connect_args: Mapping[str, Any] = field(repr=False)
+    name: str
+    pool_size: int
+    arguments: dict[str, Any] = field(repr=False)
 
 
-def parse_url(text: str) -> Target:
-    """Read a URL of Postgres.
+@dataclass(slots=True)
+class _Draft:
+    authority: list[tuple[str, int | None]]
+    hosts: list[tuple[str, int | None]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    pool_size: int = 10
+    tls: dict[str, str] = field(default_factory=dict)
+    server: dict[str, str] = field(default_factory=lambda: {"application_name": "wix-asgi"})
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_url(url: str) -> Target:
+    """Return what `url` says, after the manner of libpq, asyncpg and SQLAlchemy.
 
     Raises:
-        SettingsError: It is malformed, or has a parameter that means nothing here. The message
-            names the parameter and shows no value.
+        SettingsError: It cannot be understood; the message names a parameter, and no value.
     """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise SettingsError("The storage URL of Postgres is malformed.") from None
-    kept, arguments = _translate(url.query)
-    return Target(url.set(drivername=_DRIVER, query=kept), arguments)
+    location, _, query = url.partition("://")[2].partition("?")
+    authority, _, database = location.partition("/")
+    _refuse_unencoded(authority, f"{database}?{query}")
+    user_info, _, hosts = authority.rpartition("@")
+    draft = _Draft(_hosts(hosts))
+    _take_user(draft, *user_info.partition(":")[::2])
+    _take_text("database")(draft, unquote(database))
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        _take(draft, name, unquote(value))
+    return _finish(draft)
 
 
-def _translate(
-    query: Mapping[str, str | tuple[str, ...]],
-) -> tuple[dict[str, str | tuple[str, ...]], dict[str, Any]]:
-    """Split the parameters into those SQLAlchemy reads and asyncpg's own arguments."""
-    kept: dict[str, str | tuple[str, ...]] = {}
-    server: dict[str, str] = {}
-    arguments: dict[str, Any] = {
-        "timeout": 5.0,
+def _refuse_unencoded(authority: str, rest: str) -> None:
+    if authority and "@" not in authority and "@" in rest:
+        raise SettingsError(f"The storage URL cannot be taken apart. {_ENCODE}")
+
+
+def _take_user(draft: _Draft, user: str, password: str) -> None:
+    _take_text("user")(draft, unquote(user))
+    _take_text("password")(draft, unquote(password))
+
+
+def _take(draft: _Draft, name: str, value: str) -> None:
+    if name in _IGNORED:
+        return
+    if name in _TLS_FILES:
+        draft.tls[name] = value
+    elif name in _TAKERS:
+        _TAKERS[name](draft, value)
+    else:
+        raise SettingsError(_unknown(name))
+
+
+def _unknown(name: str) -> str:
+    # What is no name may be the rest of a password.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}", name):
+        return f"The storage URL has something behind its ? that is no parameter. {_ENCODE}"
+    return f"The storage URL has a parameter that is not known: {name}. Leave it out."
+
+
+def _finish(draft: _Draft) -> Target:
+    addresses = _addresses(draft)
+    hosts = [host for host, _ in addresses if host]
+    ports = [port for _, port in addresses]
+    arguments = {
         "command_timeout": 10.0,
-        # Behind a pooler in transaction mode a statement's name is another session's.
+        "prepared_statement_cache_size": 0,
         "statement_cache_size": 0,
-        "server_settings": server,
+        "timeout": 5.0,
+        **draft.arguments,
+        "server_settings": draft.server,
     }
-    kept["prepared_statement_cache_size"] = "0"
-    for name, value in query.items():
-        if name == "sslrootcert":
-            continue
-        if name in {"host", "port"}:
-            kept[name] = value
-        elif name in _IGNORED:
-            continue
-        elif name in _SERVER_SETTINGS:
-            server[name] = _single(name, value)
-        elif name in _ARGUMENTS:
-            argument, read = _ARGUMENTS[name]
-            arguments[argument] = read(name, _single(name, value))
-        else:
-            raise SettingsError(f"The storage URL has a parameter that is not known: {name!r}.")
-    if "sslrootcert" in query:
-        root = _single("sslrootcert", query["sslrootcert"])
-        arguments["ssl"] = _verifying(root, arguments.get("ssl", "verify-full"))
-    return kept, arguments
+    if hosts:
+        # Only some of the ports may be left out for asyncpg to find.
+        arguments |= {"host": hosts, "port": [port or _DEFAULT_PORT for port in ports]}
+    elif ports[0]:
+        arguments["port"] = ports[0]
+    if draft.tls.get("sslrootcert") == "system":
+        # The certificates of the machine, and then nothing less than the host's name.
+        arguments["ssl"] = True
+    elif draft.tls:
+        arguments["dsn"] = f"postgresql://?{urlencode(draft.tls, quote_via=quote)}"
+    place = ",".join(hosts) or "localhost"
+    return Target(f"{place}/{arguments.get('database', '')}", draft.pool_size, arguments)
 
 
-def _verifying(root: str, mode: str) -> ssl.SSLContext | str:
-    """Return a context that trusts the certificates in the file `root`, or the system's own."""
-    if mode == "disable":
-        return mode
-    try:
-        context = ssl.create_default_context(cafile=None if root == "system" else root)
-    except OSError:
-        raise SettingsError("The storage URL's sslrootcert cannot be read.") from None
-    context.check_hostname = mode == "verify-full"
-    return context
+def _addresses(draft: _Draft) -> list[tuple[str, int | None]]:
+    """Return hosts and ports: at least one of them, with no host where none is given."""
+    # As in libpq the parameter wins; the port is then often in the authority, as in @:5433.
+    authority = draft.authority or [("", None)]
+    hosts = draft.hosts or authority
+    ports: list[int | None] = [*draft.ports] or [authority[0][1] if draft.hosts else None]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts) or (len(hosts) > 1 and not all(host for host, _ in hosts)):
+        raise SettingsError("The storage URL has not as many hosts as ports.")
+    return [(host, own or port) for (host, own), port in zip(hosts, ports, strict=True)]
 
 
-def _single(name: str, value: str | tuple[str, ...]) -> str:
-    if not isinstance(value, str):
-        raise SettingsError(f"The storage URL has the parameter {name!r} more than once.")
-    return value
+def _hosts(text: str) -> list[tuple[str, int | None]]:
+    return [_host(part) for part in text.split(",") if part]
 
 
-def _seconds(name: str, value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise SettingsError(f"The storage URL's parameter {name!r} must be seconds.")
-    return seconds
+def _host(text: str) -> tuple[str, int | None]:
+    if text.startswith("/"):
+        return text, None
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{0,5}))?", text)
+    if match is None:
+        raise SettingsError(f"The storage URL has a host or a port that is none. {_ENCODE}")
+    return unquote(match[1].strip("[]")), int(match[2]) if match[2] else None
 
 
-def _one_of(choices: set[str]) -> Callable[[str, str], str]:
-    def read(name: str, value: str) -> str:
-        if value not in choices:
-            known = ", ".join(sorted(choices))
-            raise SettingsError(f"The storage URL's parameter {name!r} must be one of {known}.")
-        return value
-
-    return read
+def _take_hosts(draft: _Draft, value: str) -> None:
+    draft.hosts += _hosts(value)
 
 
-# What libpq or a hosting service knows and asyncpg settles by itself, or we do.
-_IGNORED: Final = {
-    "channel_binding",
-    "gssencmode",
-    "pgbouncer",
-    "pool_mode",
-    "prepared_statement_cache_size",
-    "sslnegotiation",
-    "sslsni",
-    "statement_cache_size",
-    "supa",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-}
-_SERVER_SETTINGS: Final = {"application_name", "options", "search_path"}
-_ARGUMENTS: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
-    "command_timeout": ("command_timeout", _seconds),
-    "connect_timeout": ("timeout", _seconds),
-    "timeout": ("timeout", _seconds),
-    "ssl": ("ssl", _one_of(_SSL_MODES)),
-    "sslmode": ("ssl", _one_of(_SSL_MODES)),
-    "target_session_attrs": ("target_session_attrs", _one_of(_SESSIONS)),
+def _take_ports(draft: _Draft, value: str) -> None:
+    draft.ports = [_integer("port", part) for part in value.split(",")]
+
+
+def _take_mode(draft: _Draft, value: str) -> None:
+    if value not in _MODES:
+        raise SettingsError(f"sslmode in the storage URL is none of {', '.join(sorted(_MODES))}.")
+    draft.tls["sslmode"] = value
+
+
+def _take_ssl(draft: _Draft, value: str) -> None:
+    if value.lower() in _SSL_FLAGS:
+        draft.arguments["ssl"] = _SSL_FLAGS[value.lower()]
+    else:
+        _take_mode(draft, value)
+
+
+def _take_session(draft: _Draft, value: str) -> None:
+    if value not in _SESSIONS:
+        known = ", ".join(sorted(_SESSIONS))
+        raise SettingsError(f"target_session_attrs in the storage URL is none of {known}.")
+    draft.arguments["target_session_attrs"] = value
+
+
+def _take_pool_size(draft: _Draft, value: str) -> None:
+    draft.pool_size = max(1, _integer("pool_size", value))
+
+
+def _take_text(name: str) -> Callable[[_Draft, str], None]:
+    def take(draft: _Draft, value: str) -> None:
+        if value:
+            draft.arguments[name] = value
+
+    return take
+
+
+def _take_seconds(name: str, argument: str) -> Callable[[_Draft, str], None]:
+    def take(draft: _Draft, value: str) -> None:
+        # In libpq 0 means to wait for ever, which a request cannot.
+        if seconds := _integer(name, value):
+            draft.arguments[argument] = float(seconds)
+
+    return take
+
+
+def _take_integer(name: str) -> Callable[[_Draft, str], None]:
+    def take(draft: _Draft, value: str) -> None:
+        draft.arguments[name] = _integer(name, value)
+
+    return take
+
+
+def _take_setting(name: str) -> Callable[[_Draft, str], None]:
+    def take(draft: _Draft, value: str) -> None:
+        draft.server[name] = value
+
+    return take
+
+
+def _integer(name: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", value):
+        raise SettingsError(f"{name} in the storage URL is not a whole number.")
+    return int(value)
+
+
+_TAKERS: Final[dict[str, Callable[[_Draft, str], None]]] = {
+    "application_name": _take_setting("application_name"),
+    "command_timeout": _take_seconds("command_timeout", "command_timeout"),
+    "connect_timeout": _take_seconds("connect_timeout", "timeout"),
+    "connection_limit": _take_pool_size,
+    "database": _take_text("database"),
+    "dbname": _take_text("database"),
+    "fallback_application_name": _take_setting("application_name"),
+    "host": _take_hosts,
+    "options": _take_setting("options"),
+    "passfile": _take_text("passfile"),
+    "password": _take_text("password"),
+    "pool_size": _take_pool_size,
+    "port": _take_ports,
+    "prepared_statement_cache_size": _take_integer("prepared_statement_cache_size"),
+    "ssl": _take_ssl,
+    "search_path": _take_setting("search_path"),
+    "sslmode": _take_mode,
+    "statement_cache_size": _take_integer("statement_cache_size"),
+    "target_session_attrs": _take_session,
+    "timeout": _take_seconds("timeout", "timeout"),
+    "user": _take_text("user"),
 }

@@ -1,72 +1,83 @@
-"""The two tables, and the database's own clock.
+"""The two tables: their columns, and how they are made.
 
-Times are epoch milliseconds in BIGINT: no type of a time means the same on every engine.
+They have a registry of their own, so that an application's `create_all` and its migrations never
+see them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import BigInteger, Dialect, Index, LargeBinary, Table, Text
 from sqlalchemy.orm import registry
-from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-__all__ = ["CLAIMS", "INSTALLATIONS", "METADATA", "now_ms"]
+__all__ = ["CLAIMS", "INSTALLATIONS", "METADATA", "Key", "definitions"]
 
-# Postgres compares by the rules of a language unless told otherwise; SQLite by bytes anyway.
-_KEY = Text().with_variant(Text(collation="C"), "postgresql")
+_REGISTRY: Final = registry()
+METADATA: Final = _REGISTRY.metadata
 
 
-class _Base(SQLModel, registry=registry()):
-    """Tables of their own: an app's SQLModel.metadata never sees them."""
+class Key(TypeDecorator[str]):
+    """Text that is compared and ordered by its code points, whatever the database's collation is.
+
+    It is kept as bytes: CockroachDB has no columns of collation "C", PostgreSQL no text with a NUL.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Encode, lone surrogates too."""
+        del dialect
+        return None if value is None else value.encode("utf-8", "surrogatepass")
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """Decode what was encoded above."""
+        del dialect
+        return None if value is None else bytes(value).decode("utf-8", "surrogatepass")
+
+
+class _Base(SQLModel, registry=_REGISTRY):
+    pass
 
 
 class InstallationRow(_Base, table=True):
-    """The app on one site, with its tokens sealed."""
+    """A Record; moments and durations are in milliseconds, moments since 1970 in UTC."""
 
-    __tablename__ = "wix_installations"
+    # SQLModel has a function under this name, for classes that do not say.
+    __tablename__: ClassVar[str] = "wix_installations"  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    instance_id: str = Field(sa_column=Column(_KEY, primary_key=True))
-    app_id: str = Field(sa_column=Column(_KEY, primary_key=True))
-    version: str = Field(sa_column=Column(Text, nullable=False))
-    refresh_token: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    access_token: bytes | None = Field(sa_column=Column(LargeBinary))
-    lifetime: int = Field(sa_column=Column(BigInteger, nullable=False))
-    expires_at: int = Field(sa_column=Column(BigInteger, nullable=False))
-    failure: str | None = Field(sa_column=Column(Text))
-    retry_at: int = Field(sa_column=Column(BigInteger, nullable=False))
-    installed_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    instance_id: str = Field(primary_key=True, sa_type=Key)
+    app_id: str = Field(primary_key=True, sa_type=Key)
+    version: str = Field(sa_type=Text)
+    refresh_token: bytes = Field(sa_type=LargeBinary)
+    access_token: bytes | None = Field(default=None, sa_type=LargeBinary)
+    lifetime: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+    failure: str | None = Field(default=None, sa_type=Text)
+    retry_at: int = Field(sa_type=BigInteger)
+    installed_at: int = Field(sa_type=BigInteger)
 
 
 class ClaimRow(_Base, table=True):
-    """A name that one owner has for some seconds."""
+    """Who has a name, and until which millisecond since 1970."""
 
-    __tablename__ = "wix_claims"
+    __tablename__: ClassVar[str] = "wix_claims"  # pyright: ignore[reportIncompatibleVariableOverride]
+    __table_args__ = (Index("wix_claims_expires_at", "expires_at"),)
 
-    name: str = Field(sa_column=Column(_KEY, primary_key=True))
-    owner: str = Field(sa_column=Column(Text, nullable=False))
-    expires_at: int = Field(sa_column=Column(BigInteger, nullable=False))
-
-
-METADATA = _Base.metadata
-INSTALLATIONS: Table = METADATA.tables["wix_installations"]
-CLAIMS: Table = METADATA.tables["wix_claims"]
+    name: str = Field(primary_key=True, sa_type=Key)
+    owner: str = Field(sa_type=Text)
+    expires_at: int = Field(sa_type=BigInteger)
 
 
-class now_ms(FunctionElement[int]):  # noqa: N801 - it is a function of SQL
-    """The database's clock in epoch milliseconds, at the moment the statement runs."""
-
-    type = BigInteger()
-    inherit_cache = True
+INSTALLATIONS: Final = METADATA.tables["wix_installations"]
+CLAIMS: Final = METADATA.tables["wix_claims"]
 
 
-@compiles(now_ms, "postgresql")
-def _now_on_postgres(_element: Any, _compiler: Any, **_: Any) -> str:
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-
-
-@compiles(now_ms, "sqlite")
-def _now_on_sqlite(_element: Any, _compiler: Any, **_: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+def definitions(table: Table) -> list[ExecutableDDLElement]:
+    """Return the statements that make `table` and its indexes where they are missing."""
+    indexes = [CreateIndex(index, if_not_exists=True) for index in table.indexes]
+    return [CreateTable(table, if_not_exists=True), *indexes]

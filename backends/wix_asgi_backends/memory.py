@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -13,29 +16,38 @@ from wix_asgi.models import Record
 
 __all__ = ["MemoryStorage"]
 
-_PURGE_EVERY = 1000
+_FIRST_PURGE = 1000
 
 
 class MemoryStorage:
-    """Installations in this process's memory; good on any event loop, in one process only."""
+    """Installations in this process's memory; good on any event loop, and on several at once.
+
+    Claims that ran out are removed whenever their number has doubled, so that what is kept is
+    bounded by what is in use.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        """Start empty; `clock` gives seconds since the epoch."""
+        """Start empty; `clock` gives seconds since 1970."""
         self._clock = clock
+        self._lock = threading.Lock()
         self._rows: dict[tuple[str, str], tuple[Record, float]] = {}
+        self._ids: defaultdict[str, list[str]] = defaultdict(list)
         self._claims: dict[str, tuple[str, float]] = {}
-        self._claims_until_purge = _PURGE_EVERY
+        self._purge_at = _FIRST_PURGE
 
     @classmethod
     def from_url(cls, _url: str) -> Self:
         """Return an empty storage: there is nothing to choose in `memory://`."""
         return cls()
 
+    def __repr__(self) -> str:
+        return f"<MemoryStorage of {len(self._rows)} installations>"
+
     async def open(self) -> None:
-        """Do nothing: it is always open."""
+        """Make the store ready."""
 
     async def aclose(self) -> None:
-        """Do nothing: what is stored stays until the process ends."""
+        """Give back what `open` took."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,69 +61,89 @@ class MemoryStorage:
 
     async def get(self, app_id: str, instance_id: str) -> Record | None:
         """Return the record of this installation, or None."""
-        return self._read((app_id, instance_id))
+        with self._lock:
+            return self._read(app_id, instance_id)
 
     async def put(self, record: Record) -> None:
         """Write `record` whatever was there."""
-        now = self._clock()
-        installed = dataclasses.replace(record, installed_at=datetime.fromtimestamp(now, UTC))
-        self._rows[record.app_id, record.instance_id] = installed, now
+        with self._lock:
+            installed_at = datetime.fromtimestamp(self._clock(), UTC)
+            if (record.app_id, record.instance_id) not in self._rows:
+                bisect.insort(self._ids[record.app_id], record.instance_id)
+            self._write(record, installed_at)
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only where the stored version is `expected`."""
-        key = record.app_id, record.instance_id
-        if key not in self._rows or self._rows[key][0].version != expected:
-            return False
-        installed_at = self._rows[key][0].installed_at
-        self._rows[key] = dataclasses.replace(record, installed_at=installed_at), self._clock()
-        return True
+        with self._lock:
+            stored = self._read(record.app_id, record.instance_id)
+            if stored is None or stored.version != expected:
+                return False
+            self._write(record, stored.installed_at)
+            return True
 
     async def delete(
         self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
     ) -> bool:
         """Remove this installation, unless it was made at or after `installed_before`."""
-        record = self._read((app_id, instance_id))
-        if record is None:
-            return False
-        if installed_before and record.installed_at and record.installed_at >= installed_before:
-            return False
-        del self._rows[app_id, instance_id]
-        return True
+        with self._lock:
+            stored = self._read(app_id, instance_id)
+            if stored is None or not _is_before(stored, installed_before):
+                return False
+            del self._rows[app_id, instance_id]
+            ids = self._ids[app_id]
+            del ids[bisect.bisect_left(ids, instance_id)]
+            return True
 
     async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
-        """Return one page of this app's records, behind `after`."""
-        keys = sorted(key for key in self._rows if key[0] == app_id and key[1] > after)
-        return [record for key in keys[:limit] if (record := self._read(key))]
+        """Return one page of records, in the order of their ids."""
+        with self._lock:
+            ids = self._ids.get(app_id, [])
+            start = bisect.bisect_right(ids, after)
+            page = (self._read(app_id, instance_id) for instance_id in ids[start : start + limit])
+            return [record for record in page if record]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
-        """Take `name` for `owner`, unless another owner has it."""
-        now = self._clock()
-        holder, until = self._claims.get(name, (owner, now))
-        if holder != owner and until > now:
-            return False
-        self._claims[name] = owner, now + ttl
-        self._claims_until_purge -= 1
-        if self._claims_until_purge <= 0:
-            await self.purge()
-        return True
+        """Take `name` for `owner`, unless another has it."""
+        with self._lock:
+            now = self._clock()
+            holder, until = self._claims.get(name, (owner, now))
+            if holder != owner and until > now:
+                return False
+            self._claims[name] = owner, now + ttl
+            if len(self._claims) >= self._purge_at:
+                self._purge()
+            return True
 
     async def release(self, name: str, owner: str) -> None:
         """Free `name` if `owner` has it."""
-        if self._claims.get(name, ("", 0))[0] == owner:
-            del self._claims[name]
+        with self._lock:
+            if self._claims.get(name, ("", 0))[0] == owner:
+                del self._claims[name]
 
     async def purge(self) -> int:
-        """Remove the claims whose seconds are over."""
+        """Remove the claims that ran out."""
+        with self._lock:
+            return self._purge()
+
+    def _purge(self) -> int:
         now, before = self._clock(), len(self._claims)
         self._claims = {name: held for name, held in self._claims.items() if held[1] > now}
-        self._claims_until_purge = _PURGE_EVERY
+        self._purge_at = max(_FIRST_PURGE, 2 * len(self._claims))
         return before - len(self._claims)
 
-    def _read(self, key: tuple[str, str]) -> Record | None:
-        if key not in self._rows:
+    def _write(self, record: Record, installed_at: datetime | None) -> None:
+        kept = dataclasses.replace(record, installed_at=installed_at)
+        self._rows[record.app_id, record.instance_id] = kept, self._clock()
+
+    def _read(self, app_id: str, instance_id: str) -> Record | None:
+        if (app_id, instance_id) not in self._rows:
             return None
-        record, written_at = self._rows[key]
+        record, written_at = self._rows[app_id, instance_id]
         passed = self._clock() - written_at
         return dataclasses.replace(
             record, expires_in=record.expires_in - passed, retry_in=record.retry_in - passed
         )
+
+
+def _is_before(record: Record, moment: datetime | None) -> bool:
+    return moment is None or record.installed_at is None or record.installed_at < moment

@@ -1,57 +1,118 @@
-"""`postgresql://…`: many hosts.
-
-No advisory locks, LISTEN, sequences, session settings or prepared statements: it works behind
-PgBouncer in transaction mode, and on engines that speak Postgres' protocol.
-"""
+"""`postgresql://…`: PostgreSQL and what speaks its protocol, for any number of hosts."""
 
 from __future__ import annotations
 
-from typing import Final, Self
+import socket
+import ssl
+from typing import ClassVar, Final, Self
 
 import asyncpg
+from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
+from wix_asgi_backends._retry import Retry, causes, sqlstate
 from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends._statements import Writes
 
 __all__ = ["PostgresStorage"]
 
-_CONNECTIONS: Final = 10
-_POOL_SECONDS: Final = 5
-_RECYCLE_SECONDS: Final = 300
+_UNDEFINED_TABLE = "42P01"
+
+# Serialization failure, deadlock, read-only after a failover, too many connections, and servers
+# that stop, crash, start, or close idle sessions.
+_PASSING: Final = {"40001", "40P01", "25006", "53300", "57P01", "57P02", "57P03", "57P05"}
+# unique_violation (in the catalogue), duplicate_table, duplicate_object, internal_error
+# ("tuple concurrently updated").
+_RACES: Final = {"23505", "42P07", "42710", "XX000"}
+
+_LASTING_OS_ERRORS = (PermissionError, NotADirectoryError, ssl.SSLCertVerificationError)
+
+_HINTS: Final = {
+    "28000": "the server does not let this user in",
+    "28P01": "the server refuses the user or the password",
+    "3D000": "there is no such database",
+    "42501": "the user may not do this: backends/README.md has the tables for an administrator",
+}
 
 
 class PostgresStorage(SQLStorage):
-    """Installations in a Postgres; asyncio only, at most ten connections for each event loop."""
+    """Installations in a Postgres database, on asyncio.
 
-    driver_errors = (asyncpg.PostgresError, asyncpg.InterfaceError)
+    It keeps a pool of up to ten connections for each process, and works behind PgBouncer in
+    transaction mode: no session state, no prepared statement with a name.
+    """
 
-    def __init__(self, target: Target) -> None:
-        """Keep them in the database of `target`."""
-        self._target = target
-        super().__init__(self._make_engine, insert)
+    _writes: ClassVar[Writes] = Writes(insert)
+    _driver_errors: ClassVar[tuple[type[Exception], ...]] = (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    )
+
+    def __init__(self, target: str | Target, *, retry: Retry | None = None) -> None:
+        """Keep installations where `target`, a URL, says.
+
+        Raises:
+            SettingsError: The URL cannot be understood. The message shows no password.
+        """
+        super().__init__(retry=retry)
+        self._target: Final = parse_url(target) if isinstance(target, str) else target
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read a URL as hosting services hand it out.
+        """Return the storage that `url` names.
 
         Raises:
-            SettingsError: It has a parameter that means nothing here; no value is shown.
+            SettingsError: The URL cannot be understood. The message shows no password.
         """
-        return cls(parse_url(url))
+        return cls(url)
 
     def __repr__(self) -> str:
-        return f"<PostgresStorage {self._target.url.render_as_string(hide_password=True)}>"
+        return f"<PostgresStorage {self._target.name}>"
 
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
-            self._target.url,
-            connect_args=self._target.connect_args,
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-            pool_size=_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=_POOL_SECONDS,
-            pool_recycle=_RECYCLE_SECONDS,
+            URL.create(DRIVER),
+            connect_args=self._target.arguments,
+            pool_size=self._target.pool_size,
+            # Hosts that sleep when idle, and proxies, drop older connections.
+            pool_recycle=300,
+            **ENGINE_OPTIONS,
         )
+
+    def _is_transient(self, error: Exception) -> bool:
+        code = sqlstate(error)
+        if code is not None:
+            return code in _PASSING or code.startswith("08")
+        return any(_is_disconnect(cause) for cause in causes(error))
+
+    def _is_race(self, error: Exception) -> bool:
+        return sqlstate(error) in _RACES
+
+    def _is_missing(self, error: Exception) -> bool:
+        return sqlstate(error) == _UNDEFINED_TABLE
+
+    def _explain(self, error: Exception) -> str:
+        code = sqlstate(error)
+        # Where a time ran out, the last of the causes is a cancellation.
+        *_, origin = (cause for cause in causes(error) if isinstance(cause, Exception))
+        kind = f"{type(origin).__name__}, SQLSTATE {code}" if code else type(origin).__name__
+        hint = _HINTS.get(code or "", "it cannot be reached, or failed")
+        return f"The Postgres storage cannot be used: {hint} ({kind})."
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    if isinstance(error, OSError):
+        return not isinstance(error, _LASTING_OS_ERRORS)
+    if isinstance(error, asyncpg.InterfaceError):
+        return "connection is closed" in str(error)
+    return isinstance(error, asyncpg.InternalClientError)

@@ -1,96 +1,112 @@
-"""`sqlite:///file.db`: one file, any number of processes on one host.
-
-WAL, and `synchronous=FULL`: what was stored survives a loss of power. Every write is one statement,
-which takes SQLite's write lock at once and waits for it up to five seconds.
-"""
+"""`sqlite:///file.db`: a file, for any number of processes on one host."""
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
-from collections.abc import Awaitable, Callable
+import sqlite3
 from pathlib import Path
-from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from typing import Any, ClassVar, Final, Self
 
+import aiosqlite  # noqa: F401 # where it is missing, that is said before anything is opened
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from wix_asgi.errors import SettingsError, StorageUnavailable
+from wix_asgi.errors import SettingsError
+from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._retry import Retry, causes
 from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends._sqlite_file import make_file, parse_url
+from wix_asgi_backends._statements import Writes
 
 __all__ = ["SQLiteStorage"]
 
-logger = logging.getLogger("wix_asgi")
-
-_BUSY_MS: Final = 5000
-_CONNECTIONS: Final = 5
+_BUSY_SECONDS = 5.0
+_PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 
 class SQLiteStorage(SQLStorage):
-    """Installations in a SQLite file of mode 0600; asyncio only, not on a network file system."""
+    """Installations in an SQLite file, on asyncio.
 
-    def __init__(self, path: str | Path) -> None:
-        """Keep them in the file at `path`, which is made when it is missing."""
-        self.path = Path(path)
-        super().__init__(self._make_engine, insert)
+    It keeps a write-ahead log beside the file, so the file must not be on a network share.
+    A commit is on the disk when it returns: losing one would lose a refresh token.
+    """
+
+    _writes: ClassVar[Writes] = Writes(insert)
+    _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
+
+    def __init__(self, path: str | Path, *, retry: Retry | None = None) -> None:
+        """Keep installations in the file at `path`, which is made where it is missing."""
+        super().__init__(retry=retry)
+        self._path: Final = Path(path).absolute()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read `sqlite:///file.db` (beside the working directory) or `sqlite:////abs/file.db`.
+        """Return the storage that `url` names.
 
         Raises:
-            SettingsError: It names no file, or has more than a file.
+            SettingsError: It names no file, or has parameters.
         """
-        parts = urlsplit(url)
-        path = unquote(parts.path[1:])
-        if parts.netloc or not path or path == ":memory:":
-            raise SettingsError(
-                "A SQLite URL names a file: sqlite:///file.db or sqlite:////abs/file.db. "
-                "For a storage in memory write memory://."
-            )
-        if parts.query or parts.fragment:
-            raise SettingsError("A SQLite URL takes no parameters: only sqlite:///file.db.")
-        return cls(path)
+        return cls(parse_url(url))
 
     def __repr__(self) -> str:
-        return f"<SQLiteStorage {self.path}>"
+        return f"<SQLiteStorage {self._path}>"
 
-    def _prepared(self) -> Callable[[], Awaitable[None]]:
-        async def make_file() -> None:
-            # Before SQLite makes it by the umask; its -wal and -shm files take over the mode.
-            try:
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            except OSError as exc:
-                raise StorageUnavailable(f"{self.path}: {exc.strerror}.") from exc
-            parent = self.path.parent.stat()
-            if parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX:
-                logger.warning("anybody may replace %s: its directory is writable", self.path)
-
-        return make_file
+    async def open(self) -> None:
+        """Make the store ready."""
+        try:
+            make_file(self._path)
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+        await super().open()
 
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self.path)),
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-            pool_size=_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=_BUSY_MS / 1000,
+            URL.create("sqlite+aiosqlite", database=str(self._path)),
+            # The driver's timeout is SQLite's busy_timeout, in force before the first statement.
+            connect_args={"timeout": _BUSY_SECONDS},
+            pool_size=5,
+            **ENGINE_OPTIONS,
         )
-        event.listen(engine.sync_engine, "connect", _set_up)
+        event.listen(engine.sync_engine, "connect", _prepare)
         return engine
 
+    def _is_transient(self, error: Exception) -> bool:
+        return any(_code(cause) & 0xFF in _PASSING for cause in causes(error))
 
-def _set_up(connection: Any, _record: Any) -> None:
+    def _is_race(self, error: Exception) -> bool:
+        return False
+
+    def _is_missing(self, error: Exception) -> bool:
+        return any("no such table" in str(cause) for cause in causes(error))
+
+    def _explain(self, error: Exception) -> str:
+        names = [getattr(cause, "sqlite_errorname", None) for cause in causes(error)]
+        code = next((name for name in names if name), type(error).__name__)
+        return f"The SQLite storage cannot be used ({code})."
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    try:
+        _use_log(connection)
+    except BaseException:
+        # SQLAlchemy 2.0 would leave it to the garbage collector.
+        connection.close()
+        raise
+
+
+def _use_log(connection: Any) -> None:
     cursor = connection.cursor()
-    # First: the switch to WAL waits for others, too.
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA journal_mode = WAL")
     (mode,) = cursor.fetchone()
-    if mode != "wal":
-        raise StorageUnavailable(f"SQLite cannot use WAL here, but {mode}: is it a local disk?")
-    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
+    if mode != "wal":
+        raise SettingsError(
+            f"The SQLite storage cannot have a write-ahead log here (it stays in {mode!r} mode): "
+            "put it on a local disk."
+        )
+
+
+def _code(error: BaseException) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,66 @@
+"""The file of an SQLite database: its URL, its place, and who may read it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote
+
+from wix_asgi.errors import SettingsError
+
+__all__ = ["make_file", "parse_url"]
+
+logger = logging.getLogger("wix_asgi")
+
+_FORMS = "Write sqlite:///file.db, or sqlite:////absolute/path/file.db with four slashes"
+
+
+def parse_url(url: str) -> Path:
+    """Return the file that `url` names, as an absolute path.
+
+    Raises:
+        SettingsError: It names no file, or has parameters.
+    """
+    rest = url.partition("://")[2]
+    location, _, query = rest.partition("?")
+    name = unquote(location[1:])
+    if ":memory:" in name or name.startswith("file:") or location in {"", "/", ":memory:"}:
+        raise SettingsError(
+            f"The storage URL names no SQLite file. {_FORMS}. For a store in memory write memory://"
+        )
+    if query:
+        names = ", ".join(part.partition("=")[0] for part in query.split("&"))
+        raise SettingsError(f"An SQLite storage URL takes no parameters, and has {names}.")
+    if not location.startswith("/") or "\0" in name:
+        raise SettingsError(f"The storage URL is not that of an SQLite file. {_FORMS}.")
+    return Path(name).absolute()
+
+
+def make_file(path: Path) -> None:
+    """Make the file where it is missing, for its owner alone; SQLite's own files follow its mode.
+
+    Raises:
+        SettingsError: Its directory is missing, or it is a directory.
+        OSError: It cannot be made, or not be used by this user.
+    """
+    if not path.parent.is_dir():
+        raise SettingsError(
+            f"The directory of the SQLite storage does not exist: make {path.parent}"
+        )
+    if path.is_dir():
+        raise SettingsError(f"The SQLite storage is to be a file, and {path} is a directory.")
+    # Never opened where it exists: closing it again would drop this process's locks on it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    if not os.access(path, os.R_OK | os.W_OK):
+        # Told before the driver has a thread that fails.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    parent = path.parent.stat().st_mode
+    if parent & stat.S_IWOTH and not parent & stat.S_ISVTX:
+        logger.warning("every user of this machine may replace the SQLite storage in its directory")
+    if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        logger.warning("every user of this machine may open the SQLite storage: chmod it to 0600")

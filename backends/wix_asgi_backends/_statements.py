@@ -1,0 +1,132 @@
+"""Every operation as one SQL statement, built once for a dialect.
+
+Times come from the database's clock alone: a writer gives milliseconds from now, and a reader is
+told how many are left. Names of parameters begin with `the_`, as column names are SQLAlchemy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, bindparam, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS
+
+__all__ = ["READ", "SCAN", "NowMs", "Writes"]
+
+
+class NowMs(FunctionElement[int]):
+    """This moment by the database's clock, in milliseconds since 1970."""
+
+    name = "now_ms"
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(NowMs, "postgresql")
+def _now_in_postgres(_element: NowMs, _compiler: SQLCompiler, **_: Any) -> str:
+    # Not now(): a statement that waited for another's row goes by the time it is then.
+    return "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+
+
+@compiles(NowMs, "sqlite")
+def _now_in_sqlite(_element: NowMs, _compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
+
+_NOW: Final = NowMs()
+_ROW: Final = INSTALLATIONS.c
+_CLAIM: Final = CLAIMS.c
+_OF_APP: Final = _ROW.app_id == bindparam("the_app")
+_OF_KEY: Final = _OF_APP & (_ROW.instance_id == bindparam("the_instance"))
+
+
+def _select() -> Any:
+    return select(
+        _ROW.app_id,
+        _ROW.instance_id,
+        _ROW.version,
+        _ROW.refresh_token,
+        _ROW.access_token,
+        _ROW.lifetime,
+        (_ROW.expires_at - _NOW).label("expires_in"),
+        _ROW.failure,
+        (_ROW.retry_at - _NOW).label("retry_in"),
+        _ROW.installed_at,
+    )
+
+
+READ: Final = _select().where(_OF_KEY)
+SCAN: Final = (
+    _select()
+    .where(_OF_APP, _ROW.instance_id > bindparam("the_start"))
+    .order_by(_ROW.instance_id)
+    .limit(bindparam("the_limit", type_=BigInteger))
+)
+
+
+def _later(name: str) -> Any:
+    return _NOW + bindparam(name, type_=BigInteger)
+
+
+def _contents() -> dict[str, Any]:
+    return {
+        "version": bindparam("the_version"),
+        "refresh_token": bindparam("the_refresh_token"),
+        "access_token": bindparam("the_access_token"),
+        "lifetime": bindparam("the_lifetime"),
+        "expires_at": _later("the_expires_in"),
+        "failure": bindparam("the_failure"),
+        "retry_at": _later("the_retry_in"),
+    }
+
+
+class Writes:
+    """The statements that change something, for the dialect that `insert` belongs to.
+
+    Attributes:
+        replace_again: `replace` when it is not known whether an earlier attempt was carried out:
+            it finds its own version, which is never used twice, as well as the expected one.
+    """
+
+    def __init__(
+        self, insert: Callable[[Any], postgresql.Insert] | Callable[[Any], sqlite.Insert]
+    ) -> None:
+        key: dict[str, Any] = {
+            "instance_id": bindparam("the_instance"),
+            "app_id": bindparam("the_app"),
+        }
+        contents = _contents() | {"installed_at": _NOW}
+        self.put: Final = (
+            insert(INSTALLATIONS)
+            .values(key | contents)
+            .on_conflict_do_update(index_elements=list(key), set_=contents)
+        )
+        expected = _ROW.version == bindparam("the_expected")
+        ours = _ROW.version == bindparam("the_version")
+        change = update(INSTALLATIONS).values(_contents())
+        self.replace: Final = change.where(_OF_KEY, expected)
+        self.replace_again: Final = change.where(_OF_KEY, or_(expected, ours))
+        self.delete: Final = delete(INSTALLATIONS).where(_OF_KEY)
+        self.delete_before: Final = self.delete.where(_ROW.installed_at < bindparam("the_moment"))
+        owner: Any = bindparam("the_owner")
+        held = {"owner": owner, "expires_at": _later("the_ttl")}
+        self.claim: Final = (
+            insert(CLAIMS)
+            .values({"name": bindparam("the_name")} | held)
+            .on_conflict_do_update(
+                index_elements=["name"],
+                set_=held,
+                where=or_(_CLAIM.expires_at <= _NOW, _CLAIM.owner == owner),
+            )
+            .returning(_CLAIM.owner)
+        )
+        self.release: Final = delete(CLAIMS).where(
+            _CLAIM.name == bindparam("the_name"), _CLAIM.owner == owner
+        )
+        self.purge: Final = delete(CLAIMS).where(_CLAIM.expires_at <= _NOW)

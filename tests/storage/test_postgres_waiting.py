@@ -1,0 +1,92 @@
+"""A Postgres that keeps its callers waiting, and what a storage shows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import asyncpg
+import pytest
+
+from tests.storage.cases import connections_in_use
+from tests.storage.records import APP, SITE, record, until
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi_backends._retry import Retry
+from wix_asgi_backends.postgres import PostgresStorage
+
+CANARY = "test-canary-password"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, as the driver does."""
+    return "asyncio"
+
+
+@asynccontextmanager
+async def locked_table(url: str) -> AsyncIterator[None]:
+    """Hold the table of installations, as a migration does."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE wix_installations IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def test_locked_table(postgres_url: str) -> None:
+    """Twenty callers on a table that stays locked are told in time, and all goes on after it."""
+    refused: list[StorageUnavailable] = []
+
+    async def read(storage: PostgresStorage) -> None:
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.get(APP, SITE)
+        refused.append(caught.value)
+
+    async with PostgresStorage(postgres_url, retry=Retry(total=0.3)) as storage:
+        await storage.put(record())
+        async with locked_table(postgres_url), anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(read, storage)
+
+        assert len(refused) == 20
+        assert all(isinstance(error.__cause__, Exception) for error in refused)
+        assert await storage.get(APP, SITE) is not None
+        assert connections_in_use(storage) == 0
+
+
+async def test_lock_that_passes(postgres_url: str) -> None:
+    """A write that finds the table locked for a moment is carried out when it is free."""
+    written = anyio.Event()
+
+    async def write(storage: PostgresStorage) -> None:
+        await storage.put(record())
+        written.set()
+
+    async def is_waiting() -> bool:
+        found = await watcher.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            "AND datname = current_database()"
+        )
+        return bool(found)
+
+    watcher = await asyncpg.connect(postgres_url)
+    async with PostgresStorage(postgres_url) as storage, anyio.create_task_group() as tasks:
+        async with locked_table(postgres_url):
+            tasks.start_soon(write, storage)
+            await until(is_waiting)
+
+            assert not written.is_set()
+        with anyio.fail_after(10):
+            await written.wait()
+    await watcher.close()
+
+
+@pytest.mark.parametrize("show", [str, repr, lambda storage: repr(vars(storage))])
+def test_password_is_not_shown(show: Callable[[object], str]) -> None:
+    """No way to look at a storage shows its password, nor do the objects it is made of (R35)."""
+    storage = PostgresStorage.from_url(f"postgres://user:{CANARY}@host/db?sslmode=require")
+
+    assert CANARY not in show(storage)

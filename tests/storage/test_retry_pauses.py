@@ -1,0 +1,45 @@
+"""How long is waited between attempts."""
+
+from __future__ import annotations
+
+import pytest
+
+from wix_asgi_backends._retry import Retry
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run on both event loops."""
+    loop: str = request.param
+    return loop
+
+
+async def test_pauses_double_up_to_a_bound() -> None:
+    """Each pause is of a random length up to a bound, which doubles up to a second."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    retry = Retry(sleep=sleep)
+    bounds = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    for attempt in range(len(bounds)):
+        for _ in range(50):
+            await retry.pause(attempt)
+    most = [max(pauses[50 * attempt : 50 * attempt + 50]) for attempt in range(len(bounds))]
+
+    assert all(bound / 2 < longest <= bound for longest, bound in zip(most, bounds, strict=True))
+    assert len(set(pauses)) > 300
+
+
+@pytest.mark.parametrize("attempt", [16, 1000, 100_000])
+async def test_any_number_of_attempts(attempt: int) -> None:
+    """The bound holds for attempts of any number."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await Retry(sleep=sleep).pause(attempt)
+
+    assert pauses[0] <= 1.0

@@ -1,0 +1,104 @@
+"""SQLite files that cannot be used: what is said, and that nothing is left open."""
+
+# ruff: noqa: ASYNC240 # a test has its loop for itself
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.storage.records import APP, SITE, record
+from wix_asgi.errors import SettingsError, StorageUnavailable
+from wix_asgi_backends.sqlite import SQLiteStorage
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, as the driver does."""
+    return "asyncio"
+
+
+@pytest.fixture(name="room")
+def _room() -> Iterator[Path]:
+    """Give a directory that every user may enter, which that of pytest is not."""
+    room = Path(tempfile.mkdtemp(prefix="wix-asgi-"))
+    yield room
+    room.chmod(0o755)
+    shutil.rmtree(room)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up what root may do; another user is who it is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+async def test_file_that_may_only_be_read(room: Path) -> None:
+    """A file that this user may not write to is unavailable from the start, and left as it is."""
+    path = room / "test.db"
+    async with SQLiteStorage(path) as storage:
+        await storage.put(record())
+    path.chmod(0o444)
+    room.chmod(0o555)
+    before = path.read_bytes()
+    with as_nobody(), pytest.raises(StorageUnavailable) as caught:
+        await SQLiteStorage(path).open()
+
+    assert isinstance(caught.value.__cause__, Exception)
+    assert path.read_bytes() == before
+
+
+async def test_directory_that_may_only_be_read(room: Path) -> None:
+    """A file that cannot be made in its directory is unavailable."""
+    room.chmod(0o555)
+    with as_nobody(), pytest.raises(StorageUnavailable) as caught:
+        await SQLiteStorage(room / "test.db").open()
+
+    assert isinstance(caught.value.__cause__, PermissionError)
+    assert list(room.iterdir()) == []
+
+
+async def test_no_log_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no write-ahead log can be had, opening says so, and leaves no connection behind."""
+    made: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def in_memory(*_: object, **options: object) -> sqlite3.Connection:
+        made.append(connect(":memory:", **options))  # type: ignore[call-overload] # as it came
+        return made[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", in_memory)
+    with pytest.raises(SettingsError, match="cannot have a write-ahead log here"):
+        await SQLiteStorage(tmp_path / "test.db").open()
+    (connection,) = made
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+async def test_file_that_vanished(tmp_path: Path) -> None:
+    """A file that was removed while the storage was closed is unavailable, not empty."""
+    path = tmp_path / "test.db"
+    storage = SQLiteStorage(path)
+    async with storage:
+        await storage.put(record())
+    path.unlink()
+    with pytest.raises(StorageUnavailable):
+        await storage.get(APP, SITE)
+    await storage.aclose()

@@ -30,17 +30,15 @@ def run(*, port: int, wix_port: int, storage: str) -> None:
     Raises:
         typer.Exit: They cannot start; why was printed.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(_listen(port))
-            public_url = f"http://{_HOST}:{listener.getsockname()[1]}"
-            fake = _make_fake(public_url)
-            wix_url = _enter_fake(stack, fake, wix_port)
-            app = _wrap(fake, public_url, storage)
-            typer.echo(_welcome(wix_url, public_url, storage))
-            _serve_app(app, listener)
-    except KeyboardInterrupt:
-        typer.echo("\n  Stopped.")
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(port))
+        public_url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        fake = _make_fake(public_url)
+        wix_url = _enter_fake(stack, fake, wix_port)
+        app = _wrap(fake, public_url, storage)
+        typer.echo(_welcome(wix_url, public_url, storage))
+        _serve_app(app, listener)
+    typer.echo("\n  Stopped.")
 
 
 def _listen(port: int) -> socket.socket:

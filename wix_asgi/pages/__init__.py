@@ -30,7 +30,7 @@ _TEXTS: Final = {
     Reason.STATE_INVALID: _Text("This installation was not begun here", _AGAIN),
     Reason.STATE_EXPIRED: _Text(
         "This installation took too long",
-        f"For your site's safety it has to be finished within ten minutes. {_AGAIN}",
+        f"For your site's safety it has to be finished within a few minutes. {_AGAIN}",
     ),
     Reason.STATE_REUSED: _Text(
         "This installation is already finished",

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Unpack
 
-from support import SITE, make_wix
-
+from tests.support import SITE, make_wix
 from wix_asgi import Wix, WixClient
 from wix_asgi._http import httpx
 from wix_asgi.endpoints import Grant
@@ -17,6 +16,8 @@ from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
 API = "https://www.wixapis.com"
+EVIL = "https://evil.example"
+MEGABYTE = 1024 * 1024
 REFRESH = "/oauth/access"
 Answer = Callable[[httpx.Request], httpx.Response]
 

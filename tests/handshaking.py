@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from traceback import TracebackException
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import anyio
+import pytest
 from anyio.lowlevel import checkpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,8 +60,12 @@ async def ask(
     """Ask `app` past every HTTP library: nothing is checked, encoded or logged on the way."""
     sent: list[Message] = []
 
+    bodies: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not bodies:
+            await anyio.sleep_forever()
+        return bodies.pop()
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -105,7 +112,8 @@ class Cookie:
         assert re.fullmatch(r"[!-~]+( [A-Z][!-~]*)*", header), header
         first, *rest = header.split("; ")
         name, value = first.split("=")
-        attributes = dict((*part.split("="), "")[:2] for part in rest)
+        pairs = (part.partition("=") for part in rest)
+        attributes = {key: text for key, _, text in pairs}
         assert len(rest) == len(attributes), header
         known = {"Max-Age", "Path", "Secure", "HttpOnly", "SameSite", "Partitioned"}
         assert set(attributes) <= known, header
@@ -210,3 +218,42 @@ def app_of(wix: Wix, **parts: Any) -> ASGIApp:
         await (handshake.install if begins else handshake.callback)(scope, receive, send)
 
     return app
+
+
+class Broken(Exception):
+    """What no code of ours expects."""
+
+
+def broken(*args: object, **kwargs: object) -> NoReturn:
+    """Fail in a way that no code of ours expects."""
+    del args, kwargs
+    raise Broken("broken for a test")
+
+
+def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
+    """Return what must be in no log after an install that began so."""
+    query = parse_qs(urlsplit(url).query)
+    return {
+        *query.get("code", []),
+        *query["state"],
+        *browser.http.cookies.values(),
+        fake.app_secret,
+    }
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """Return all that any log handler can see of the records, locals of tracebacks included."""
+    seen = [caplog.text]
+    for record in caplog.records:
+        seen.append(repr(record.__dict__))
+        if record.exc_info and record.exc_info[1] is not None:
+            seen += TracebackException.from_exception(
+                record.exc_info[1], capture_locals=True
+            ).format()
+    return "".join(seen)
+
+
+async def load_unlogged(app: Any, browser: Browser, url: str) -> Any:
+    """Load `url` with no HTTP library on our side, which would log it."""
+    path, query = split_url(url)
+    return await ask(app, path, query, headers=cookies_of(browser))

@@ -6,12 +6,12 @@ from typing import Any
 
 import anyio
 import pytest
-from clients import install
 from fastapi import FastAPI, WebSocket
 from starlette.testclient import TestClient
-from support import SITE, make_wix
 
-from wix_asgi import MiddlewareMissing, Wix, WixClient, WixMiddleware
+from tests.clients import install
+from tests.support import SITE, make_wix
+from wix_asgi import MiddlewareMissing, Wix, WixClient, WixMiddleware, get_wix
 from wix_asgi._http import httpx
 from wix_asgi.fastapi import WixDep
 from wix_asgi.testing import FakeWix
@@ -74,9 +74,9 @@ def test_dependency_of_a_route(fake: FakeWix, wix: Wix, way: str) -> None:
 def test_dependency_of_a_websocket(fake: FakeWix, wix: Wix) -> None:
     """A websocket gets it, too."""
     url = f"/ws?instance={fake.signed_instance(SITE)}"
-    with TestClient(WixMiddleware(make_api(), wix)) as browser:
-        with browser.websocket_connect(url) as websocket:
-            answer = websocket.receive_json()
+    app = WixMiddleware(make_api(), wix)
+    with TestClient(app) as browser, browser.websocket_connect(url) as websocket:
+        answer = websocket.receive_json()
 
     assert SITE == answer["instanceId"]
 
@@ -104,8 +104,6 @@ def test_missing_middleware_is_named() -> None:
 
 def test_dependency_is_overridden_as_any_other() -> None:
     """In an app's own tests the dependency can be replaced, and the schema does not show it."""
-    from wix_asgi import get_wix
-
     api = make_api()
     api.dependency_overrides[get_wix] = lambda: "another"
     answer = TestClient(api).get("/sync")

@@ -13,14 +13,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from tests.handshaking import (
     ACCESS,
     CLOSE_WINDOW,
-    JSON,
     FlakyStorage,
     begin,
     call_back,
     cookies_set,
     reason_of,
 )
-from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running
+from tests.support import SITE, Browser, make_wix, running
 from wix_asgi import WixClient, WixMiddleware
 from wix_asgi.errors import (
     GrantRefused,
@@ -33,7 +32,6 @@ from wix_asgi.hooks import Hook
 from wix_asgi.models import Installation
 from wix_asgi.testing import FakeWix
 
-BI_EVENT = "/apps/v1/bi-event"
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
 
@@ -52,9 +50,13 @@ def noting(seen: list[Any], *, parameters: int, is_async: bool) -> Hook:
     async def async_two(first: object, second: object) -> None:
         seen.append((first, second))
 
-    return {(1, False): one, (2, False): two, (1, True): async_one, (2, True): async_two}[
-        parameters, is_async
-    ]
+    hooks: dict[tuple[int, bool], Hook] = {
+        (1, False): one,
+        (2, False): two,
+        (1, True): async_one,
+        (2, True): async_two,
+    }
+    return hooks[parameters, is_async]
 
 
 @pytest.mark.parametrize("parameters", [1, 2])
@@ -137,12 +139,14 @@ async def test_client_in_a_hook_is_the_new_sites() -> None:
 
 
 async def test_hook_sees_the_servers_state() -> None:
-    """What the app's lifespan put into the state is there, and the request's own stays as it was."""
+    """What the app's lifespan put into the state is there, and the server's stays as it was."""
     fake = FakeWix()
     seen: list[object] = []
     servers_state = {"database": object()}
 
-    async with running(fake, on_install=lambda _, request: seen.append(request.state.database)) as app:
+    async with running(
+        fake, on_install=lambda _, request: seen.append(request.state.database)
+    ) as app:
 
         async def server(scope: Any, receive: Any, send: Any) -> None:
             await app({**scope, "state": servers_state}, receive, send)
@@ -312,71 +316,3 @@ async def test_on_error_is_told_of_failing_hooks() -> None:
 
     assert answer.status_code == 500
     assert [(Reason.INTERNAL, error)] == [(refusal.reason, refusal.__cause__) for refusal in seen]
-
-
-async def test_setup_is_not_finished_unless_asked() -> None:
-    """By default no event is sent: it cannot be undone."""
-    fake = FakeWix()
-    async with running(fake) as app:
-        await Browser(app).install(fake)
-
-    assert fake.count(BI_EVENT) == 0
-
-
-async def test_setup_is_finished_once() -> None:
-    """With `finish_setup` Wix is told once for each install, after on_install."""
-    fake = FakeWix()
-    seen: list[int] = []
-    async with running(
-        fake, finish_setup=True, on_install=lambda _: seen.append(fake.count(BI_EVENT))
-    ) as app:
-        browser = Browser(app)
-        url = await begin(browser, fake)
-        answer = await browser.http.get(url)
-        await browser.http.get(url)
-
-    assert answer.status_code == 303
-    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
-    assert seen == [0]
-
-
-@pytest.mark.parametrize("kind", ["answer", "drop", "refuse", "raise"])
-@pytest.mark.parametrize("status", [400, 503])
-async def test_failing_event_fails_no_install(
-    kind: Any, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An event that is not taken is logged, is not sent again, and the install is a success."""
-    fake = FakeWix()
-    fake.fail(BI_EVENT, kind=kind, status=status)
-    async with running(fake, finish_setup=True, after_install="/") as app:
-        answer = await Browser(app).install(fake)
-
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert answer.headers["Location"] == f"{PUBLIC_URL}/"
-    assert fake.count(BI_EVENT) <= 1
-    assert "APP_FINISHED_CONFIGURATION was not sent" in record.getMessage()
-
-
-async def test_setup_is_finished_by_hand() -> None:
-    """`wix.finish_setup` sends the event for a site that is installed."""
-    fake = FakeWix()
-    async with running(fake) as app:
-        await Browser(app).install(fake)
-        await app.wix.finish_setup(SITE)
-
-    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
-
-
-async def test_setup_is_not_finished_where_the_hook_failed() -> None:
-    """An install whose hook raised is not reported as finished."""
-    fake = FakeWix()
-
-    def hook(_: Installation) -> None:
-        raise RuntimeError("broken")
-
-    async with running(fake, finish_setup=True, on_install=hook) as app:
-        browser = Browser(app)
-        answer = await browser.http.get(await begin(browser, fake), headers=JSON)
-
-    assert reason_of(answer) == (500, "internal")
-    assert fake.count(BI_EVENT) == 0

@@ -8,18 +8,20 @@ from typing import Any
 
 import anyio
 import pytest
-from clients import REFRESH, Internet, install, installed
-from support import SITE, make_wix
 
+from tests.clients import REFRESH, Internet, install, installed
+from tests.support import SITE, make_wix
 from wix_asgi import (
     GrantRefused,
     NotInstalled,
+    Record,
     SettingsError,
     Storage,
     StorageUnavailable,
     Wix,
     WixUnavailable,
-    open_storage,
+)
+from wix_asgi import (
     wix as wix_module,
 )
 from wix_asgi._http import httpx
@@ -35,6 +37,7 @@ class NotingStorage(MemoryStorage):
 
     def __init__(self) -> None:
         super().__init__()
+        self.steps: list[str] = []
         self.opened = 0
         self.closed = 0
         self.is_down = False
@@ -48,6 +51,11 @@ class NotingStorage(MemoryStorage):
     async def aclose(self) -> None:
         await anyio.lowlevel.checkpoint()
         self.closed += 1
+        self.steps.append("close")
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        self.steps.append("replace")
+        return await super().replace(record, expected=expected)
 
 
 @pytest.fixture
@@ -242,25 +250,23 @@ async def test_cancelled_job_closes(own_storage: NotingStorage) -> None:
     assert (1, 1) == (own_storage.opened, own_storage.closed)
 
 
-async def test_closing_waits_for_refreshes() -> None:
-    """A refresh under way is finished and stored before the storage is closed."""
+async def test_closing_waits_for_refreshes(own_storage: NotingStorage) -> None:
+    """A refresh that nobody waits for any more is stored before the storage is closed."""
     fake = FakeWix(rotate_refresh_tokens=True)
-    storage = open_storage("memory://")
-    async with installed(fake, storage=storage) as (wix, client):
+    async with installed(fake) as (wix, client), anyio.create_task_group() as tasks:
         fake.expire_access_tokens()
-        async with anyio.create_task_group() as tasks:
-            with fake.hold(REFRESH) as gate:
-                with anyio.CancelScope() as caller:
-                    async with anyio.create_task_group() as callers:
-                        callers.start_soon(client.get, "/x")
-                        await gate.arrived()
-                        caller.cancel()
-                tasks.start_soon(wix.aclose)
-                await anyio.wait_all_tasks_blocked()
-    async with make_wix(fake, storage=storage) as again:
+        with fake.hold(REFRESH) as gate:
+            async with anyio.create_task_group() as callers:
+                callers.start_soon(client.get, "/x")
+                await gate.arrived()
+                callers.cancel_scope.cancel()
+            tasks.start_soon(wix.aclose)
+            await anyio.wait_all_tasks_blocked()
+    async with make_wix(fake) as again:
         answer = await again.client(SITE).get("/x")
 
     assert 200 == answer.status_code
+    assert ["replace", "close", "close"] == own_storage.steps
     assert 1 == fake.count(REFRESH)
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.processes.apps import App, at_once, running
@@ -77,11 +78,25 @@ async def two_hundred_calls_on_an_expired_token_refresh_once(app: App) -> None:
     async with app.browser() as http:
         await app.install(http, PAPER)
     query = app.opened_by(PAPER)
-    async with app.spread(100, WORKERS) as browsers:
+    app.fake.calls.clear()
+    async with app.spread(100, WORKERS) as browsers, anyio.create_task_group() as tasks:
         app.fake.expire_access_tokens(PAPER)
+        tasks.start_soon(refuse_all_at_the_same_moment, app)
         answers = await at_once(
             [functools.partial(b.get, "/products", params=query) for b in browsers]
         )
 
     assert [200] * 200 == [answer.status_code for answer in answers]
     assert 1 == app.fake.count(**REFRESH)
+
+
+async def refuse_all_at_the_same_moment(app: App) -> None:
+    """Have both workers know of the expired token before the first of them has another one."""
+    products = "/stores/v1/products"
+    with app.fake.hold(**REFRESH) as refreshes:
+        with app.fake.hold(products):
+            await app.fake.asked(products, 200, timeout=30)
+        await refreshes.arrived()
+        async with app.spread(30, WORKERS):
+            # By now the second worker, too, has begun what it does.
+            pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import assert_type
 
 from starlette.applications import Starlette
@@ -35,6 +36,16 @@ async def resolve(connection: HTTPConnection) -> str | None:
     return connection.headers.get("x-site")
 
 
+def resolve_at_once(connection: HTTPConnection) -> Identity | None:
+    """Say who calls, without waiting."""
+    return Identity("site-1") if connection.cookies else None
+
+
+def after_install(installation: Installation) -> Response:
+    """Answer an install."""
+    return Response(installation.instance_id)
+
+
 starlette_app = Starlette(middleware=[Middleware(WixMiddleware, storage="memory://")])
 starlette_app.add_middleware(WixMiddleware)
 starlette_app.add_middleware(WixMiddleware, app_id="app-1", finish_setup=True)
@@ -47,6 +58,14 @@ WixMiddleware(starlette_app, transport=httpx.AsyncHTTPTransport())
 Wix(app_id="app-1", app_secret="test-app-secret", public_url="https://app.example.com")
 
 wix = Wix(storage="sqlite:///wix.db")
+Wix(resolve_identity=resolve_at_once, on_install=after_install, on_error=lambda refusal: None)
+Starlette(middleware=[Middleware(WixMiddleware, wix), Middleware(WixMiddleware)])
+starlette_app.add_middleware(WixMiddleware, wix)
+assert_type(WixMiddleware(starlette_app, wix), WixMiddleware)
+assert_type(WixMiddleware(starlette_app, wix).wix, Wix)
+assert_type(wix.client("site-1"), WixClient)
+assert_type(wix.storage, Storage)
+assert_type(wix.on_install(after_install)(Installation("a", "b", datetime.now(UTC))), Response)
 
 
 @wix.on_install

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, WebSocket
 from starlette.testclient import TestClient
 
-from tests.clients import install
+from tests.client.clients import install
 from tests.support import SITE, make_wix
 from wix_asgi import MiddlewareMissing, Wix, WixClient, WixMiddleware, get_wix
 from wix_asgi._http import httpx

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.clients import REFRESH, Internet, install, installed
+from tests.client.clients import REFRESH, Internet, install, installed
 from tests.support import SITE, make_wix
 from wix_asgi import (
     GrantRefused,

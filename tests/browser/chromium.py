@@ -1,0 +1,32 @@
+"""A headless Chromium that talks to nobody but the servers of a test."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+from playwright.sync_api import Browser, sync_playwright
+
+__all__ = ["chromium"]
+
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextlib.contextmanager
+def chromium(*flags: str) -> Iterator[Browser]:
+    """Run it with these flags besides, for as long as a `with` block."""
+    path = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
+        yield browser
+        browser.close()

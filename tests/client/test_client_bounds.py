@@ -1,0 +1,198 @@
+"""What bounds a call of the client: its time, and the size of its answer."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import anyio
+import pytest
+
+from tests.client.clients import API, MEGABYTE, Internet, installed
+from wix_asgi import (
+    ResponseTooLarge,
+    WixClient,
+)
+from wix_asgi import (
+    client as client_module,
+)
+from wix_asgi._http import httpx
+from wix_asgi.testing import FakeWix
+
+
+@pytest.fixture
+def fake() -> FakeWix:
+    """Return a Wix at the real one's address."""
+    return FakeWix(url=API)
+
+
+async def test_default_timeouts(fake: FakeWix) -> None:
+    """Each call has timeouts: 5 s to connect, 10 s to read and to write (R39)."""
+    internet = Internet(fake)
+    async with installed(fake, transport=internet) as (_, client):
+        await client.get("/x")
+        await client.get("/x", timeout=3)
+
+    first, second = [request.extensions["timeout"] for request in internet.requests]
+    assert {"connect": 5, "read": 10, "write": 10, "pool": 30} == first
+    assert {"connect": 3, "read": 3, "write": 3, "pool": 3} == second
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the total bound be over at once."""
+    monkeypatch.setattr(client_module, "TOTAL_SECONDS", 0.0)
+
+
+Use = Callable[[WixClient], Awaitable[object]]
+BOUNDED: dict[str, Use] = {
+    "get": lambda client: client.get("/x"),
+    "post": lambda client: client.post("/x", json={}),
+    "build_request": lambda client: client.send(client.build_request("GET", "/x")),
+    "httpx.Request": lambda client: client.send(httpx.Request("GET", f"{API}/x")),
+}
+
+
+@pytest.mark.parametrize("use", BOUNDED.values(), ids=BOUNDED)
+async def test_total_bound(fake: FakeWix, use: Use, no_patience: None) -> None:
+    """Under the default timeouts a whole answer is there within the bound, or not at all (R39)."""
+    fake.fail("/x", kind="hang")
+    async with installed(fake) as (_, client):
+        with pytest.raises(httpx.ReadTimeout, match="No whole answer"):
+            await use(client)
+        fake.heal()
+
+
+async def stream(client: WixClient) -> httpx.Response:
+    """Stream an answer."""
+    async with client.stream("GET", "/x") as answer:
+        await answer.aread()
+    return answer
+
+
+async def get_after_setting(client: WixClient) -> httpx.Response:
+    """Ask with a timeout of the client's own."""
+    client.timeout = httpx.Timeout(60)
+    return await client.send(httpx.Request("GET", f"{API}/x"))
+
+
+UNBOUNDED: dict[str, Callable[[WixClient], Awaitable[httpx.Response]]] = {
+    "a timeout of its own": lambda client: client.get("/x", timeout=60),
+    "no timeout": lambda client: client.get("/x", timeout=None),
+    "a client's timeout": get_after_setting,
+    "stream": stream,
+}
+
+
+@pytest.mark.parametrize("use", UNBOUNDED.values(), ids=UNBOUNDED)
+async def test_total_bound_is_for_the_default(
+    fake: FakeWix,
+    use: Callable[[WixClient], Awaitable[httpx.Response]],
+    no_patience: None,
+) -> None:
+    """Who sets timeouts, or streams, has no total bound."""
+    async with installed(fake) as (_, client):
+        answer = await use(client)
+
+    assert 200 == answer.status_code
+
+
+async def test_cancelled_call_is_cancelled(fake: FakeWix) -> None:
+    """A cancellation from outside is no timeout."""
+    async with installed(fake) as (_, client):
+        with fake.hold("/x") as gate, anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.get, "/x")
+                await gate.arrived()
+                scope.cancel()
+
+    assert scope.cancelled_caught
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body that is made as it is read, once, and knows how much was read of it."""
+
+    def __init__(self, chunk: bytes, times: int) -> None:
+        self.chunk = chunk
+        self.times = times
+        self.read = 0
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.times == 0:
+            raise StopAsyncIteration
+        self.times -= 1
+        self.read += len(self.chunk)
+        return self.chunk
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def dripping(fake: FakeWix, drip: Drip, **headers: str) -> Internet:
+    """Return a network where everything but Wix answers with this body."""
+    return Internet(fake, lambda _: httpx.Response(200, headers=headers, stream=drip))
+
+
+async def test_answer_of_ten_megabytes_is_read(fake: FakeWix) -> None:
+    """Up to the bound an answer is read whole."""
+    drip = Drip(b"x" * MEGABYTE, 10)
+    async with installed(fake, transport=dripping(fake, drip)) as (_, client):
+        answer = await client.get("https://elsewhere.example/")
+
+    assert 10 * MEGABYTE == len(answer.content)
+
+
+async def test_larger_answer_is_an_error(fake: FakeWix) -> None:
+    """A gigabyte is not read whole: it stops behind the bound, and the connection is closed."""
+    drip = Drip(b"x" * MEGABYTE, 1024)
+    async with installed(fake, transport=dripping(fake, drip)) as (_, client):
+        with pytest.raises(ResponseTooLarge, match="stream"):
+            await client.get("https://elsewhere.example/")
+
+    assert 11 * MEGABYTE == drip.read
+    assert drip.closed
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+async def test_packed_answer_is_bounded_by_what_it_unpacks_to(fake: FakeWix, times: int) -> None:
+    """A small answer that unpacks to more than the bound is not read whole either (R39)."""
+    packed = gzip.compress(b"x" * 11 * MEGABYTE)
+    drip = Drip(packed, times)
+    internet = dripping(fake, drip, **{"Content-Encoding": "gzip"})
+    async with installed(fake, transport=internet) as (_, client):
+        with pytest.raises(ResponseTooLarge):
+            await client.get("https://elsewhere.example/")
+
+    assert drip.read < 30_000
+    assert drip.closed
+
+
+async def test_packed_answer_is_unpacked(fake: FakeWix) -> None:
+    """A packed answer within the bound is read as httpx reads it."""
+    drip = Drip(gzip.compress(b'{"a": 1}'), 1)
+    internet = dripping(
+        fake, drip, **{"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    )
+    async with installed(fake, transport=internet) as (_, client):
+        answer = await client.get("https://elsewhere.example/")
+
+    assert {"a": 1} == answer.json()
+    assert "application/json" == answer.headers["content-type"]
+
+
+async def test_stream_has_no_bound(fake: FakeWix) -> None:
+    """A streamed answer may be of any size."""
+    drip = Drip(b"x" * MEGABYTE, 12)
+    read = 0
+    async with (
+        installed(fake, transport=dripping(fake, drip)) as (_, client),
+        client.stream("GET", "https://elsewhere.example/") as answer,
+    ):
+        async for chunk in answer.aiter_bytes():
+            read += len(chunk)
+
+    assert 12 * MEGABYTE == read

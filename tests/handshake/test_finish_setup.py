@@ -1,0 +1,87 @@
+"""Telling Wix that a setup is finished: only when asked, once, and never at an install's cost."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from tests.handshake.handshaking import (
+    JSON,
+    begin,
+    reason_of,
+)
+from tests.support import PUBLIC_URL, SITE, Browser, running
+from wix_asgi.models import Installation
+from wix_asgi.testing import FakeWix
+
+BI_EVENT = "/apps/v1/bi-event"
+
+
+async def test_setup_is_not_finished_unless_asked() -> None:
+    """By default no event is sent: it cannot be undone."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        await Browser(app).install(fake)
+
+    assert fake.count(BI_EVENT) == 0
+
+
+async def test_setup_is_finished_once() -> None:
+    """With `finish_setup` Wix is told once for each install, after on_install."""
+    fake = FakeWix()
+    seen: list[int] = []
+    async with running(
+        fake, finish_setup=True, on_install=lambda _: seen.append(fake.count(BI_EVENT))
+    ) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        answer = await browser.http.get(url)
+        await browser.http.get(url)
+
+    assert answer.status_code == 303
+    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
+    assert seen == [0]
+
+
+@pytest.mark.parametrize("kind", ["answer", "drop", "refuse", "raise"])
+@pytest.mark.parametrize("status", [400, 503])
+async def test_failing_event_fails_no_install(
+    kind: Any, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event that is not taken is logged, is not sent again, and the install is a success."""
+    fake = FakeWix()
+    fake.fail(BI_EVENT, kind=kind, status=status)
+    async with running(fake, finish_setup=True, after_install="/") as app:
+        answer = await Browser(app).install(fake)
+
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert answer.headers["Location"] == f"{PUBLIC_URL}/"
+    assert fake.count(BI_EVENT) <= 1
+    assert "APP_FINISHED_CONFIGURATION was not sent" in record.getMessage()
+
+
+async def test_setup_is_finished_by_hand() -> None:
+    """`wix.finish_setup` sends the event for a site that is installed."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        await Browser(app).install(fake)
+        await app.wix.finish_setup(SITE)
+
+    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
+
+
+async def test_setup_is_not_finished_where_the_hook_failed() -> None:
+    """An install whose hook raised is not reported as finished."""
+    fake = FakeWix()
+
+    def hook(_: Installation) -> None:
+        raise RuntimeError("broken")
+
+    async with running(fake, finish_setup=True, on_install=hook) as app:
+        browser = Browser(app)
+        answer = await browser.http.get(await begin(browser, fake), headers=JSON)
+
+    assert reason_of(answer) == (500, "internal")
+    assert fake.count(BI_EVENT) == 0

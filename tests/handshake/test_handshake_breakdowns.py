@@ -1,0 +1,135 @@
+"""What nobody expects: each part breaks in turn, and no install seems to succeed."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import pytest
+
+from tests.handshake.handshaking import (
+    JSON,
+    FlakyStorage,
+    ask,
+    begin,
+    broken,
+    call_back,
+    load_unlogged,
+    logged,
+    reason_of,
+    secrets_in,
+)
+from tests.support import SITE, Browser, running
+from wix_asgi._detached import Detached
+from wix_asgi.answers import Answers
+from wix_asgi.client import ClientFactory
+from wix_asgi.endpoints import Endpoints
+from wix_asgi.hooks import Hooks
+from wix_asgi.installations import Installations
+from wix_asgi.oauth import OAuth
+from wix_asgi.state import Flow, StateSigner
+from wix_asgi.testing import FakeWix
+from wix_asgi.tokens import Tokens
+
+HTML: Final = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BEFORE_STORING: Final = [
+    (StateSigner, "check"),
+    (Flow, "is_bound_to"),
+    (Detached, "start"),
+    (FlakyStorage, "claim"),
+    (OAuth, "exchange"),
+    (OAuth, "token_info"),
+    (Installations, "put"),
+]
+
+
+AFTER_STORING: Final = [
+    (Installations, "get"),
+    (Tokens, "adopt"),
+    (ClientFactory, "for_instance"),
+    (Hooks, "installed"),
+    (Endpoints, "close_window_url"),
+    (Answers, "unbind"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), BEFORE_STORING + AFTER_STORING)
+@pytest.mark.parametrize("headers", [JSON, HTML], ids=["json", "html"])
+async def test_anything_breaks_at_the_callback(
+    owner: type,
+    name: str,
+    headers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever breaks is a 500 with an incident that the log knows, never a success (R47)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        monkeypatch.setattr(owner, name, broken)
+        answer = await browser.http.get(url, headers=headers)
+
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    incident = record.__dict__["incident"]
+    assert answer.status_code == 500
+    assert "Location" not in answer.headers
+    assert "broken for a test" not in answer.text
+    assert incident in answer.text
+    assert incident in record.getMessage()
+    assert bool(await storage.sites(fake.app_id)) == ((owner, name) in AFTER_STORING)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Answers, "bind")],
+)
+async def test_anything_breaks_at_the_install_path(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An install that cannot begin is a 500, without a cookie and without a redirect (R47)."""
+    async with running(FakeWix()) as app:
+        monkeypatch.setattr(owner, name, broken)
+        answer = await ask(app, "/wix/install")
+
+    assert answer.status == 500
+    assert answer.one("Location") is None
+    assert not answer.all("Set-Cookie")
+
+
+@pytest.mark.parametrize(("owner", "name"), BEFORE_STORING + AFTER_STORING)
+async def test_a_breakdown_logs_no_secret(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor in the traceback of what nobody expected, with the locals of its frames (R35)."""
+    fake = FakeWix()
+    async with running(fake, storage=FlakyStorage()) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        hidden = secrets_in(browser, url, fake)
+        caplog.clear()
+        caplog.set_level(logging.DEBUG)
+        monkeypatch.setattr(owner, name, broken)
+        answer = await load_unlogged(app, browser, url)
+        text = logged(caplog)
+
+    assert answer.status == 500
+    assert "broken for a test" in text
+    assert [] == [value for value in hidden if value in text]
+
+
+async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused after a breakdown leaves no token in the process, either (R47)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        monkeypatch.setattr(Installations, "put", broken)
+        refused = await call_back(browser, url)
+        called = await browser.http.get(
+            "/echo", params={"instance": fake.signed_instance(SITE)}, headers=JSON
+        )
+
+    assert reason_of(refused) == (500, "internal")
+    assert called.status_code == 403

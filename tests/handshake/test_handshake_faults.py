@@ -1,0 +1,299 @@
+"""An install while things fail: what is spent, what is kept, what is said, and what is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+import stamina
+from anyio.lowlevel import checkpoint
+from starlette.responses import PlainTextResponse
+
+from tests.handshake.handshaking import (
+    ACCESS,
+    CLOSE_WINDOW,
+    TOKEN_INFO,
+    FlakyStorage,
+    begin,
+    call_back,
+    query_of,
+    reason_of,
+)
+from tests.support import SITE, Browser, make_wix, running
+from wix_asgi import WixMiddleware
+from wix_asgi._http import httpx
+from wix_asgi.installations import Installations
+from wix_asgi.testing import FakeWix
+
+
+@pytest.fixture(autouse=True)
+def _retries_wait_for_nothing() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+async def test_storage_is_down() -> None:
+    """Without storage nothing is spent: once it is back, the same address works (R24)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        storage.down = {"claim"}
+        refused = [await call_back(browser, url) for _ in range(3)]
+        assert fake.count(ACCESS) == 0
+        storage.down = set()
+        finished = await browser.http.get(url)
+
+    assert [(503, "storage_unavailable")] * 3 == [reason_of(answer) for answer in refused]
+    assert "5" == refused[0].headers["Retry-After"]
+    assert finished.status_code == 303
+    assert [SITE] == await storage.sites(fake.app_id)
+
+
+async def test_storage_cannot_be_opened() -> None:
+    """An app without a lifespan whose storage is down at first works once it is back (R24)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    storage.down = {"open"}
+    wix = make_wix(fake, storage=storage)
+    browser = Browser(WixMiddleware(PlainTextResponse("app"), wix))
+    url = await begin(browser, fake)
+    refused = await call_back(browser, url)
+    storage.down = set()
+    finished = await browser.http.get(url)
+    await wix.aclose()
+
+    assert reason_of(refused) == (503, "storage_unavailable")
+    assert finished.status_code == 303
+
+
+@pytest.mark.parametrize("step", ["put", "get"])
+async def test_storage_fails_after_the_exchange(step: str) -> None:
+    """When the code is spent, nobody is told to load the page again: the flow is over (R24)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        storage.down = {step}
+        refused = await call_back(browser, url)
+        storage.down = set()
+        again = await call_back(browser, url)
+
+    assert reason_of(refused) == (500, "internal")
+    assert "Retry-After" not in refused.headers
+    assert not browser.http.cookies
+    assert reason_of(again) == (409, "state_reused")
+    assert fake.count(ACCESS) == 1
+
+
+async def test_installation_is_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A success is told only of what can be read back."""
+    fake = FakeWix()
+
+    async def nothing(*_: object) -> None:
+        await checkpoint()
+
+    async with running(fake) as app:
+        monkeypatch.setattr(Installations, "get", nothing)
+        browser = Browser(app)
+        answer = await call_back(browser, await begin(browser, fake))
+
+    assert reason_of(answer) == (500, "internal")
+
+
+@pytest.mark.parametrize("step", ["settled", "purge"])
+async def test_what_is_only_housekeeping_may_fail(step: str) -> None:
+    """An install does not depend on the note for reloads, nor on the purge of old states."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        storage.down = {step}
+        answer = await Browser(app).install(fake)
+
+    assert answer.headers["Location"].startswith(CLOSE_WINDOW)
+
+
+async def test_used_states_are_purged() -> None:
+    """After an install the storage is asked to forget the states of long ago (R8)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        await Browser(app).install(fake)
+
+    assert storage.steps.count("purge") == 1
+
+
+@pytest.mark.parametrize("path", [ACCESS, TOKEN_INFO])
+async def test_browser_hangs_up(path: str) -> None:
+    """A browser that leaves while Wix is asked does not cost the site owner the install (R25)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    seen: list[object] = []
+    async with running(fake, storage=storage, on_install=seen.append) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        gate = fake.hold(path)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(browser.http.get, url)
+            await gate.arrived()
+            tasks.cancel_scope.cancel()
+        assert not await storage.sites(fake.app_id)
+        gate.release()
+        # Leaving waits for what is under way.
+
+    assert [SITE] == await storage.sites(fake.app_id)
+    assert len(seen) == 1
+    assert fake.count(ACCESS) == 1
+
+
+async def test_shutdown_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that outlasts the shutdown is cut off, and its browser told (R25, R47)."""
+    fake = FakeWix()
+    monkeypatch.setattr("wix_asgi.wix._GRACE", 0)
+    answers: list[httpx.Response] = []
+    async with running(fake) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+
+        async def load() -> None:
+            answers.append(await call_back(browser, url))
+
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(load)
+                await gate.arrived()
+                with anyio.fail_after(10):
+                    await app.wix.aclose()
+
+    assert [(500, "internal")] == [reason_of(answer) for answer in answers]
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer"])
+async def test_exchange_is_never_repeated(kind: Any) -> None:
+    """Once Wix may have seen the code it is not sent again, by us or by a reload (R26)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        fake.fail(ACCESS, kind=kind)
+        refused = await call_back(browser, url)
+        again = await call_back(browser, url)
+        restarted = await browser.install(fake)
+
+    assert reason_of(refused) == (503, "wix_unavailable")
+    assert "Retry-After" in refused.headers
+    assert "Add to Site" in refused.json()["message"]
+    assert reason_of(again) == (409, "state_reused")
+    assert fake.count(ACCESS, code=query_of(url)["code"]) == 1
+    assert restarted.status_code == 303
+
+
+async def test_exchange_that_was_never_sent_may_be_repeated() -> None:
+    """While Wix refuses connections nothing is spent: the same address works later (R26)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        fake.fail(ACCESS, kind="refuse", times=None)
+        refused = [reason_of(await call_back(browser, url)) for _ in range(2)]
+        fake.heal()
+        finished = await browser.http.get(url)
+
+    assert refused == [(503, "wix_unavailable")] * 2
+    assert finished.status_code == 303
+    assert fake.count(ACCESS) == 1
+
+
+async def test_connection_is_refused_once() -> None:
+    """A connection that fails once is tried again at once, unseen by the site owner (R26)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        fake.fail(ACCESS, kind="refuse")
+        answer = await Browser(app).install(fake)
+
+    assert answer.status_code == 303
+    assert fake.count(ACCESS) == 1
+
+
+async def test_state_that_cannot_be_freed_stays_used() -> None:
+    """When neither Wix nor the storage can be reached, the state is not good twice (R4)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        fake.fail(ACCESS, kind="refuse", times=None)
+        storage.down = {"release"}
+        refused = await call_back(browser, url)
+        fake.heal()
+        again = await call_back(browser, url)
+
+    assert reason_of(refused) == (503, "wix_unavailable")
+    assert reason_of(again) == (409, "state_reused")
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
+async def test_token_info_is_down(kind: Any) -> None:
+    """A token that cannot be proved stores nothing; the flow is over, its code is spent (R21)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        fake.fail(TOKEN_INFO, kind=kind, times=None)
+        refused = await call_back(browser, url)
+        cookies_left = len(browser.http.cookies)
+        fake.heal()
+        again = await call_back(browser, url)
+
+    assert reason_of(refused) == (503, "wix_unavailable")
+    assert cookies_left == 0
+    assert reason_of(again) == (409, "state_reused")
+    assert not await storage.sites(fake.app_id)
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
+async def test_token_info_fails_once(kind: Any) -> None:
+    """The question whose token it is may be asked again, so it is."""
+    fake = FakeWix()
+    fake.fail(TOKEN_INFO, kind=kind)
+    async with running(fake) as app:
+        answer = await Browser(app).install(fake)
+
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, {"error": "invalid_grant"}, (502, "exchange_rejected")),
+        (401, {"error": "invalid_client"}, (502, "exchange_rejected")),
+        (403, None, (502, "exchange_rejected")),
+        (500, None, (503, "wix_unavailable")),
+        (429, None, (503, "wix_unavailable")),
+        (200, b"not json", (503, "wix_unavailable")),
+        (200, {}, (503, "wix_unavailable")),
+        (200, {"access_token": "test-access-token-0123"}, (502, "exchange_rejected")),
+        (200, {"access_token": 1, "refresh_token": 2}, (503, "wix_unavailable")),
+        (302, None, (503, "wix_unavailable")),
+    ],
+)
+async def test_answers_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
+    """Whatever Wix answers instead of a grant ends the flow, and stores nothing (R47)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        fake.fail(ACCESS, status=status, body=body, headers={"Location": "https://evil.example"})
+        refused = await call_back(browser, url)
+        again = await call_back(browser, url)
+
+    assert reason_of(refused) == expected
+    assert reason_of(again) == (409, "state_reused")
+    assert fake.count(ACCESS) == 1
+    assert not await storage.sites(fake.app_id)

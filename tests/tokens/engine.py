@@ -1,0 +1,236 @@
+"""What tests of the token engine share: a clock, a storage that notes its steps, an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.support import PUBLIC_URL, SITE
+from wix_asgi._detached import Detached
+from wix_asgi._http import httpx
+from wix_asgi.endpoints import Endpoints, Grant
+from wix_asgi.errors import WixError
+from wix_asgi.installations import Installations, Stored
+from wix_asgi.models import AccessToken, Record
+from wix_asgi.oauth import OAuth
+from wix_asgi.refresh import Refresher
+from wix_asgi.settings import WixSettings
+from wix_asgi.testing import FakeWix
+from wix_asgi.testing._signal import Signal
+from wix_asgi.tokens import Tokens
+from wix_asgi.vault import Vault
+from wix_asgi_backends.memory import MemoryStorage
+
+ACCESS: Final = "/oauth/access"
+REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_grant"}}
+MISCONFIGURED: Final[dict[str, Any]] = {"status": 401, "body": {"error": "invalid_client"}}
+FAILING: Final[dict[str, Any]] = {"status": 503}
+# Of a token that lives 300 seconds, with a jitter of 0.5.
+FRESH, ADVISORY, MANDATORY, EXPIRED = 209.9, 210.0, 280.0, 300.0
+
+
+class ManualClock:
+    """Monotonic seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.now += seconds
+
+
+class Steps(MemoryStorage):
+    """A storage that notes what it is asked in order, and waits or fails where it is told."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.log: list[str] = []
+        self.before: dict[str, Callable[[], Awaitable[object]]] = {}
+        self.after: dict[str, Callable[[], Awaitable[object]]] = {}
+        self.holders: set[str] = set()
+        self._signal = Signal()
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        await self._begin("get")
+        record = await super().get(app_id, instance_id)
+        await self._end("get")
+        return record
+
+    async def put(self, record: Record) -> None:
+        await self._begin("put")
+        await super().put(record)
+        await self._end("put")
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        await self._begin("replace")
+        replaced = await super().replace(record, expected=expected)
+        await self._end("replace")
+        return replaced
+
+    async def delete(
+        self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
+    ) -> bool:
+        await self._begin("delete")
+        deleted = await super().delete(app_id, instance_id, installed_before=installed_before)
+        await self._end("delete")
+        return deleted
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        await self._begin("scan")
+        return await super().scan(app_id, after=after, limit=limit)
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        await self._begin("claim")
+        claimed = await super().claim(name, owner, ttl)
+        if claimed:
+            self.holders.add(name)
+        await self._end("claim")
+        return claimed
+
+    async def release(self, name: str, owner: str) -> None:
+        await self._begin("release")
+        await super().release(name, owner)
+        self.holders.discard(name)
+        await self._end("release")
+
+    def fail(self, step: str, error: Exception, *, times: int = 1) -> None:
+        """Raise `error` at the next steps of this name."""
+        left = [error] * times
+
+        async def raise_next() -> None:
+            if left:
+                raise left.pop()
+
+        self.before[step] = raise_next
+
+    async def asked(self, step: str, times: int = 1) -> None:
+        """Wait until there were so many steps of this name."""
+        with anyio.fail_after(10):
+            await self._signal.wait_until(lambda: self.log.count(step) >= times)
+
+    async def _begin(self, step: str) -> None:
+        self.log.append(step)
+        self._signal.notify()
+        await self.before.get(step, checkpoint)()
+
+    async def _end(self, step: str) -> None:
+        await self.after.get(step, checkpoint)()
+
+
+class Engine:
+    """The token engine of one process; several over one storage are several processes."""
+
+    def __init__(
+        self,
+        fake: FakeWix,
+        storage: MemoryStorage,
+        clock: ManualClock,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.fake = fake
+        self.clock = clock
+        self.storage = storage
+        self.settings = make_settings(fake)
+        self.installations = Installations(
+            fake.app_id, storage, Vault.from_settings(self.settings), clock=clock
+        )
+        self.oauth = OAuth(Endpoints(self.settings), transport or fake.transport, clock=clock)
+        self.refresher = Refresher(
+            self.installations,
+            storage,
+            self.oauth,
+            app_id=fake.app_id,
+            clock=clock,
+            jitter=lambda: 0.5,
+        )
+        self.detached = Detached()
+        self.tokens = Tokens(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
+
+    def another(self) -> Engine:
+        """Return the engine of another process over the same storage."""
+        return Engine(self.fake, self.storage, self.clock)
+
+    async def install(self, site: str = SITE, *, left: float = 300.0) -> AccessToken:
+        """Store a new installation whose access token has `left` seconds to live."""
+        value = self.fake.issue_access_token()
+        token = AccessToken(value, 300.0, self.clock() + left)
+        grant = Grant(value, self.fake.issue_refresh_token(site))
+        await self.installations.put(site, grant, token)
+        return token
+
+    async def stored(self, site: str = SITE) -> Stored:
+        """Return what the storage has of `site`."""
+        stored = await self.installations.get(site)
+        assert stored is not None
+        return stored
+
+    @property
+    def posts(self) -> int:
+        """How many refreshes Wix was asked for."""
+        return self.fake.count(ACCESS, grant_type="refresh_token")
+
+    async def settle(self) -> None:
+        """Wait for what goes on in the background."""
+        with anyio.fail_after(10):
+            await self.detached.aclose(10)
+
+
+def make_settings(fake: FakeWix) -> WixSettings:
+    """Return settings for `fake`."""
+    return WixSettings.load(public_url=PUBLIC_URL, storage="memory://", **fake.settings())
+
+
+async def get(engine: Engine, site: str = SITE) -> str:
+    """Return the value of a token, with a bound."""
+    with anyio.fail_after(20):
+        return (await engine.tokens.get(site)).value
+
+
+async def failure(work: Callable[[], Awaitable[object]]) -> WixError:
+    """Return what `work` raises, with a bound."""
+    with pytest.raises(WixError) as caught, anyio.fail_after(20):
+        await work()
+    return caught.value
+
+
+async def refresh(engine: Engine, *unwanted: str) -> AccessToken:
+    """Refresh past the cache, with a bound."""
+    with anyio.fail_after(10):
+        return await engine.refresher.refresh(SITE, unwanted)
+
+
+async def refresh_failure(engine: Engine, *unwanted: str) -> WixError:
+    """Return what such a refresh raises."""
+    return await failure(lambda: refresh(engine, *unwanted))
+
+
+async def warm(engine: Engine, age: float) -> AccessToken:
+    """Have a token of this age in the cache."""
+    token = await engine.install()
+    await get(engine)
+    engine.clock.advance(age)
+    return token
+
+
+async def crowd(count: int, *engines: Engine) -> list[str]:
+    """Have `count` tasks of each process ask at once; return what they got."""
+    values: list[str] = []
+
+    async def ask(engine: Engine) -> None:
+        values.append(await get(engine))
+
+    async with anyio.create_task_group() as tasks:
+        for engine in engines:
+            for _ in range(count):
+                tasks.start_soon(ask, engine)
+    return values

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.tokens.engine import ManualClock, Steps
+from wix_asgi import lease as lease_module
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.lease import TTL, Lease
+
+NAME = "refresh:app:site"
+
+
+@pytest.fixture(name="quick")
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "TTL", 0.003)
+
+
+async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
+    """Another gets it when it is given back, or when its two seconds are over."""
+    first, second, third = (Lease(storage, NAME) for _ in range(3))
+    taken = [await first.take(), await second.take()]
+    await first.give_back()
+    taken += [await second.take(), await third.take()]
+    clock.advance(TTL)
+    taken += [await third.take()]
+
+    assert [True, False, True, False, True] == taken
+
+
+async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
+    """A lease that ran out and has another holder is not freed by the one before."""
+    first, second = Lease(storage, NAME), Lease(storage, NAME)
+    await first.take()
+    await second.give_back()
+
+    assert not await second.take()
+
+
+async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
+    """A result is returned; an error is raised as it is, not in a group."""
+    lease = Lease(storage, NAME)
+
+    async def work() -> str:
+        return "done"
+
+    async def fail() -> str:
+        raise LookupError("work failed")
+
+    result = await lease.while_renewing(work)
+    with pytest.raises(LookupError, match="work failed"):
+        await lease.while_renewing(fail)
+
+    assert "done" == result
+    assert [] == storage.log
+
+
+@pytest.mark.usefixtures("quick")
+async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
+    """The holder asks for it again and again, and no more once the work is done."""
+    lease = Lease(storage, NAME)
+    await lease.while_renewing(lambda: storage.asked("claim", 3))
+    renewed = len(storage.log)
+    await anyio.wait_all_tasks_blocked()
+
+    assert ["claim"] * renewed == storage.log
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("error", [StorageUnavailable(), OSError("driver")])
+async def test_the_work_survives_a_failed_renewal(
+    storage: Steps, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the work brings is stored by comparison: the lease may fail, and is tried again."""
+    storage.fail("claim", error, times=2)
+    lease = Lease(storage, NAME)
+    await lease.while_renewing(lambda: storage.asked("claim", 4))
+
+    assert [f"a refresh lease could not be renewed: {type(error).__name__}"] * 2 == caplog.messages
+    assert {NAME} == storage.holders
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: ManualClock) -> None:
+    """A holder that was frozen for too long finishes what it began."""
+    lease, other = Lease(storage, NAME), Lease(storage, NAME)
+    await lease.take()
+    clock.advance(TTL)
+    await other.take()
+    before = storage.log.count("claim")
+    await lease.while_renewing(lambda: storage.asked("claim", before + 2))
+
+    assert not await lease.take()
+
+
+async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> None:
+    """Nobody is told: its two seconds end by themselves."""
+    storage.fail("release", StorageUnavailable())
+    lease = Lease(storage, NAME)
+    await lease.take()
+    await lease.give_back()
+
+    assert {NAME} == storage.holders
+
+
+async def test_a_cancelled_holder_gives_it_back(storage: Steps) -> None:
+    """Giving back goes through while the holder is being cancelled."""
+    lease = Lease(storage, NAME)
+    await lease.take()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await lease.give_back()
+
+    assert set() == storage.holders
+
+
+async def test_taking_tells_that_the_storage_fails(storage: Steps) -> None:
+    """Without storage there is no lease, and no refresh."""
+    storage.fail("claim", StorageUnavailable())
+    with pytest.raises(StorageUnavailable):
+        await Lease(storage, NAME).take()

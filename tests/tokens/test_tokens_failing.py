@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from traceback import TracebackException
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.support import SITE
+from tests.tokens.engine import (
+    ACCESS,
+    ADVISORY,
+    EXPIRED,
+    FAILING,
+    MANDATORY,
+    MISCONFIGURED,
+    REFUSED,
+    Engine,
+    Steps,
+    failure,
+    get,
+    warm,
+)
+from wix_asgi import tokens as tokens_module
+from wix_asgi.errors import (
+    NotInstalled,
+    StorageUnavailable,
+    UnsealError,
+    WixError,
+    WixMisconfigured,
+    WixUnavailable,
+)
+
+
+@pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED, FAILING])
+@pytest.mark.parametrize("age", [ADVISORY, MANDATORY, EXPIRED - 0.1])
+async def test_a_failure_costs_nobody_a_token_that_is_alive(
+    engine: Engine, age: float, fault: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is served to its end; the failure is in the log, and not tried with every call."""
+    token = await warm(engine, age)
+    engine.fake.fail(ACCESS, times=None, **fault)
+    values = [await get(engine)]
+    await engine.settle()
+    posts = engine.posts
+    values += [await get(engine) for _ in range(5)]
+    await engine.settle()
+
+    assert [token.value] * 6 == values
+    assert posts == engine.posts == (3 if fault is FAILING else 1)
+    assert "a refresh failed, the current token is served" in caplog.text
+
+
+async def test_a_failure_is_followed_by_another_try(engine: Engine) -> None:
+    """A few seconds later, in the background, and then the token is a new one."""
+    token = await warm(engine, ADVISORY)
+    engine.fake.fail(ACCESS, times=3)
+    await get(engine)
+    await engine.settle()
+    engine.clock.advance(5)
+    again = await get(engine)
+    await engine.settle()
+
+    assert token.value == again
+    assert token.value != await get(engine)
+    assert 4 == engine.posts
+
+
+@pytest.mark.parametrize("step", ["get", "claim", "replace"])
+@pytest.mark.parametrize("age", [ADVISORY, MANDATORY])
+async def test_a_failing_storage_costs_nobody_a_token_that_is_alive(
+    engine: Engine, storage: Steps, step: str, age: float
+) -> None:
+    """What is in memory is served while it lives."""
+    token = await warm(engine, age)
+    storage.fail(step, StorageUnavailable(), times=100)
+    values = [await get(engine) for _ in range(3)]
+    await engine.settle()
+
+    assert [token.value] * 3 == values
+
+
+async def test_an_unreadable_storage_costs_nobody_a_token_that_is_alive(
+    engine: Engine, storage: Steps
+) -> None:
+    """The same where what is stored can no longer be read."""
+    token = await warm(engine, MANDATORY)
+    storage.fail("get", UnsealError())
+
+    assert token.value == await get(engine)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [(REFUSED, NotInstalled), (MISCONFIGURED, WixMisconfigured), (FAILING, WixUnavailable)],
+)
+async def test_an_expired_token_and_a_failure_are_a_typed_error(
+    engine: Engine, fault: dict[str, Any], expected: type[WixError]
+) -> None:
+    """All who wait get it, and those who come later get it at once, in each process."""
+    await warm(engine, EXPIRED)
+    other = engine.another()
+    engine.fake.fail(ACCESS, times=None, **fault)
+    errors: list[WixError] = []
+
+    async def ask(process: Engine) -> None:
+        errors.append(await failure(lambda: process.tokens.get(SITE)))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(ask, engine)
+            tasks.start_soon(ask, other)
+    for process in (engine, other, engine.another()):
+        await ask(process)
+
+    assert {expected} == {type(error) for error in errors}
+    assert 43 == len(errors)
+    assert engine.posts == (3 if fault is FAILING else 1)
+    assert (await engine.stored()).refresh_token
+
+
+async def test_an_error_tells_when_to_come_again(engine: Engine) -> None:
+    """What Wix asked for is in the error, and in the header that frameworks answer with."""
+    await warm(engine, EXPIRED)
+    engine.fake.fail(ACCESS, status=429, headers={"Retry-After": "17"})
+    error = await failure(lambda: engine.tokens.get(SITE))
+
+    assert isinstance(error, WixUnavailable)
+    assert (17.0, {"Retry-After": "17"}) == (error.retry_after, error.headers)
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable(), UnsealError()])
+async def test_errors_of_the_storage_come_through(
+    engine: Engine, storage: Steps, error: WixError
+) -> None:
+    """Where there is no token to serve, they are what they are."""
+    await engine.install()
+    storage.fail("get", error)
+
+    assert error is await failure(lambda: engine.tokens.get(SITE))
+    assert (await get(engine)) != ""
+
+
+async def test_a_site_that_is_not_installed_is_an_error(engine: Engine) -> None:
+    """Nothing is asked of Wix."""
+    assert isinstance(await failure(lambda: engine.tokens.get("nobody")), NotInstalled)
+    assert [] == engine.fake.calls
+
+
+async def test_patience_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh that takes too long is waited for with a bound, and goes on without the waiter."""
+    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+    token = await warm(engine, EXPIRED)
+    with engine.fake.hold(ACCESS) as gate:
+        error = await failure(lambda: engine.tokens.get(SITE))
+        gate.release()
+        await engine.settle()
+
+    assert isinstance(error, WixUnavailable)
+    assert token.value != await get(engine)
+    assert 1 == engine.posts
+
+
+async def test_patience_ends_for_nothing_while_the_token_lives(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its last seconds the token itself is what is served then."""
+    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+    token = await warm(engine, MANDATORY)
+    with engine.fake.hold(ACCESS) as gate:
+        value = await get(engine)
+        gate.release()
+        await engine.settle()
+
+    assert token.value == value
+
+
+async def test_a_shutdown_is_a_typed_error(engine: Engine) -> None:
+    """Whoever waits for a refresh that is cut off is told, and the lease is given back."""
+    await warm(engine, EXPIRED)
+    errors: list[WixError] = []
+
+    async def ask() -> None:
+        errors.append(await failure(lambda: engine.tokens.get(SITE)))
+
+    with engine.fake.hold(ACCESS) as gate:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(ask)
+            await gate.arrived()
+            await engine.detached.aclose(0)
+            holders = engine.storage.holders if isinstance(engine.storage, Steps) else None
+
+    assert [WixUnavailable] * 3 == [type(error) for error in errors]
+    assert set() == holders
+
+
+async def test_a_shutdown_costs_nobody_a_token_that_is_alive(engine: Engine) -> None:
+    """In its last seconds it is served, rather than an error."""
+    token = await warm(engine, MANDATORY)
+    values: list[str] = []
+
+    async def ask() -> None:
+        values.append(await get(engine))
+
+    with engine.fake.hold(ACCESS) as gate:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await gate.arrived()
+            await engine.detached.aclose(0)
+
+    assert [token.value] == values
+
+
+async def test_errors_show_no_token(engine: Engine) -> None:
+    """Neither do the locals of their frames, for tokens that were refused included (R35)."""
+    token = await warm(engine, 0)
+    refresh_token = (await engine.stored()).refresh_token
+    engine.fake.fail(ACCESS, times=None, **REFUSED)
+    error = await failure(lambda: engine.tokens.renew(SITE, token))
+    trace = "".join(TracebackException.from_exception(error, capture_locals=True).format())
+
+    assert token.value not in trace
+    assert refresh_token not in trace
+    assert engine.fake.app_secret not in trace

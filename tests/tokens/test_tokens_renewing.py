@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.support import SITE
+from tests.tokens.engine import (
+    ACCESS,
+    EXPIRED,
+    FAILING,
+    FRESH,
+    REFUSED,
+    Engine,
+    Steps,
+    failure,
+    get,
+    warm,
+)
+from wix_asgi.endpoints import Grant
+from wix_asgi.errors import (
+    NotInstalled,
+    WixError,
+    WixUnavailable,
+)
+from wix_asgi.models import AccessToken
+
+
+async def test_a_refused_token_is_renewed_once_for_all(engine: Engine) -> None:
+    """Many 401s at once make one refresh, and all get its token."""
+    token = await warm(engine, 0)
+    values: list[str] = []
+
+    async def renew() -> None:
+        values.append((await engine.tokens.renew(SITE, token)).value)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(renew)
+    await renew()
+
+    assert 101 == len(values)
+    assert 1 == len(set(values))
+    assert token.value not in values
+    assert 1 == engine.posts
+
+
+async def test_a_refused_token_may_be_unknown_here(engine: Engine) -> None:
+    """A 401 for what is no longer in the cache is answered from storage, if that is another."""
+    await engine.install()
+    old = AccessToken("forgotten", 300.0, engine.clock() + 300.0)
+    renewed = await engine.tokens.renew(SITE, old)
+
+    assert "forgotten" != renewed.value
+    assert 0 == engine.posts
+
+
+async def test_what_another_process_renewed_is_taken(engine: Engine) -> None:
+    """A 401 in each of two processes makes one refresh."""
+    token = await warm(engine, 0)
+    other = engine.another()
+    await get(other)
+    first = await engine.tokens.renew(SITE, token)
+    second = await other.tokens.renew(SITE, token)
+
+    assert first == second
+    assert 1 == engine.posts
+
+
+@pytest.mark.parametrize("step", ["get", "release"])
+async def test_a_401_during_a_refresh_is_not_lost(
+    engine: Engine, storage: Steps, step: str
+) -> None:
+    """Where the refresh under way brings the refused token itself, another one follows."""
+    await warm(engine, EXPIRED)
+    token, paused, go_on = await engine.install(left=0), anyio.Event(), anyio.Event()
+
+    async def overtake() -> None:
+        del storage.before["claim"]
+        storage.before[step] = pause
+        await _bring(engine, token)
+
+    async def pause() -> None:
+        del storage.before[step]
+        paused.set()
+        await go_on.wait()
+
+    values: list[str] = []
+
+    async def renew() -> None:
+        values.append((await engine.tokens.renew(SITE, token)).value)
+
+    storage.before["claim"] = overtake
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.tokens.get, SITE)
+        await paused.wait()
+        tasks.start_soon(renew)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+
+    assert 1 == len(values)
+    assert token.value not in values
+    assert values == [await get(engine)]
+    assert 1 == engine.posts
+
+
+async def _bring(engine: Engine, token: AccessToken) -> None:
+    """Store `token` as a refresh of another process would."""
+    token = AccessToken(token.value, 300.0, engine.clock() + 300.0)
+    stored = await engine.stored()
+    assert await engine.installations.replace(stored, Grant(token.value, None), token)
+
+
+async def test_a_token_that_comes_again_is_not_asked_for_for_ever(engine: Engine) -> None:
+    """Where Wix grants the refused token anew, the caller gets it after at most two refreshes."""
+    token = await warm(engine, 0)
+    again = {"access_token": token.value}
+    engine.fake.fail(ACCESS, status=200, body=again, times=None)
+    with anyio.fail_after(10):
+        renewed = await engine.tokens.renew(SITE, token)
+
+    assert token.value == renewed.value
+    assert engine.posts <= 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"), [(REFUSED, NotInstalled), (FAILING, WixUnavailable)]
+)
+async def test_a_refused_token_is_not_served_again(
+    engine: Engine, fault: dict[str, Any], expected: type[WixError]
+) -> None:
+    """Where it cannot be renewed, the error is what the caller gets, now and later."""
+    token = await warm(engine, 0)
+    engine.fake.fail(ACCESS, times=None, **fault)
+    error = await failure(lambda: engine.tokens.renew(SITE, token))
+
+    assert type(error) is expected
+
+
+async def test_a_new_installation_is_served_at_once(engine: Engine) -> None:
+    """What the handshake brought replaces what was in the cache."""
+    await warm(engine, 0)
+    new = await engine.install()
+    engine.tokens.adopt(SITE, new)
+
+    assert new.value == await get(engine)
+
+
+async def test_a_new_installation_wins_over_a_refresh_that_ends_later(
+    engine: Engine, storage: Steps
+) -> None:
+    """A refresh that was stored just before the reinstall does not come into the cache after it."""
+    await warm(engine, EXPIRED)
+    stored, go_on = anyio.Event(), anyio.Event()
+
+    async def pause() -> None:
+        stored.set()
+        await go_on.wait()
+
+    storage.before["release"] = pause
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.tokens.get, SITE)
+        await stored.wait()
+        new = await engine.install()
+        engine.tokens.adopt(SITE, new)
+        go_on.set()
+
+    assert new.value == await get(engine)
+
+
+async def test_a_refresh_that_fails_after_a_new_installation_says_nothing(
+    engine: Engine, storage: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The failure of the installation before does not touch the token of the new one."""
+    await warm(engine, EXPIRED)
+    engine.fake.fail(ACCESS, times=3)
+    new: list[AccessToken] = []
+
+    async def install() -> None:
+        storage.before.clear()
+        new.append(await engine.install())
+        engine.tokens.adopt(SITE, new[0])
+
+    storage.before["release"] = install
+    with caplog.at_level(logging.WARNING):
+        await failure(lambda: engine.tokens.get(SITE))
+    engine.clock.advance(FRESH)
+
+    assert new[0].value == await get(engine)
+    assert "the current token is served" not in caplog.text

@@ -27,7 +27,7 @@ async def read_every_site(wix: Wix) -> dict[str, int]:
     async for installation in wix.installations():
         client = wix.client(installation.instance_id)
         try:
-            answer = await client.get("/stores/v1/products")
+            answer = await client.post("/stores/v1/products/query", json={"query": {}})
         except WixError as error:
             logger.warning("%s was not read: %s", installation.instance_id, error)
             continue

@@ -11,13 +11,11 @@ from fastapi import FastAPI
 from wix_asgi import WixMiddleware
 from wix_asgi.fastapi import WixDep
 
-api = FastAPI()
+app = FastAPI()
+app.add_middleware(WixMiddleware)
 
 
-@api.get("/products")
+@app.get("/products")
 async def products(wix: WixDep) -> Any:
-    answer = await wix.get("/stores/v1/products")
+    answer = await wix.post("/stores/v1/products/query", json={"query": {}})
     return answer.raise_for_status().json()
-
-
-app = WixMiddleware(api)

@@ -20,23 +20,27 @@ KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 CANARY = "canary-hunter2-canary"
 
 BAD = [
-    ("app_id", "", "is empty or a placeholder"),
-    ("app_id", "<your app id>", "is empty or a placeholder"),
-    ("app_id", "your-app-id", "is empty or a placeholder"),
-    ("app_id", "two words", "is empty or a placeholder"),
-    ("app_id", "line\nbreak", "is empty or a placeholder"),
-    ("app_secret", "", "is empty, too short or a placeholder"),
-    ("app_secret", "short", "is empty, too short or a placeholder"),
-    ("app_secret", "changeme", "is empty, too short or a placeholder"),
-    ("app_secret", "change-me", "is empty, too short or a placeholder"),
-    ("app_secret", "your-app-secret", "is empty, too short or a placeholder"),
-    ("app_secret", "YOUR_SECRET_HERE", "is empty, too short or a placeholder"),
-    ("app_secret", "<app secret key>", "is empty, too short or a placeholder"),
-    ("app_secret", "${WIX_APP_SECRET}", "is empty, too short or a placeholder"),
-    ("app_secret", "xxxxxxxxxxxxxxxx", "is empty, too short or a placeholder"),
-    ("public_url", "", "is not a URL with a host"),
-    ("public_url", "app.example.com", "is not a URL with a host"),
-    ("public_url", "https://", "is not a URL with a host"),
+    ("app_id", "", "is empty"),
+    ("app_id", "<your app id>", "is a placeholder"),
+    ("app_id", "your-app-id", "is a placeholder"),
+    ("app_id", "YOUR_APP_ID", "is a placeholder"),
+    ("app_id", "my-id", "is a placeholder"),
+    ("app_id", "two words", "has spaces or control characters"),
+    ("app_id", "line\nbreak", "has spaces or control characters"),
+    ("app_secret", "", "is empty"),
+    ("app_secret", "short", "is too short"),
+    ("app_secret", "your-wix-app-secret-key", "is a placeholder"),
+    ("app_secret", "app_secret", "is a placeholder"),
+    ("app_secret", "changeme", "is a placeholder"),
+    ("app_secret", "change-me", "is a placeholder"),
+    ("app_secret", "your-app-secret", "is a placeholder"),
+    ("app_secret", "YOUR_SECRET_HERE", "is a placeholder"),
+    ("app_secret", "<app secret key>", "is a placeholder"),
+    ("app_secret", "${WIX_APP_SECRET}", "is a placeholder"),
+    ("app_secret", "xxxxxxxxxxxxxxxx", "is a placeholder"),
+    ("public_url", "", "must begin with https:// and a host"),
+    ("public_url", "app.example.com", "must begin with https:// and a host"),
+    ("public_url", "https://", "must begin with https:// and a host"),
     ("public_url", "https://[::1", "is not a URL"),
     ("public_url", "https://app.example.com:99999", "is not a URL"),
     ("public_url", "http://app.example.com", "must be https, or http on loopback"),
@@ -68,19 +72,25 @@ BAD = [
     ("storage", "wix.db", "The storage is not a URL"),
     ("storage", "mysql://host/db", "No storage backend for mysql://"),
     ("storage", "nosuch://host/db", "No storage backend for nosuch://"),
+    ("storage", "sqlite://wix.db", "The storage URL is not that of an SQLite file"),
+    (
+        "storage",
+        f"postgresql://u:{CANARY}@h/db?sslmod=require",
+        "The storage URL has a parameter that is not known: sslmod",
+    ),
     ("encryption_keys", "changeme", "must be 32 random bytes, written as base64 or hex"),
     ("encryption_keys", f"{KEY},{KEY[:-4]}", "must be 32 random bytes"),
     ("encryption_keys", "00" * 32, "must be random: this key repeats itself"),
-    ("after_install", "", "is not a URL with a host"),
-    ("after_install", "welcome", "is not a URL with a host"),
+    ("after_install", "", "must begin with https:// and a host"),
+    ("after_install", "welcome", "must begin with https:// and a host"),
     ("after_install", "//evil.example", "must be a path of this app"),
     ("after_install", "/\\evil.example", "must be a path of this app"),
     ("after_install", "/\tevil", "must be a path of this app"),
     ("after_install", "http://app.example.com/x", "must be https, or http on loopback"),
     ("after_install", "javascript://app.example.com/", "must be https, or http on loopback"),
     ("finish_setup", "perhaps", "has the wrong form"),
-    ("state_ttl", 0, "has the wrong form"),
-    ("state_ttl", 601, "has the wrong form"),
+    ("state_ttl", 0, "is out of range"),
+    ("state_ttl", 601, "is out of range"),
     ("state_ttl", "ten minutes", "has the wrong form"),
 ]
 
@@ -168,6 +178,17 @@ def test_nothing_given_names_everything_required() -> None:
 
     assert lines[0] == "3 settings are wrong:"
     assert sorted(REQUIRED) == sorted(line.split()[0] for line in lines[1:])
+
+
+@pytest.mark.parametrize("app_id", ["my-own-id", "the-shop", "your-shop-connector", "id", "x-ray"])
+def test_an_id_that_only_resembles_a_placeholder_is_taken(app_id: str) -> None:
+    """An ID is an ID, though it begins as placeholders do."""
+    assert app_id == load(app_id=app_id).app_id
+
+
+def test_sentences_end_once() -> None:
+    """What a backend says of its URL is one sentence among the others."""
+    assert ".." not in refusal(storage="nosuch://host/db") + refusal(storage="sqlite://wix.db")
 
 
 def test_unknown_keyword_is_refused() -> None:

@@ -8,6 +8,8 @@ from typing import Protocol
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wix_asgi.errors import WixError
+
 __all__ = ["Lifespan", "refuse_startup"]
 
 logger = logging.getLogger("wix_asgi")
@@ -44,7 +46,9 @@ class Lifespan:
         try:
             await self._resource.open()
         except Exception as exc:
-            logger.exception("wix-asgi cannot start")
+            if not isinstance(exc, WixError):
+                # Of ours the message says it all, and the server prints it.
+                logger.exception("wix-asgi cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
         try:
@@ -60,7 +64,7 @@ class Lifespan:
         except Exception:
             if self._started or self._over:
                 raise
-            logger.info("the app has no lifespan of its own", exc_info=True)
+            logger.debug("the app has no lifespan of its own", exc_info=True)
         if self._over:
             return
         if not self._started:

@@ -52,7 +52,7 @@ class Answers:
             else "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
         )
         self._state_ttl = settings.state_ttl
-        # Wix shows the app's pages in an iframe of its own (R15).
+        # Wix shows the app's pages in an iframe of its own.
         ancestors = f"frame-ancestors https://*.wix.com {_origin(settings.wix_url)}"
         self._hook_policy = ancestors
         self._policy = (
@@ -137,9 +137,8 @@ def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
     unexpected = refusal.status >= 500
     logger.log(
         logging.ERROR if unexpected else logging.WARNING,
-        "install refused: %s (%s), incident %s",
-        refusal.reason.value,
-        _one_line(refusal.message),
+        "install refused: %s, incident %s",
+        _described(refusal),
         incident,
         exc_info=refusal.__cause__ if refusal.reason is Reason.INTERNAL else None,
         extra={"reason": refusal.reason.value, "incident": incident, "path": request.scope["path"]},
@@ -174,6 +173,11 @@ def _without_frames(refusal: HandshakeRefused) -> HandshakeRefused:
             break
         seen = seen.__cause__ or seen.__context__
     return refusal
+
+
+def _described(refusal: HandshakeRefused) -> str:
+    reason, message = refusal.reason.value, _one_line(refusal.message)
+    return reason if message == reason else f"{reason} ({message})"
 
 
 def _one_line(text: str) -> str:

@@ -152,15 +152,15 @@ class ClientFactory:
         self.for_request: Callable[[Scope], WixClient] = (
             self._resolving_client if resolve else _quick_maker(self)
         )
-        """Returns the client of whoever sends the request of a scope."""
+        """Returns the client of whoever sends the request of a scope, which the app gets."""
 
     def caller(self, query: bytes, headers: Headers, scope: Scope | None = None) -> Caller:
         """Return whoever sends a request with this query and these headers."""
         return RequestCaller(self._signed, query, headers, resolve=self._resolve, scope=scope)
 
     def _resolving_client(self, scope: Scope) -> WixClient:
-        # The app's own function is to be asked, with the server's scope: it does not hold the
-        # client in turn, as the scope that the app gets does.
+        # Asked with the scope that the app gets, in which its middlewares write what they know;
+        # it holds the client in turn, which the garbage collector has to find out.
         caller = self.caller(scope["query_string"], scope["headers"], scope)
         return _make((self, caller, None))
 

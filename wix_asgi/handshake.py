@@ -286,7 +286,7 @@ def _refuse_other_methods(request: Request, *, allow: str) -> None:
 
 
 def _refuse_automatic_loads(request: Request) -> None:
-    """Refuse what no person asked for, before it can use anything up (R23)."""
+    """Refuse what no person asked for, before it can use anything up."""
     headers = request.headers
     purpose = headers.get("Sec-Purpose", "") + headers.get("Purpose", "") + headers.get("X-Moz", "")
     if (

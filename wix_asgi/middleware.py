@@ -71,7 +71,7 @@ class WixMiddleware:
         # Copied before it is written: the server's own is not ours to change.
         inner: dict[str, Any] = scope.copy()  # type: ignore[attr-defined] # ASGI says a dict
         inner["state"] = state = inner["state"].copy() if "state" in inner else {}
-        state[STATE_KEY] = client_for(scope)
+        state[STATE_KEY] = client_for(inner)
         await app(inner, receive, send)
 
     def __getattr__(self, name: str) -> Any:
@@ -108,7 +108,7 @@ def _route(scope: Scope) -> str:
 
 
 def _is_plain(scope: Scope, route: str) -> bool:
-    """Whether the target was written as the path is: no escapes, no absolute form (R45)."""
+    """Whether the target was written as the path is: no escapes, no absolute form."""
     raw = scope.get("raw_path")
     if raw is None:
         return True

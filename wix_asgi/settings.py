@@ -15,13 +15,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wix_asgi._keys import parse_key
 from wix_asgi.errors import BackendNotFound, SettingsError
-from wix_asgi.storage import find_backend
+from wix_asgi.storage import find_backend, open_storage
 
 __all__ = ["WixSettings"]
 
 _PLACEHOLDER = re.compile(
-    r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|(your|my|the)[-_ ].*|(app[-_ ]?)?secret"
-    r"|todo|placeholder",
+    r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|todo|placeholder"
+    r"|((your|my|the)[-_ ])?(wix[-_ ])?app[-_ ]?(id|secret([-_ ]?key)?)"
+    r"|(your|my|the|app)[-_ ]?(id|secret)([-_ ](key|here))?|secret",
     re.IGNORECASE,
 )
 _MIN_SECRET = 8
@@ -36,7 +37,8 @@ _EXPECTED = {
     "previous_app_secrets": "earlier App Secret Keys, separated by commas",
     "public_url": "the https address at which the world reaches this app, such as "
     "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard",
-    "storage": "a URL such as memory://, sqlite:///file.db or postgresql://user:password@host/db",
+    "storage": "a URL such as sqlite:///file.db or postgresql://user:password@host/database, "
+    "or for tests memory://",
     "install_path": "a path such as /wix/install; it ends the App URL in the Wix dashboard",
     "callback_path": "a path such as /wix/callback; it ends the Redirect URL in the Wix dashboard",
     "encryption_keys": "keys of 32 random bytes, newest first, separated by commas; "
@@ -127,16 +129,18 @@ class WixSettings(BaseSettings):
     @field_validator("app_id")
     @classmethod
     def _check_app_id(cls, value: str) -> str:
-        if not value or not value.isprintable() or " " in value or _PLACEHOLDER.fullmatch(value):
-            raise ValueError("is empty or a placeholder")
+        _refuse_placeholder(value)
+        if not value.isprintable() or " " in value:
+            raise ValueError("has spaces or control characters")
         return value
 
     @field_validator("app_secret")
     @classmethod
     def _check_app_secret(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if len(text) < _MIN_SECRET or _PLACEHOLDER.fullmatch(text):
-            raise ValueError("is empty, too short or a placeholder")
+        _refuse_placeholder(text)
+        if len(text) < _MIN_SECRET:
+            raise ValueError("is too short")
         return value
 
     @field_validator("encryption_keys")
@@ -168,9 +172,15 @@ class WixSettings(BaseSettings):
     @field_validator("storage")
     @classmethod
     def _check_storage(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
         try:
-            scheme = find_backend(value.get_secret_value()).name
+            scheme = find_backend(url).name
         except BackendNotFound as exc:
+            raise ValueError(exc.message) from None
+        try:
+            # Thrown away: only its backend can tell whether it understands the rest of the URL.
+            open_storage(url)
+        except SettingsError as exc:
             raise ValueError(exc.message) from None
         if scheme == "memory" and _web_concurrency() > 1:
             raise ValueError(
@@ -194,6 +204,13 @@ class WixSettings(BaseSettings):
         return value
 
 
+def _refuse_placeholder(value: str) -> None:
+    if not value:
+        raise ValueError("is empty")
+    if _PLACEHOLDER.fullmatch(value):
+        raise ValueError("is a placeholder")
+
+
 def _split_url(value: str) -> SplitResult:
     if not value.isprintable() or " " in value or "\\" in value or "*" in value:
         raise ValueError("is not a plain URL")
@@ -203,7 +220,7 @@ def _split_url(value: str) -> SplitResult:
     except ValueError:
         raise ValueError("is not a URL") from None
     if not host:
-        raise ValueError("is not a URL with a host")
+        raise ValueError("must begin with https:// and a host")
     if url.username is not None or url.password is not None:
         raise ValueError("must not have a user name or password in it")
     return url
@@ -247,5 +264,7 @@ def _problem(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "value_error":
-        return str(error["ctx"]["error"]) if "ctx" in error else error["msg"]
+        return str(error["ctx"]["error"]).rstrip(".")
+    if error["type"] in {"greater_than_equal", "less_than_equal"}:
+        return "is out of range"
     return "has the wrong form"

@@ -112,7 +112,7 @@ def test_an_install_from_the_first_page_to_the_data_of_the_site(demo: Demo, show
     page.get_by_role("link", name="Open the app").click()
     page.wait_for_url(f"{demo.app_url}/?*")
 
-    assert "Add The wix-asgi demo to your site" == asked
+    assert "Add wix-asgi demo to your site" == asked
     assert "The app was added to Lighthouse Yoga" == ended
     assert "Lighthouse Yoga" == page.get_by_role("heading", level=1).inner_text()
     assert ["Lighthouse Yoga Mug", "Lighthouse Yoga Tote bag", "Lighthouse Yoga Gift card"] == (
@@ -123,7 +123,7 @@ def test_an_install_from_the_first_page_to_the_data_of_the_site(demo: Demo, show
 
 
 def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None:
-    """Ctrl-C and the same command again: the app opens for that site without an install."""
+    """Ctrl-C and the same command again: the site has the app, which opens without an install."""
     ports = ["--port", str(free_port()), "--wix-port", str(free_port())]
     with running(tmp_path, *ports) as demo:
         add_to(page, demo, "Paper & Ink")
@@ -131,6 +131,7 @@ def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None
         said = demo.server.output
     with running(tmp_path, *ports) as demo:
         page.goto(demo.wix_url)
+        badges = page.locator(".badge").all_inner_texts()
         button_of(page, "Paper & Ink", "Open the app")
         page.wait_for_url(f"{demo.app_url}/?*")
         products = page.locator("tbody td:first-child").all_inner_texts()
@@ -138,6 +139,7 @@ def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None
     assert 0 == status
     assert "Traceback" not in said
     assert said.endswith("Stopped.\n")
+    assert ["Installed"] == badges
     assert "Paper & Ink Mug" == products[0]
     assert (tmp_path / "wix-asgi-demo.db").is_file()
 

@@ -10,6 +10,7 @@ from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
+PRODUCTS = "/stores/v1/products/query"
 
 
 async def test_get_app_instance_names_the_installation(http: httpx.AsyncClient) -> None:
@@ -65,9 +66,9 @@ async def test_a_wrong_bi_event_is_refused(http: httpx.AsyncClient, event: dict[
 
 async def test_products_are_those_of_the_site(fake: FakeWix, http: httpx.AsyncClient) -> None:
     """Three products, always the same, with the site's name in them; another site has its own."""
-    mine, again = [(await http.get("/stores/v1/products")).json() for _ in range(2)]
+    mine, again = [(await http.post(PRODUCTS)).json() for _ in range(2)]
     other = {"authorization": fake.issue_access_token(BAKERY)}
-    others = (await http.get("/stores/v1/products", headers=other)).json()
+    others = (await http.post(PRODUCTS, headers=other)).json()
 
     names = [product["name"] for product in mine["products"]]
     assert ["Lighthouse Yoga Mug", "Lighthouse Yoga Tote bag", "Lighthouse Yoga Gift card"] == names
@@ -117,7 +118,7 @@ async def test_the_echo_refuses_json_that_is_none(http: httpx.AsyncClient) -> No
     [
         ("GET", "/apps/v1/instance"),
         ("POST", "/apps/v1/bi-event"),
-        ("GET", "/stores/v1/products"),
+        ("POST", PRODUCTS),
         ("DELETE", "/anything"),
     ],
 )

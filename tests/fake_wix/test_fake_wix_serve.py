@@ -53,7 +53,7 @@ def test_an_install_goes_through_over_a_port(fake: FakeWix) -> None:
             "code": code,
         }
         token = http.post("/oauth/access", json=body).json()["access_token"]
-        products = http.get("/stores/v1/products", headers={"authorization": token})
+        products = http.post("/stores/v1/products/query", headers={"authorization": token})
         closed = http.get("/installer/close-window", params={"access_token": token})
 
     assert ["Lighthouse Yoga Mug"] == [p["name"] for p in products.json()["products"][:1]]

@@ -28,12 +28,12 @@ class Resource:
 
     events: list[str]
     is_open: bool = False
-    is_down: bool = False
+    error: Exception | None = None
 
     async def open(self) -> None:
         await anyio.lowlevel.checkpoint()
-        if self.is_down:
-            raise StorageUnavailable("The test database is down.")
+        if self.error:
+            raise self.error
         if not self.is_open:
             self.events.append("open")
         self.is_open = True
@@ -136,11 +136,11 @@ async def test_app_without_a_lifespan_that_raises(
     async def refuse(receive: Receive, send: Send) -> None:
         raise ValueError("lifespan is not supported")
 
-    with caplog.at_level(logging.INFO, "wix_asgi"):
+    with caplog.at_level(logging.DEBUG, "wix_asgi"):
         events = await server.run(telling(server.events, refuse))
 
     assert ["open", STARTED, "close", STOPPED] == events
-    assert [logging.INFO] == [record.levelno for record in caplog.records]
+    assert [logging.DEBUG] == [record.levelno for record in caplog.records]
 
 
 async def test_app_that_raises_before_it_has_started(server: Server) -> None:
@@ -271,16 +271,20 @@ async def test_what_was_open_stays_open(server: Server) -> None:
     assert STOPPED in events
 
 
+@pytest.mark.parametrize(
+    ("error", "is_logged"),
+    [(StorageUnavailable("The test database is down."), False), (RuntimeError("A bug."), True)],
+)
 async def test_what_cannot_be_opened_stops_the_start(
-    server: Server, caplog: pytest.LogCaptureFixture
+    server: Server, error: Exception, is_logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the storage is down the server does not start, and hears why (rule 1)."""
-    server.resource.is_down = True
+    """The server does not start and prints why; a surprise has a traceback, too (rule 1)."""
+    server.resource.error = error
     events = await server.run(telling(server.events, complete))
 
     assert [NOT_STARTED] == events
-    assert [{"type": NOT_STARTED, "message": "The test database is down."}] == server.sent
-    assert "wix-asgi cannot start" in caplog.text
+    assert [{"type": NOT_STARTED, "message": str(error)}] == server.sent
+    assert is_logged == ("Traceback" in caplog.text)
 
 
 async def test_scope_is_the_servers(server: Server) -> None:

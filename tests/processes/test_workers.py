@@ -92,7 +92,7 @@ async def two_hundred_calls_on_an_expired_token_refresh_once(app: App) -> None:
 
 async def refuse_all_at_the_same_moment(app: App) -> None:
     """Have both workers know of the expired token before the first of them has another one."""
-    products = "/stores/v1/products"
+    products = "/stores/v1/products/query"
     with app.fake.hold(**REFRESH) as refreshes:
         with app.fake.hold(products):
             await app.fake.asked(products, 200, timeout=30)

@@ -52,7 +52,7 @@ def _make_fake(public_url: str) -> FakeWix:
     fake = FakeWix(
         app_url=f"{public_url}/wix/install", redirect_urls=[f"{public_url}/wix/callback"]
     )
-    fake.app_name = "The wix-asgi demo"
+    fake.app_name = "wix-asgi demo"
     return fake
 
 
@@ -67,15 +67,18 @@ def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
     """Return the app, once its storage has been seen to work."""
     try:
         app = make_app(public_url=public_url, storage=storage, **fake.settings())
-        anyio.run(_try_out, app.wix)
+        anyio.run(_recall, app.wix, fake)
     except WixError as exc:
         _fail(str(exc))
     return app
 
 
-async def _try_out(wix: Wix) -> None:
+async def _recall(wix: Wix, fake: FakeWix) -> None:
+    """Open the storage, and have the fake Wix know of what was installed before it started."""
     async with wix:
-        pass
+        async for installation in wix.installations():
+            if installation.instance_id in fake.sites:
+                fake.issue_refresh_token(installation.instance_id)
 
 
 def _welcome(wix_url: str, public_url: str, storage: str) -> str:

@@ -24,7 +24,7 @@ _PAGE: Final = Template(files("wix_asgi.cli").joinpath("demo.html").read_text("u
 _CODE: Final = """async def home(request):
     wix = request.state.wix
     site = await wix.get("/apps/v1/instance")
-    products = await wix.get("/stores/v1/products")
+    products = await wix.post("/stores/v1/products/query", json={"query": {}})
     …
 
 app = WixMiddleware(app)"""
@@ -56,7 +56,8 @@ async def _home(request: Request) -> Response:
     """Show what Wix says of the calling site."""
     wix = request.state.wix
     about = (await wix.get("/apps/v1/instance")).raise_for_status().json()
-    products = (await wix.get("/stores/v1/products")).raise_for_status().json()["products"]
+    found = await wix.post("/stores/v1/products/query", json={"query": {}})
+    products = found.raise_for_status().json()["products"]
     instance_id = about["instance"]["instanceId"]
     name = about["site"]["siteDisplayName"]
     installed_at = await _installed_at(request.app.state.wix, instance_id)

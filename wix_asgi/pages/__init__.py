@@ -60,6 +60,11 @@ _TEXTS: Final = {
 }
 
 
+# What the site owner chose, or what went well: nobody needs to be told of it.
+_UNREMARKABLE: Final = frozenset({Reason.DENIED, Reason.STATE_REUSED})
+_LEAD: Final = "If this happens again, tell the app's maker: "
+
+
 def _style_source() -> str:
     style = _STYLE[1] if _STYLE else ""
     digest = hashlib.sha256(style.encode()).digest()
@@ -82,6 +87,7 @@ def refusal_page(reason: Reason, incident: str) -> str:
     return _REFUSED.substitute(
         title=escape(text.title),
         advice=escape(text.advice),
+        lead="" if reason in _UNREMARKABLE else escape(_LEAD, quote=False),
         reason=escape(reason.value),
         incident=escape(incident),
     )

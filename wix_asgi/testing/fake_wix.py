@@ -260,7 +260,7 @@ class FakeWix(World):
             Route("/oauth2/token-info", tokens.token_info, methods=["POST"]),
             Route("/apps/v1/instance", self._site_api.instance, methods=["GET"]),
             Route("/apps/v1/bi-event", self._site_api.bi_event, methods=["POST"]),
-            Route("/stores/v1/products", self._site_api.products, methods=["GET"]),
+            Route("/stores/v1/products/query", self._site_api.products, methods=["POST"]),
         ]
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -119,6 +119,18 @@ def test_frameworks_can_answer(error: type[Unauthenticated | NotInstalled]) -> N
     assert raised.headers == {"X-Test": "1"}
 
 
+@pytest.mark.parametrize("error", [WixUnavailable, StorageUnavailable])
+def test_callers_are_told_nothing_of_what_is_behind(
+    error: type[WixUnavailable | StorageUnavailable],
+) -> None:
+    """What failed and how is for the log; a framework answers that it did (R35)."""
+    raised = error("Host db-7 refused (28P01).")
+
+    assert str(raised) == "Host db-7 refused (28P01)."
+    assert "is not available at the moment" in raised.detail
+    assert "db-7" not in raised.detail
+
+
 RETRY_AFTER = [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.2, "2"), (30.0, "30")]
 
 

@@ -38,6 +38,8 @@ BAD = [
     ("app_secret", "<app secret key>", "is a placeholder"),
     ("app_secret", "${WIX_APP_SECRET}", "is a placeholder"),
     ("app_secret", "xxxxxxxxxxxxxxxx", "is a placeholder"),
+    ("app_secret", " " * 20, "is too short"),
+    ("previous_app_secrets", "test-app-secret-number-two,secret", "is a placeholder"),
     ("public_url", "", "must begin with https:// and a host"),
     ("public_url", "app.example.com", "must begin with https:// and a host"),
     ("public_url", "https://", "must begin with https:// and a host"),
@@ -141,6 +143,14 @@ def test_wrong_variable_is_refused(
 def test_value_of_another_type_is_refused(name: str) -> None:
     """A keyword of a type that cannot be meant is refused like any other wrong value."""
     assert f"{name} ({variable(name)}): has the wrong form." in refusal(**{name: 12345678901})
+
+
+@pytest.mark.parametrize("secret", ["", " " * 20, "short", "changeme"])
+def test_every_previous_secret_is_held_to_the_same_rules(secret: str) -> None:
+    """What verifies a signed instance must be a secret, also when it comes from a list (R47)."""
+    message = refusal(previous_app_secrets=["test-app-secret-number-two", secret])
+
+    assert "previous_app_secrets (WIX_PREVIOUS_APP_SECRETS): is " in message
 
 
 @pytest.mark.parametrize("name", REQUIRED)

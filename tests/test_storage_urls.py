@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from traceback import TracebackException
 from types import SimpleNamespace
 
 import pytest
@@ -121,6 +122,17 @@ def test_backend_may_refuse_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SettingsError, match="No database in a URL of 7 characters"):
         open_storage("fake://")
+
+
+@pytest.mark.parametrize("url", ["fake://u:{}@h/db", "nosuch://u:{}@h/db", "u:{}@h/db"])
+def test_traceback_shows_no_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """No frame of `open_storage`, and none below it, holds the URL that was refused (R35)."""
+    install(monkeypatch, fake=f"{__name__}:refuse_url")
+    with pytest.raises((BackendNotFound, SettingsError)) as caught:
+        open_storage(url.format(CANARY))
+    shown = TracebackException.from_exception(caught.value, capture_locals=True).format()
+
+    assert CANARY not in "".join(shown)
 
 
 def test_finding_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

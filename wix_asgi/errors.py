@@ -109,13 +109,15 @@ class _HTTPError(WixError, HTTPException):
     """A WixError that Starlette and FastAPI turn into an answer by themselves."""
 
     status: int
+    public: str | None = None
+    """What callers are told instead of the message."""
 
     def __init__(
         self, message: str | None = None, *, headers: dict[str, str] | None = None
     ) -> None:
         WixError.__init__(self, message)
         self.status_code = self.status
-        self.detail = self.message
+        self.detail = self.public or self.message
         self.headers = headers
 
 
@@ -149,6 +151,8 @@ class WixUnavailable(_Unavailable):
         unsent: True when the request provably never reached Wix, so that repeating it is safe.
     """
 
+    public = "Wix is not available at the moment."
+
     def __init__(
         self, message: str | None = None, *, asked: float | None = None, unsent: bool = False
     ) -> None:
@@ -160,6 +164,8 @@ class WixUnavailable(_Unavailable):
 
 class StorageUnavailable(_Unavailable):
     """The storage cannot be reached, or is failing; the driver's error is in `__cause__`."""
+
+    public = "The app is not available at the moment."
 
 
 class Reason(StrEnum):

@@ -98,6 +98,9 @@ class WixSettings(BaseSettings):
         given.clear()
         raise SettingsError(message)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("WixSettings hold secrets, so they cannot be pickled: make them anew.")
+
     @property
     def redirect_url(self) -> str:
         """The Redirect URL as it is entered in Wix's dashboard."""
@@ -137,10 +140,14 @@ class WixSettings(BaseSettings):
     @field_validator("app_secret")
     @classmethod
     def _check_app_secret(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        _refuse_placeholder(text)
-        if len(text) < _MIN_SECRET:
-            raise ValueError("is too short")
+        _refuse_weak_secret(value.get_secret_value())
+        return value
+
+    @field_validator("previous_app_secrets")
+    @classmethod
+    def _check_previous(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            _refuse_weak_secret(secret.get_secret_value())
         return value
 
     @field_validator("encryption_keys")
@@ -202,6 +209,12 @@ class WixSettings(BaseSettings):
         if not _is_secure(url):
             raise ValueError("must be https, or http on loopback")
         return value
+
+
+def _refuse_weak_secret(value: str) -> None:
+    _refuse_placeholder(value)
+    if len(value.strip()) < _MIN_SECRET:
+        raise ValueError("is too short")
 
 
 def _refuse_placeholder(value: str) -> None:

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from wix_asgi.errors import BackendNotFound
+from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
 
 __all__ = ["ENTRY_POINT_GROUP", "Storage", "find_backend", "open_storage"]
@@ -134,8 +134,13 @@ def open_storage(url: str) -> Storage:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.
         SettingsError: The backend cannot use this URL. The message shows no password.
     """
-    storage: Storage = _load(find_backend(url))(url)
-    return storage
+    try:
+        return _load(find_backend(url))(url)
+    except (BackendNotFound, SettingsError) as exc:
+        # Without the frames that hold the URL: a traceback with locals shows no password.
+        error = exc.with_traceback(None)
+    del url
+    raise error
 
 
 def find_backend(url: str) -> EntryPoint:

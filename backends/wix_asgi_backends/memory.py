@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import logging
+import multiprocessing
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +17,8 @@ from typing import Self
 from wix_asgi.models import Record
 
 __all__ = ["MemoryStorage"]
+
+logger = logging.getLogger("wix_asgi")
 
 _FIRST_PURGE = 1000
 
@@ -45,11 +49,18 @@ class MemoryStorage:
 
     async def open(self) -> None:
         """Make the store ready."""
+        if multiprocessing.parent_process() is not None:
+            # How many workers a server has started cannot be seen from one of them.
+            logger.warning(
+                "memory:// belongs to one process: with several workers each has its own "
+                "installations, and a state is good once in each"
+            )
 
     async def aclose(self) -> None:
         """Give back what `open` took."""
 
     async def __aenter__(self) -> Self:
+        await self.open()
         return self
 
     async def __aexit__(

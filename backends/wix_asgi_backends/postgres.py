@@ -54,14 +54,10 @@ class PostgresStorage(SQLStorage):
         asyncpg.InternalClientError,
     )
 
-    def __init__(self, target: str | Target, *, retry: Retry | None = None) -> None:
-        """Keep installations where `target`, a URL, says.
-
-        Raises:
-            SettingsError: The URL cannot be understood. The message shows no password.
-        """
+    def __init__(self, target: Target, *, retry: Retry | None = None) -> None:
+        """Keep installations at `target`; `from_url` reads it from a URL."""
         super().__init__(retry=retry)
-        self._target: Final = parse_url(target) if isinstance(target, str) else target
+        self._target: Final = target
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -70,7 +66,7 @@ class PostgresStorage(SQLStorage):
         Raises:
             SettingsError: The URL cannot be understood. The message shows no password.
         """
-        return cls(url)
+        return cls(parse_url(url))
 
     def __repr__(self) -> str:
         return f"<PostgresStorage {self._target.name}>"

@@ -17,6 +17,7 @@ from tests.storage.records import APP, SITE, record
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi_backends import _engines
+from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends.postgres import PostgresStorage
 from wix_asgi_backends.sqlite import SQLiteStorage
 
@@ -31,7 +32,7 @@ def anyio_backend() -> str:
 def _sql(request: pytest.FixtureRequest, tmp_path: Path) -> SQLiteStorage | PostgresStorage:
     if request.param == "sqlite":
         return SQLiteStorage(tmp_path / "test.db")
-    return PostgresStorage(request.getfixturevalue("postgres_url"))
+    return PostgresStorage(parse_url(request.getfixturevalue("postgres_url")))
 
 
 def test_nothing_is_opened_early(tmp_path: Path) -> None:

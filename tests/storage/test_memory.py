@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -84,6 +85,19 @@ async def test_repr_has_no_record() -> None:
     await storage.put(record())
 
     assert repr(storage) == "<MemoryStorage of 1 installations>"
+
+
+@pytest.mark.parametrize("is_child", [False, True])
+async def test_several_workers_are_warned_of(
+    is_child: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker process is told that no other sees what it stores (R48)."""
+    parent = object() if is_child else None
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    async with MemoryStorage():
+        pass
+
+    assert is_child == ("belongs to one process" in caplog.text)
 
 
 def in_threads(work: Callable[[int], object], number: int = 4) -> None:

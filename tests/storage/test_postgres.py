@@ -23,6 +23,7 @@ from tests.storage.cases import connections_in_use
 from tests.storage.records import APP, SITE, record, until
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect
+from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage
 
@@ -59,7 +60,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_tables_are_ours(postgres_url: str) -> None:
     """Two tables are made, of types that every compatible engine has, and no sequence."""
-    async with PostgresStorage(postgres_url), connected(postgres_url) as connection:
+    async with PostgresStorage(parse_url(postgres_url)), connected(postgres_url) as connection:
         columns = await connection.fetch(
             "SELECT table_name, data_type FROM information_schema.columns "
             "WHERE table_schema = 'public'"
@@ -73,7 +74,7 @@ async def test_tables_are_ours(postgres_url: str) -> None:
 
 async def test_user_who_may_make_nothing(postgres_url: str) -> None:
     """Where the tables are there, a user needs no right to make any."""
-    async with PostgresStorage(postgres_url):
+    async with PostgresStorage(parse_url(postgres_url)):
         pass
     async with connected(postgres_url) as connection:
         role = "wix_" + str(await connection.fetchval("SELECT current_database()"))[-16:]
@@ -83,7 +84,7 @@ async def test_user_who_may_make_nothing(postgres_url: str) -> None:
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON wix_installations, wix_claims TO {role}"
         )
     try:
-        async with PostgresStorage(f"{postgres_url}&user={role}") as storage:
+        async with PostgresStorage(parse_url(f"{postgres_url}&user={role}")) as storage:
             await storage.put(record())
 
             assert await storage.get(APP, SITE) is not None
@@ -100,7 +101,7 @@ async def test_user_who_should_have_made_tables(postgres_url: str) -> None:
         await connection.execute(f"CREATE ROLE {role} LOGIN")
     try:
         with pytest.raises(StorageUnavailable, match=r"backends/README\.md .*SQLSTATE 42501"):
-            async with PostgresStorage(f"{postgres_url}&user={role}"):
+            async with PostgresStorage(parse_url(f"{postgres_url}&user={role}")):
                 pass
     finally:
         async with connected(postgres_url) as connection:
@@ -109,7 +110,7 @@ async def test_user_who_should_have_made_tables(postgres_url: str) -> None:
 
 async def test_connections_that_were_cut(postgres_url: str) -> None:
     """Connections that the server cut while they were idle cost nobody anything."""
-    async with PostgresStorage(postgres_url) as storage:
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
         async with anyio.create_task_group() as tasks:
             for number in range(10):
                 tasks.start_soon(storage.put, record(f"site-{number}"))
@@ -141,7 +142,7 @@ async def test_restart_under_load(server: PostgresServer, how: signal.Signals) -
     async def is_working(since: int) -> bool:
         return done > since + 50
 
-    async with PostgresStorage(server.url) as storage:
+    async with PostgresStorage(parse_url(server.url)) as storage:
         async with anyio.create_task_group() as tasks:
             for number in range(10):
                 tasks.start_soon(work, storage, number)
@@ -157,7 +158,7 @@ async def test_restart_under_load(server: PostgresServer, how: signal.Signals) -
 
 async def test_stopped_server(server: PostgresServer) -> None:
     """A server that is gone makes the storage unavailable, until it is back (R24)."""
-    async with PostgresStorage(server.url, retry=BRIEF) as storage:
+    async with PostgresStorage(parse_url(server.url), retry=BRIEF) as storage:
         await storage.put(record())
         await anyio.to_thread.run_sync(server.stop)
         with pytest.raises(StorageUnavailable) as caught:
@@ -175,7 +176,7 @@ async def test_silent_server(tmp_path: Path) -> None:
     silent = await asyncio.start_unix_server(
         lambda _, caller: callers.append(caller), tmp_path / ".s.PGSQL.5432"
     )
-    storage = PostgresStorage(f"postgres://u:{CANARY}@/db?host={tmp_path}", retry=BRIEF)
+    storage = PostgresStorage(parse_url(f"postgres://u:{CANARY}@/db?host={tmp_path}"), retry=BRIEF)
     with pytest.raises(StorageUnavailable, match=r"\(TimeoutError\)"):
         await storage.open()
     for caller in callers:
@@ -199,7 +200,7 @@ async def test_nobody_listens() -> None:
             await asyncio.sleep(0.01)
 
         storage = PostgresStorage(
-            f"postgres://user:{CANARY}@localhost:{port}/db?sslmode=disable",
+            parse_url(f"postgres://user:{CANARY}@localhost:{port}/db?sslmode=disable"),
             retry=Retry(total=0.3, sleep=pause),
         )
         with pytest.raises(StorageUnavailable) as caught:
@@ -219,7 +220,9 @@ async def test_unknown_database(postgres_url: str) -> None:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    storage = PostgresStorage(f"{postgres_url}&dbname={CANARY}", retry=Retry(sleep=pause))
+    storage = PostgresStorage(
+        parse_url(f"{postgres_url}&dbname={CANARY}"), retry=Retry(sleep=pause)
+    )
     with pytest.raises(StorageUnavailable, match=r"no such database.*SQLSTATE 3D000") as caught:
         await storage.open()
 
@@ -230,7 +233,7 @@ async def test_unknown_database(postgres_url: str) -> None:
 
 async def test_tokens_are_not_in_errors(postgres_url: str) -> None:
     """Neither the message nor the causes of an error show what was to be written (R35)."""
-    async with PostgresStorage(postgres_url) as storage:
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
         async with connected(postgres_url) as connection:
             await connection.execute("ALTER TABLE wix_installations DROP COLUMN failure")
         with pytest.raises(StorageUnavailable, match="UndefinedColumnError") as caught:
@@ -242,7 +245,7 @@ async def test_tokens_are_not_in_errors(postgres_url: str) -> None:
 
 async def test_full_pool(postgres_url: str) -> None:
     """Two hundred callers share a pool of three connections."""
-    async with PostgresStorage(f"{postgres_url}&pool_size=3") as storage:
+    async with PostgresStorage(parse_url(f"{postgres_url}&pool_size=3")) as storage:
         async with anyio.create_task_group() as tasks:
             for number in range(200):
                 tasks.start_soon(storage.put, record(f"site-{number}"))
@@ -254,7 +257,7 @@ async def test_full_pool(postgres_url: str) -> None:
 
 async def test_no_statement_has_a_name(postgres_url: str) -> None:
     """Nothing is left prepared in a session, as a pooler would hand it to somebody else."""
-    async with PostgresStorage(postgres_url) as storage:
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
         await storage.put(record())
         await storage.get(APP, SITE)
         engine = await storage._engines.current()
@@ -321,7 +324,7 @@ LASTING = [
 @pytest.mark.parametrize("wrap", [False, True])
 def test_passing_errors(error: Exception, *, wrap: bool) -> None:
     """What a restart, a failover or a race makes is repeated, wrapped by SQLAlchemy or not."""
-    storage = PostgresStorage("postgres://host/db")
+    storage = PostgresStorage(parse_url("postgres://host/db"))
 
     assert storage._is_transient(wrapped(error) if wrap else error)
 
@@ -330,6 +333,6 @@ def test_passing_errors(error: Exception, *, wrap: bool) -> None:
 @pytest.mark.parametrize("wrap", [False, True])
 def test_lasting_errors(error: Exception, *, wrap: bool) -> None:
     """What will be the same the next time is not repeated."""
-    storage = PostgresStorage("postgres://host/db")
+    storage = PostgresStorage(parse_url("postgres://host/db"))
 
     assert not storage._is_transient(wrapped(error) if wrap else error)

@@ -170,5 +170,5 @@ def test_repr_shows_no_password() -> None:
     target = parse_url(f"postgres://user:{CANARY}@a,b/db?application_name=x")
 
     assert repr(PostgresStorage(target)) == "<PostgresStorage a,b/db>"
-    assert repr(PostgresStorage("postgres:///db")) == "<PostgresStorage localhost/db>"
+    assert repr(PostgresStorage(parse_url("postgres:///db"))) == "<PostgresStorage localhost/db>"
     assert CANARY not in repr(target)

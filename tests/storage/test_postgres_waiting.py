@@ -12,6 +12,7 @@ import pytest
 from tests.storage.cases import connections_in_use
 from tests.storage.records import APP, SITE, record, until
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage
 
@@ -45,7 +46,7 @@ async def test_locked_table(postgres_url: str) -> None:
             await storage.get(APP, SITE)
         refused.append(caught.value)
 
-    async with PostgresStorage(postgres_url, retry=Retry(total=0.3)) as storage:
+    async with PostgresStorage(parse_url(postgres_url), retry=Retry(total=0.3)) as storage:
         await storage.put(record())
         async with locked_table(postgres_url), anyio.create_task_group() as tasks:
             for _ in range(20):
@@ -73,7 +74,10 @@ async def test_lock_that_passes(postgres_url: str) -> None:
         return bool(found)
 
     watcher = await asyncpg.connect(postgres_url)
-    async with PostgresStorage(postgres_url) as storage, anyio.create_task_group() as tasks:
+    async with (
+        PostgresStorage(parse_url(postgres_url)) as storage,
+        anyio.create_task_group() as tasks,
+    ):
         async with locked_table(postgres_url):
             tasks.start_soon(write, storage)
             await until(is_waiting)

@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -46,7 +47,7 @@ class SignedInstances:
         """Return who `value` says is calling.
 
         Raises:
-            Unauthenticated: It is malformed, forged, or marks an anonymous visitor (`aid`).
+            Unauthenticated: It is malformed, forged, expired, or an anonymous visitor's (`aid`).
         """
         match = _SIGNED.fullmatch(value) if len(value) <= _MAX_INSTANCE else None
         if match is None or not self._is_signed(*match.groups()):
@@ -57,6 +58,8 @@ class SignedInstances:
             raise Unauthenticated("The signed instance names no installation.")
         if claims.get("aid") is not None:
             raise Unauthenticated("The signed instance is an anonymous visitor's.")
+        if _is_over(claims.get("expirationDate")):
+            raise Unauthenticated("The signed instance has expired.")
         return Identity(instance_id, claims)
 
     def _is_signed(self, signature: str, data: str) -> bool:
@@ -100,7 +103,7 @@ class KnownCaller:
 class RequestCaller:
     """Whoever a request's query, its Authorization header or the app's own function names.
 
-    A signed instance goes first; one that is forged ends the search.
+    Signed instances go first; one that is forged ends the search, and so do two of two sites.
     """
 
     __slots__ = ("_headers", "_query", "_resolve", "_scope", "_signed")
@@ -151,8 +154,11 @@ class RequestCaller:
         return found
 
     def _from_signed(self) -> Identity | None:
-        value = _find_instance(self._query, self._headers)
-        return None if value is None else self._signed.verify(value)
+        values = _find_instances(self._query, self._headers)
+        identities = [self._signed.verify(value) for value in values]
+        if len({identity.instance_id for identity in identities}) > 1:
+            raise Unauthenticated("The query and the header are of two sites.")
+        return identities[0] if identities else None
 
     def _resolved(self) -> Any:
         if self._resolve is None or self._scope is None:
@@ -160,20 +166,29 @@ class RequestCaller:
         return self._resolve(HTTPConnection(self._scope))
 
 
-def _find_instance(query: bytes, headers: Headers) -> str | None:
-    """Find what claims to be a signed instance; more than one in a query is no claim to trust."""
-    if b"instance=" in query:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        values = [value for name, value in pairs if name == "instance"]
-        if values:
-            return values[0] if len(values) == 1 else ""
+def _find_instances(query: bytes, headers: Headers) -> list[str]:
+    """Find what claims to be a signed instance: that of the query, and that of the header."""
+    return [*_in_query(query), *_in_header(headers)]
+
+
+def _in_query(query: bytes) -> list[str]:
+    if b"instance=" not in query:
+        return []
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    values = [value for name, value in pairs if name == "instance"]
+    # More than one is no claim to trust.
+    return values if len(values) < 2 else [""]
+
+
+def _in_header(headers: Headers) -> list[str]:
     for name, value in headers:
         if name == b"authorization":
             text = value.decode("latin-1")
             if text[:7].lower() == "bearer ":
                 text = text[7:]
-            return text if _SIGNED.fullmatch(text) else None
-    return None
+            # An app may have tokens of its own there.
+            return [text] if _SIGNED.fullmatch(text) else []
+    return []
 
 
 def _parse_claims(data: str) -> dict[str, Any]:
@@ -189,6 +204,15 @@ def _parse_claims(data: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise Unauthenticated("The signed instance is not a JSON object.")
     return claims
+
+
+def _is_over(moment: object) -> bool:
+    """Whether a date of Wix's is past; one that is missing or in no known form is not."""
+    try:
+        until = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return False
+    return until.replace(tzinfo=until.tzinfo or UTC) < datetime.now(UTC)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ async def outcome(asked: RequestCaller) -> str | None:
     return None if identity is None else identity.instance_id
 
 
+AGAIN = sign({"instanceId": SITE})
 OTHER = sign({"instanceId": "site-2"})
 PLACES = {
     "nowhere": ("", None, None),
@@ -48,7 +49,10 @@ PLACES = {
     "header": ("", GOOD, SITE),
     "header with Bearer": ("", f"Bearer {GOOD}", SITE),
     "header with bearer in small letters": ("", f"bearer {GOOD}", SITE),
-    "query before header": (f"instance={GOOD}", OTHER, SITE),
+    "query and header, of one site": (f"instance={GOOD}", AGAIN, SITE),
+    "query and header, of two sites": (f"instance={GOOD}", OTHER, None),
+    "query and a forged header": (f"instance={GOOD}", GOOD[:-2] + "AA", None),
+    "query and a header of the app's own": (f"instance={GOOD}", "Bearer session-1", SITE),
     "same value twice": (f"instance={GOOD}&instance={GOOD}", None, None),
     "two values": (f"instance={GOOD}&instance={OTHER}", None, None),
     "two values, one name escaped": (f"instance={GOOD}&%69nstance={OTHER}", None, None),
@@ -70,7 +74,10 @@ PLACES = {
 async def test_where_the_instance_may_be(
     query: str, header: str | None, expected: str | None
 ) -> None:
-    """One signed instance in the query, or else in the Authorization header, names the site."""
+    """One signed instance in the query or the Authorization header names the site.
+
+    Two that name different sites name none: a link with another's instance in it gets nothing.
+    """
     assert expected == await outcome(caller(query, header))
 
 

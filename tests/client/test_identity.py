@@ -48,6 +48,27 @@ def test_fake_wix_signs_as_wix_does() -> None:
     assert signed.verify(fake.signed_instance(SITE)).instance_id == SITE
 
 
+@pytest.mark.parametrize(
+    ("moment", "is_good"),
+    [
+        ("2001-01-01T00:00:00.000Z", False),
+        ("2001-01-01T00:00:00", False),
+        ("2901-01-01T00:00:00.000Z", True),
+        ("some day", True),
+        (17, True),
+    ],
+)
+def test_expired_instance_is_refused(moment: object, is_good: bool) -> None:
+    """Where Wix says until when an instance is good, it is good until then (R41)."""
+    value = sign({"instanceId": SITE, "expirationDate": moment})
+    try:
+        taken = SIGNED.verify(value).instance_id == SITE
+    except Unauthenticated:
+        taken = False
+
+    assert is_good == taken
+
+
 def test_previous_secret_is_good_during_a_rotation() -> None:
     """What an earlier app secret signed is taken, and what neither signed is not (R41)."""
     signed = SignedInstances(settings(previous_app_secrets=OLD_SECRET))

@@ -16,6 +16,7 @@ _ACCESS_LOGS: Final = (
     "gunicorn.access",
     "hypercorn.access",
     "granian.access",
+    "uvicorn.error",  # where it notes the websockets it accepts
 )
 
 

@@ -67,8 +67,11 @@ class Answers:
         headers = MutableHeaders(raw=response.raw_headers)
         for name, value in _HEADERS.items():
             headers[name] = value
-        policy = self._hook_policy if from_hook else self._policy
-        headers.setdefault("Content-Security-Policy", policy)
+        if not from_hook:
+            headers["Content-Security-Policy"] = self._policy
+        elif "frame-ancestors" not in headers.get("Content-Security-Policy", "").lower():
+            # Beside the hook's own: browsers hold to all policies that a page has.
+            headers.append("Content-Security-Policy", self._hook_policy)
         # Wix may load the page in an iframe; frame-ancestors says whose.
         del headers["X-Frame-Options"]
         return response

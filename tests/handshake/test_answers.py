@@ -42,6 +42,7 @@ OF_THE_APP = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
+ANCESTORS = "frame-ancestors https://*.wix.com https://wix.example"
 PATHS = ["/wix/install", "/wix/callback"]
 
 
@@ -159,14 +160,21 @@ async def test_responses_of_hooks_are_dressed(kind: str, touched: bool) -> None:
     assert "Max-Age=0" in installed.all("Set-Cookie")[-1]
 
 
-async def test_policy_of_a_hook_is_its_own() -> None:
-    """A page with a policy of its own keeps it, for we know nothing of its contents (R15)."""
-    fake = FakeWix()
-    page = HTMLResponse("x", headers={"Content-Security-Policy": "default-src 'self'"})
-    async with running(fake, on_error=lambda _: page) as app:
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("default-src 'self'", ["default-src 'self'", ANCESTORS]),
+        ("Frame-Ancestors 'none'; img-src *", ["Frame-Ancestors 'none'; img-src *"]),
+    ],
+)
+async def test_policy_of_a_hook_is_its_own(policy: str, expected: list[str]) -> None:
+    """A page keeps the policy it has; who may frame it is said where it does not say (R15)."""
+    page = HTMLResponse("x", headers={"Content-Security-Policy": policy, "X-Frame-Options": "DENY"})
+    async with running(FakeWix(), on_error=lambda _: page) as app:
         answer = await ask(app, "/wix/callback")
 
-    assert answer.one("Content-Security-Policy") == "default-src 'self'"
+    assert expected == answer.all("Content-Security-Policy")
+    assert [] == answer.all("X-Frame-Options")
 
 
 async def test_fake_wix_may_frame_the_pages() -> None:

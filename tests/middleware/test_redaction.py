@@ -13,6 +13,8 @@ from wix_asgi._redaction import redact_access_logs
 from wix_asgi.testing import FakeWix
 
 LOGGERS = ["uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"]
+# uvicorn notes there which websockets it accepts.
+LOGGERS += ["uvicorn.error"]
 
 
 @pytest.fixture(params=LOGGERS)

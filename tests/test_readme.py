@@ -1,0 +1,131 @@
+"""README.md: its snippets run as they are printed, and its tables are those of the sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from tests.servers import ROOT
+from tests.support import PUBLIC_URL, echo
+from wix_asgi import Reason, WixMiddleware, WixSettings
+from wix_asgi.testing import FakeWix
+
+README = (ROOT / "README.md").read_text("utf-8")
+SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what the README says to set."""
+    monkeypatch.setenv("WIX_APP_ID", "app-1")
+    monkeypatch.setenv("WIX_APP_SECRET", "test-app-secret-number-one")
+    monkeypatch.setenv("WIX_PUBLIC_URL", PUBLIC_URL)
+    monkeypatch.setenv("WIX_STORAGE", "memory://")
+
+
+def snippet(text: str) -> str:
+    """Return the one snippet that has this text."""
+    (found,) = [code for code in SNIPPETS if text in code]
+    return found
+
+
+def run(code: str, **names: Any) -> dict[str, Any]:
+    """Run a snippet with these names in reach; return the names there are then."""
+    space: dict[str, Any] = {"__name__": "main", **names}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), space)  # noqa: S102 - ours
+    return space
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table that begins with `heading`."""
+    table = README[README.index(heading) :].partition("\n\n")[0]
+    return [
+        [cell.strip(" `") for cell in line.strip("|").split(" | ")]
+        for line in table.splitlines()[2:]
+    ]
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_snippets_are_python(code: str) -> None:
+    """Every snippet can be compiled."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+    assert compile(code, "README.md", "exec", flags=flags, dont_inherit=True)
+
+
+def test_the_first_snippet_is_an_app() -> None:
+    """The app that the README begins with has the install path, and a route for callers only."""
+    app = run(SNIPPETS[0])["app"]
+    with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as browser:
+        answers = [browser.get("/wix/install").status_code, browser.get("/site").status_code]
+
+    assert [303, 401] == answers
+
+
+def test_the_test_snippet_passes() -> None:
+    """The test that the README shows passes, with an app that has the route it opens."""
+    names = run(snippet("def test_site"), api=Starlette(routes=[Route("/site", echo)]))
+
+    assert names["test_site"]() is None
+    assert 1 == names["fake"].count("/echo")
+
+
+def test_the_hooks_snippet_wraps_the_app() -> None:
+    """The snippet of the hooks leaves an app that has them."""
+    assert isinstance(run(snippet("@wix.on_install"), app=Starlette())["app"], WixMiddleware)
+
+
+def test_the_fake_of_the_readme_has_links() -> None:
+    """What the README says to serve shows where to add the app and where to open it."""
+    fake = run(snippet("dashboard_url"))["fake"]
+    page = TestClient(fake).get("/", headers={"accept": "text/html"}).text
+
+    assert "http://127.0.0.1:8000/wix/install?token=" in page
+    assert "http://127.0.0.1:8000/site?instance=" in page
+
+
+def test_the_credentials_of_the_fake_are_right() -> None:
+    """The lines to export are those of a FakeWix that was told nothing."""
+    fake = FakeWix()
+
+    assert f"WIX_APP_ID={fake.app_id} WIX_APP_SECRET={fake.app_secret}\n" in README
+
+
+def test_the_table_of_settings_is_whole() -> None:
+    """Every setting has its row, with its variable and its default."""
+    named = {cells[0]: (cells[1], cells[2]) for cells in rows("| keyword |")}
+    defaults = {
+        "app_id": "required",
+        "app_secret": "required",
+        "public_url": "required",
+        "previous_app_secrets": "none",
+        "encryption_keys": "derived from `app_secret",
+        "storage": "sqlite:///wix-asgi.db",
+        "finish_setup": "false",
+    }
+    expected = {
+        name: (
+            f"WIX_{name.removeprefix('wix_').upper()}",
+            defaults.get(name, str(field.default)),
+        )
+        for name, field in WixSettings.model_fields.items()
+    }
+
+    assert expected == named
+
+
+def test_the_table_of_reasons_is_whole() -> None:
+    """Every reason has its row, with its status."""
+    named = {
+        reason.strip("`"): cells[1].split(", ")[0]
+        for cells in rows("| reason |")
+        for reason in cells[0].split(", ")
+    }
+
+    assert {reason.value: str(reason.status) for reason in Reason} == named

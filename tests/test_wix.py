@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import anyio
 import pytest
 
 from tests.client.clients import REFRESH, Internet, install, installed
-from tests.support import SITE, make_wix
+from tests.support import PUBLIC_URL, SITE, Browser, make_app, make_wix
 from wix_asgi import (
     GrantRefused,
     NotInstalled,
@@ -19,6 +20,7 @@ from wix_asgi import (
     Storage,
     StorageUnavailable,
     Wix,
+    WixMiddleware,
     WixUnavailable,
 )
 from wix_asgi import (
@@ -30,6 +32,12 @@ from wix_asgi.transport import PoolTransport
 from wix_asgi_backends.memory import MemoryStorage
 
 EVENT = "/apps/v1/bi-event"
+CALLS = [
+    "/oauth/access authorization_code",
+    "/oauth2/token-info",
+    "/x",
+    "/oauth/access refresh_token",
+]
 
 
 class NotingStorage(MemoryStorage):
@@ -168,8 +176,33 @@ async def test_own_pools_are_made_and_closed(monkeypatch: pytest.MonkeyPatch) ->
     async with wix:
         before = list(done)
 
-    assert ["warm", "warm"] == before
-    assert ["warm", "warm", "closed", "closed"] == done
+    assert ["warm"] * 3 == before
+    assert ["warm"] * 3 + ["closed"] * 3 == done
+
+
+async def test_installs_refreshes_and_calls_have_pools_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Callbacks, which anybody can send, take no connection from refreshes, nor do calls."""
+    fake = FakeWix()
+    used: dict[str, tuple[int, int]] = {}
+
+    class NotingPool(PoolTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            grant = json.loads(await request.aread() or b"{}").get("grant_type", "")
+            used[f"{request.url.path} {grant}".strip()] = id(self), self._max_connections
+            return await fake.transport.handle_async_request(request)
+
+    monkeypatch.setattr(wix_module, "PoolTransport", NotingPool)
+    async with Wix(public_url=PUBLIC_URL, storage="memory://", **fake.settings()) as wix:
+        await Browser(WixMiddleware(make_app(), wix)).install(fake)
+        fake.expire_access_tokens()
+        await wix.client(SITE).get("/x")
+
+    exchange, question, call, refresh = (used[name] for name in CALLS)
+    assert exchange == question
+    assert 3 == len({exchange[0], call[0], refresh[0]})
+    assert (50, 100, 100) == (exchange[1], call[1], refresh[1])
 
 
 async def test_opening_again_changes_nothing(own_storage: NotingStorage) -> None:

@@ -109,7 +109,7 @@ class Answers:
     async def _hook_answer(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         try:
             return await self._hooks.refused(refusal, request)
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("an on_error hook raised")
             return None
 

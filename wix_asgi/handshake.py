@@ -6,11 +6,10 @@ Wix, "Use Advanced OAuth Settings for Authenticating Your App"; RFC 6749, 4.1; R
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import re
-import secrets
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from wix_asgi._cookies import read_cookies
 from wix_asgi._detached import Detached
 from wix_asgi._query import Query, read_query
 from wix_asgi.answers import Answers
+from wix_asgi.claim import Claim, Purge
 from wix_asgi.client import STATE_KEY, ClientFactory
 from wix_asgi.endpoints import Endpoints, Grant
 from wix_asgi.errors import (
@@ -39,16 +40,15 @@ from wix_asgi.state import Flow, StateSigner
 from wix_asgi.storage import Storage
 from wix_asgi.tokens import Tokens
 
-__all__ = ["Handshake"]
+__all__ = ["FINISHED", "MAX_EXCHANGES", "Handshake", "Parts"]
 
 logger = logging.getLogger("wix_asgi")
 
 FINISHED: Final = "APP_FINISHED_CONFIGURATION"
-# Far beyond the ten minutes of a state, so that the clocks of hosts may differ by an hour.
-_CLAIM_TTL: Final = 2 * 3600.0
+# Codes that are made up reach Wix as well: so many at once, and the others are told to wait.
+MAX_EXCHANGES: Final = 50
 # A browser sends about 8 kB of headers at most: abandoned installs may not fill them.
 _MAX_PENDING: Final = 16
-_READER: Final = "reader"
 # How the names of our cookies end; an app may have others that begin as ours do.
 _FLOW_ID: Final = re.compile(r"[0-9a-f]{16}")
 # What a person's click looks like; images, scripts and prefetches are something else.
@@ -78,12 +78,15 @@ class Parts:
 
 
 class Handshake:
-    """Answers the install path and the callback path; immutable, shared by all requests."""
+    """Answers the install path and the callback path; shared by all requests and event loops."""
 
     def __init__(self, parts: Parts) -> None:
         """Work with `parts`, which are their owner's to close."""
         self._parts = parts
         self._answers = parts.answers
+        self._purge = Purge(parts.storage, parts.detached)
+        # Not anyio's, which are for one event loop. Nobody waits for it.
+        self._places_at_wix = threading.BoundedSemaphore(MAX_EXCHANGES)
 
     async def install(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin an install: send the browser to Wix, bound to a state of its own."""
@@ -118,8 +121,8 @@ class Handshake:
         prefix = self._parts.signer.cookie_prefix
         pending = [
             name
-            for name in request.cookies
-            if name.startswith(prefix) and _FLOW_ID.fullmatch(name.removeprefix(prefix))
+            for name in read_cookies(request.scope["headers"], prefix)
+            if _FLOW_ID.fullmatch(name.removeprefix(prefix))
         ]
         for name in pending[: max(0, len(pending) + 1 - _MAX_PENDING)]:
             self._answers.unbind(response, name)
@@ -134,46 +137,61 @@ class Handshake:
         # A browser that hangs up now must not cost the site owner the install.
         flight = self._parts.detached.start(lambda: self._settle(request, query, flow))
         response = await flight.result()
-        # States that were used up long ago are of no more use; nobody waits for that.
-        self._parts.detached.start(self._parts.storage.purge)
+        self._purge.start()
         return response
 
     async def _check_browser(self, flow: Flow, request: Request) -> None:
-        if flow.is_bound_to(request.cookies):
+        cookies = read_cookies(request.scope["headers"], self._parts.signer.cookie_prefix)
+        if flow.is_bound_to(cookies):
             return
-        claim = _Claim(self._parts.storage, flow)
-        if flow.cookie_name not in request.cookies and await claim.is_settled():
+        if flow.cookie_name not in cookies and await self._claim(flow).is_taken():
             # The cookie went when the flow ended: this is a reload.
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
+    def _claim(self, flow: Flow) -> Claim:
+        return Claim(self._parts.storage, flow, state_ttl=self._parts.settings.state_ttl)
+
     async def _settle(self, request: Request, query: Query, flow: Flow) -> Response:
-        claim = _Claim(self._parts.storage, flow)
-        response = await _outcome(self._complete(request, query, claim))
+        response = await _outcome(self._complete(request, query, self._claim(flow)))
         if isinstance(response, Exception):
             again = _may_come_again(response)
             response = await self._answers.refuse(request, response)
             if again:
                 return response
         self._answers.unbind(response, flow.cookie_name)
-        await claim.settle()
         return response
 
-    async def _complete(self, request: Request, query: Query, claim: _Claim) -> Response:
+    async def _complete(self, request: Request, query: Query, claim: Claim) -> Response:
         if not query.get("code") and "error" not in query:
             raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
-        await claim.take()
         if "error" in query:
+            await claim.take()
             raise HandshakeRefused(Reason.DENIED)
-        grant, token = await self._exchange(query, claim)
-        instance_id = await self._prove(token, query.get("instanceId"))
+        instance_id, grant, token = await self._ask_wix(query, claim)
         installation = await self._keep(instance_id, grant, token)
         response = await self._tell_app(installation, request)
         if self._parts.settings.finish_setup:
             await self._finish_setup(instance_id, token)
         return response or self._answers.dress(RedirectResponse(self._next(token), 303))
 
-    async def _exchange(self, query: Query, claim: _Claim) -> tuple[Grant, AccessToken]:
+    async def _ask_wix(self, query: Query, claim: Claim) -> tuple[str, Grant, AccessToken]:
+        """Use up the state and the code, in this order; return for which installation."""
+        with self._place_at_wix():
+            await claim.take()
+            grant, token = await self._exchange(query, claim)
+            return await self._prove(token, query.get("instanceId")), grant, token
+
+    @contextlib.contextmanager
+    def _place_at_wix(self) -> Iterator[None]:
+        if not self._places_at_wix.acquire(blocking=False):
+            raise WixUnavailable("too many installs are at Wix already", unsent=True)
+        try:
+            yield
+        finally:
+            self._places_at_wix.release()
+
+    async def _exchange(self, query: Query, claim: Claim) -> tuple[Grant, AccessToken]:
         try:
             # No local of ours holds the code: a traceback with locals shows no secret.
             grant, token = await self._parts.oauth.exchange(query["code"])
@@ -221,8 +239,9 @@ class Handshake:
         request = Request({**request.scope, "state": state})
         try:
             response = await self._parts.hooks.installed(installation, request)
-        except Exception as exc:
-            # Whatever it is, it must not be told apart as if the code were still good.
+        except (Exception, SystemExit) as exc:
+            # Whatever it is, it must not be told apart as if the code were still good; and an
+            # app's sys.exit(), in a task of ours, would end the whole server.
             raise HandshakeRefused(Reason.INTERNAL, "an on_install hook raised") from exc
         return response and self._answers.dress(response, from_hook=True)
 
@@ -242,40 +261,6 @@ class Handshake:
         if target == "close":
             return self._parts.endpoints.close_window_url(token.value)
         return self._parts.settings.public_url + target if target.startswith("/") else target
-
-
-class _Claim:
-    """The one use of a state, decided by storage."""
-
-    def __init__(self, storage: Storage, flow: Flow) -> None:
-        digest = hashlib.sha256(flow.nonce.encode()).hexdigest()
-        self._storage = storage
-        self._name = f"state:{digest}"
-        self._settled = f"settled:{digest}"
-        self._owner = secrets.token_hex(16)
-
-    async def take(self) -> None:
-        """Use the state up, for longer than its signature is good."""
-        if not await self._storage.claim(self._name, self._owner, _CLAIM_TTL):
-            raise HandshakeRefused(Reason.STATE_REUSED)
-
-    async def settle(self) -> None:
-        """Note for a reload of the page that the flow is over; nothing else depends on it."""
-        with contextlib.suppress(Exception):
-            await self._storage.claim(self._settled, self._owner, _CLAIM_TTL)
-
-    async def is_settled(self) -> bool:
-        """Whether the flow is over. Asking leaves nothing behind, or a note of a second."""
-        # All who ask are one owner, so that no question is an answer to another.
-        if not await self._storage.claim(self._settled, _READER, 1):
-            return True
-        await self._storage.release(self._settled, _READER)
-        return False
-
-    async def give_back(self) -> None:
-        """Make the state good for another try; one that cannot be freed stays used."""
-        with contextlib.suppress(Exception):
-            await self._storage.release(self._name, self._owner)
 
 
 def _refuse_other_methods(request: Request, *, allow: str) -> None:
@@ -308,5 +293,6 @@ async def _outcome(work: Awaitable[Response]) -> Response | Exception:
 def _may_come_again(exc: Exception) -> bool:
     """Whether loading the same address again can still succeed."""
     if isinstance(exc, HandshakeRefused):
-        return exc.reason is Reason.BAD_REQUEST
+        # A state that is in use is the other load's, which may have to give it back.
+        return exc.reason in {Reason.BAD_REQUEST, Reason.STATE_REUSED}
     return isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent)

@@ -37,6 +37,7 @@ class WixMiddleware:
             BackendNotFound: The driver of the storage is missing.
         """
         if wix is not None and options:
+            del options  # a traceback with locals shows no secret
             raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
         self.app: Final = app
         self._error: WixError | None = None

@@ -47,10 +47,13 @@ class Flow:
     cookie_value: str = field(default="", repr=False)
     state: str = field(default="", repr=False)
 
-    def is_bound_to(self, cookies: Mapping[str, str]) -> bool:
+    def is_bound_to(self, cookies: Mapping[str, list[str]]) -> bool:
         """Whether these cookies are of the browser in which the flow began."""
-        digest = _digest(cookies.get(self.cookie_name, ""))
-        return hmac.compare_digest(digest, self.browser_digest)
+        # Any value will do: one that somebody else has set beside ours keeps nobody out.
+        return any(
+            hmac.compare_digest(_digest(value), self.browser_digest)
+            for value in cookies.get(self.cookie_name, ())
+        )
 
 
 class _Signer(TimestampSigner):

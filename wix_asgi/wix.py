@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
+from anyio.lowlevel import RunVar
 
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi.answers import Answers
 from wix_asgi.client import ClientFactory, WixClient
 from wix_asgi.endpoints import Endpoints
-from wix_asgi.handshake import FINISHED, Handshake, Parts
+from wix_asgi.handshake import FINISHED, MAX_EXCHANGES, Handshake, Parts
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity import ResolveIdentity, SignedInstances
 from wix_asgi.installations import Installations
@@ -33,8 +33,8 @@ __all__ = ["Wix", "WixOptions"]
 H = TypeVar("H", bound=Hook)
 
 _GRACE: Final = 10.0
-# The token endpoints have a pool of their own: calls that fill the shared one wait for tokens.
-_TOKEN_CONNECTIONS: Final = 10
+# So many sites may need a new token at one moment: they were installed together, or came back.
+_REFRESH_CONNECTIONS: Final = 100
 
 
 class WixOptions(TypedDict, total=False):
@@ -87,14 +87,14 @@ class Wix:
         try:
             self.settings = settings = WixSettings.load(**options)
         finally:
-            # A traceback with locals shows no secret.
-            del options
+            # A traceback with locals shows no secret, and no password of a database.
+            del options, storage
         self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
-        self._pools = [] if transport else [PoolTransport(), _token_pool()]
+        self._pools = [] if transport else _pools()
         self._hooks = hooks
         self._detached = Detached()
         endpoints = Endpoints(settings)
-        self._oauth = OAuth(endpoints, transport or self._pools[-1])
+        self._oauth = OAuth(endpoints, transport or self._pools[1])
         self._installations = Installations(
             settings.app_id, self.storage, Vault.from_settings(settings)
         )
@@ -117,7 +117,7 @@ class Wix:
                 signer=StateSigner(settings),
                 storage=self.storage,
                 installations=self._installations,
-                oauth=self._oauth,
+                oauth=OAuth(endpoints, transport or self._pools[2]),
                 tokens=self._tokens,
                 clients=self.clients,
                 detached=self._detached,
@@ -125,11 +125,22 @@ class Wix:
                 answers=Answers(settings, hooks),
             )
         )
-        self._opening = anyio.Lock()
+        self._opening: RunVar[anyio.Lock] = RunVar("wix_asgi.opening")
         self.is_open = False
 
     def __repr__(self) -> str:
-        return f"<Wix app {self.settings.app_id}>"
+        # A traceback with locals may show one that was never finished.
+        settings = getattr(self, "settings", None)
+        return f"<Wix app {settings.app_id}>" if settings else "<Wix, unfinished>"
+
+    def _opening_here(self) -> anyio.Lock:
+        # One for each event loop: a lock of another cannot be waited for.
+        try:
+            return self._opening.get()
+        except LookupError:
+            lock = anyio.Lock()
+            self._opening.set(lock)
+            return lock
 
     async def open(self) -> None:
         """Open the storage and make the pool ready, which its first use does too.
@@ -141,7 +152,7 @@ class Wix:
         """
         if self.is_open:
             return
-        async with self._opening:
+        async with self._opening_here():
             if self.is_open:
                 return
             await self.storage.open()
@@ -153,7 +164,7 @@ class Wix:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
         # A job that is cancelled closes what it has opened, too.
         with anyio.CancelScope(shield=True):
-            async with self._opening:
+            async with self._opening_here():
                 if not self.is_open:
                     return
                 self.is_open = False
@@ -218,4 +229,13 @@ class Wix:
         return hook
 
 
-_token_pool = functools.partial(PoolTransport, max_connections=_TOKEN_CONNECTIONS)
+def _pools() -> list[PoolTransport]:
+    """Return the pools for calls, for refreshes, and for installs.
+
+    Calls that fill theirs wait for refreshes, and anybody can fill the installs'.
+    """
+    return [
+        PoolTransport(),
+        PoolTransport(max_connections=_REFRESH_CONNECTIONS),
+        PoolTransport(max_connections=MAX_EXCHANGES),
+    ]

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import pytest
 import stamina
-from anyio.lowlevel import checkpoint
 from starlette.responses import PlainTextResponse
 
 from tests.handshake.handshaking import (
@@ -16,16 +15,26 @@ from tests.handshake.handshaking import (
     CLOSE_WINDOW,
     TOKEN_INFO,
     FlakyStorage,
+    ask,
     begin,
     call_back,
+    cookies_of,
     query_of,
     reason_of,
+    split_url,
 )
 from tests.support import SITE, Browser, make_wix, running
-from wix_asgi import WixMiddleware
+from wix_asgi import NotInstalled, Record, WixMiddleware
 from wix_asgi._http import httpx
-from wix_asgi.installations import Installations
 from wix_asgi.testing import FakeWix
+
+
+class ForgetfulStorage(FlakyStorage):
+    """A storage from which an installation is gone as soon as it was written."""
+
+    async def put(self, record: Record) -> None:
+        await super().put(record)
+        await self.delete(record.app_id, record.instance_id)
 
 
 @pytest.fixture(autouse=True)
@@ -90,28 +99,27 @@ async def test_storage_fails_after_the_exchange(step: str) -> None:
     assert fake.count(ACCESS) == 1
 
 
-async def test_installation_is_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A success is told only of what can be read back."""
+async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A success is told only of what can be read back, and of what cannot no token stays (R47)."""
     fake = FakeWix()
-
-    async def nothing(*_: object) -> None:
-        await checkpoint()
-
-    async with running(fake) as app:
-        monkeypatch.setattr(Installations, "get", nothing)
+    seen: list[object] = []
+    async with running(fake, storage=ForgetfulStorage(), on_install=seen.append) as app:
         browser = Browser(app)
         answer = await call_back(browser, await begin(browser, fake))
+        with pytest.raises(NotInstalled):
+            await app.wix.client(SITE).get("/x")
 
     assert reason_of(answer) == (500, "internal")
+    assert "the installation is gone already" in caplog.text
+    assert not seen
 
 
-@pytest.mark.parametrize("step", ["settled", "purge"])
-async def test_what_is_only_housekeeping_may_fail(step: str) -> None:
-    """An install does not depend on the note for reloads, nor on the purge of old states."""
+async def test_what_is_only_housekeeping_may_fail() -> None:
+    """An install does not depend on the purge of old states."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
-        storage.down = {step}
+        storage.down = {"purge"}
         answer = await Browser(app).install(fake)
 
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
@@ -179,15 +187,19 @@ async def test_exchange_is_never_repeated(kind: Any) -> None:
     async with running(fake) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
+        path, query = split_url(url)
+        kept = cookies_of(browser)
         fake.fail(ACCESS, kind=kind)
         refused = await call_back(browser, url)
         again = await call_back(browser, url)
+        with_the_cookie = await ask(app, path, query, headers=kept)
         restarted = await browser.install(fake)
 
     assert reason_of(refused) == (503, "wix_unavailable")
     assert "Retry-After" in refused.headers
     assert "Add to Site" in refused.json()["message"]
     assert reason_of(again) == (409, "state_reused")
+    assert with_the_cookie.status == 409
     assert fake.count(ACCESS, code=query_of(url)["code"]) == 1
     assert restarted.status_code == 303
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -57,6 +58,11 @@ def noting(seen: list[Any], *, parameters: int, is_async: bool) -> Hook:
         (2, True): async_two,
     }
     return hooks[parameters, is_async]
+
+
+def interrupted(_: object) -> None:
+    """Be stopped by the operator."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("parameters", [1, 2])
@@ -219,12 +225,13 @@ async def test_response_may_be_given_every_time() -> None:
         HandshakeRefused(Reason.STORAGE_UNAVAILABLE),
         ExceptionGroup("several", [ValueError("one")]),
         StopAsyncIteration(),
+        SystemExit(3),
     ],
     ids=repr,
 )
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_on_install_raises(
-    error: Exception, is_async: bool, caplog: pytest.LogCaptureFixture
+    error: BaseException, is_async: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a hook raises, the browser gets a 500 and the installation stays (R47)."""
     fake = FakeWix()
@@ -251,6 +258,14 @@ async def test_on_install_raises(
     assert reason_of(again) == (409, "state_reused")
     assert [SITE] == await storage.sites(fake.app_id)
     assert "Retry-After" not in answer.headers
+
+
+async def test_on_install_is_interrupted() -> None:
+    """An operator who stops the process is not taken for a hook that fails."""
+    async with running(FakeWix(), on_install=interrupted) as app:
+        installation = Installation("app-1", SITE, datetime.now(UTC))
+        with pytest.raises(KeyboardInterrupt):
+            await app.wix.handshake._tell_app(installation, Request({"type": "http"}))
 
 
 async def test_hook_of_too_many_parameters() -> None:
@@ -283,14 +298,17 @@ async def test_response_of_on_error_is_the_answer() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_on_error_raises(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit("broken")])
+async def test_on_error_raises(
+    is_async: bool, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     """A hook that fails is logged, and the answer is the one there is without it (R47)."""
 
     def hook(_: HandshakeRefused) -> None:
-        raise RuntimeError("broken")
+        raise error
 
     async def async_hook(_: HandshakeRefused) -> None:
-        raise RuntimeError("broken")
+        raise error
 
     async with running(FakeWix(), on_error=async_hook if is_async else hook) as app:
         answer = await call_back(Browser(app), "/wix/callback?state=forged.state.signature")

@@ -46,9 +46,9 @@ def signer(clock: Clock | None = None, **given: Any) -> StateSigner:
     return StateSigner(settings(**given), clock=clock or Clock())
 
 
-def cookies(*flows: Flow) -> dict[str, str]:
+def cookies(*flows: Flow) -> dict[str, list[str]]:
     """Return the cookies a browser holds after these flows began."""
-    return {flow.cookie_name: flow.cookie_value for flow in flows}
+    return {flow.cookie_name: [flow.cookie_value] for flow in flows}
 
 
 def refusal(checker: StateSigner, state: str | None) -> Reason:
@@ -114,24 +114,25 @@ def test_flow_is_bound_to_its_browser() -> None:
     flow, other = checker.mint(), checker.mint()
     found, name = checker.check(flow.state), flow.cookie_name
 
-    for jar in (
+    jars: list[dict[str, list[str]]] = [
         {},
-        {name: ""},
-        {name: other.cookie_value},
-        {name: flow.cookie_value + "x"},
-        {name: flow.cookie_value[:-1]},
-        {name: flow.browser_digest},
-        {name.upper(): flow.cookie_value},
-        {other.cookie_name: flow.cookie_value},
+        {name: [""]},
+        {name: [flow.cookie_value + "x"]},
+        {name: [flow.cookie_value[:-1]]},
+        {name: [flow.browser_digest]},
+        {name: [other.cookie_value, flow.browser_digest]},
+        {name.upper(): [flow.cookie_value]},
+        {other.cookie_name: [flow.cookie_value]},
         cookies(other),
-    ):
-        assert not found.is_bound_to(jar)
+    ]
+    assert [False] * len(jars) == [found.is_bound_to(jar) for jar in jars]
+    assert found.is_bound_to({name: [other.cookie_value, flow.cookie_value, ""]})
 
 
 def test_planted_cookie_is_of_another_browser() -> None:
     """A cookie that was there before the flow began does not bind it (R29)."""
     checker = signer()
-    planted = {checker.mint().cookie_name: "test-planted-cookie-value"}
+    planted = {checker.mint().cookie_name: ["test-planted-cookie-value"]}
 
     assert not checker.check(checker.mint().state).is_bound_to(planted)
 
@@ -279,7 +280,7 @@ def test_state_and_cookie_are_no_other_credential() -> None:
     for stray in (flow.cookie_value, flow.nonce, flow.browser_digest, flow.cookie_name):
         assert refusal(checker, stray) is Reason.STATE_INVALID
     for stray in (flow.state, flow.nonce, flow.browser_digest):
-        assert not checker.check(flow.state).is_bound_to({flow.cookie_name: stray})
+        assert not checker.check(flow.state).is_bound_to({flow.cookie_name: [stray]})
     assert derive_key(SECRET_1, "install state") != derive_key(SECRET_1, "tokens at rest")
     sealed = Vault.from_settings(settings()).seal("x", app_id="a", instance_id="i", field="f")
     assert refusal(checker, sealed.hex()) is Reason.STATE_INVALID

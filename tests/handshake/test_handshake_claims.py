@@ -1,0 +1,234 @@
+"""What an install leaves in storage, for how long, and what two loads do to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+import pytest
+import stamina
+
+from tests.handshake.handshaking import (
+    ACCESS,
+    JSON,
+    FlakyStorage,
+    ask,
+    begin,
+    call_back,
+    cookies_of,
+    cookies_set,
+    reason_of,
+    split_url,
+    state_of,
+)
+from tests.support import SITE, Browser, running
+from wix_asgi._detached import Detached
+from wix_asgi._http import httpx
+from wix_asgi.claim import Purge
+from wix_asgi.testing import Clock, FakeWix
+from wix_asgi_backends.memory import MemoryStorage
+
+HOUR = 3600
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The way to a fake Wix, on which requests wait until it is mended or found to be cut."""
+
+    def __init__(self, fake: FakeWix) -> None:
+        self.fake = fake
+        self.reached = anyio.Event()
+        self.found_cut = anyio.Event()
+        self.is_mended = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.reached.set()
+        if not self.is_mended:
+            await self.found_cut.wait()
+            raise httpx.ConnectError("cut", request=request)
+        return await self.fake.transport.handle_async_request(request)
+
+
+@pytest.fixture(autouse=True)
+def _retries_wait_for_nothing() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+async def test_reload_while_the_first_load_is_at_wix() -> None:
+    """A second load is refused and ends nothing: when the first fails unsent, a third works."""
+    fake = FakeWix()
+    line = Line(fake)
+    answers: dict[str, httpx.Response] = {}
+    async with running(fake, transport=line) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+
+        async def load(name: str) -> None:
+            answers[name] = await call_back(browser, url)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(load, "first")
+            await line.reached.wait()
+            await load("second")
+            line.found_cut.set()
+        line.is_mended = True
+        finished = await browser.http.get(url)
+        stored = [found.instance_id async for found in app.wix.installations()]
+
+    assert (503, "wix_unavailable") == reason_of(answers["first"])
+    assert (409, "state_reused") == reason_of(answers["second"])
+    assert ([], []) == (cookies_set(answers["first"]), cookies_set(answers["second"]))
+    assert (303, [SITE]) == (finished.status_code, stored)
+
+
+@pytest.mark.parametrize("error", ["access_denied", None])
+async def test_an_install_leaves_one_name(error: str | None) -> None:
+    """Whatever becomes of it, a flow is one row in the storage, and reloads add none (R8)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        for _ in range(5):
+            browser = Browser(app)
+            url = await begin(browser, fake)
+            if error:
+                url = f"/wix/callback?error={error}&state={state_of(url)}"
+            kept = cookies_of(browser)
+            await call_back(browser, url)
+            reloaded = await call_back(browser, url)
+            path, query = split_url(url)
+            with_cookie = await ask(app, path, query, headers=kept)
+
+    assert (409, "state_reused") == reason_of(reloaded)
+    assert 409 == with_cookie.status
+    assert 5 == len(storage._claims)
+
+
+async def test_callbacks_of_other_browsers_leave_nothing() -> None:
+    """Who has the address and not the cookie writes nothing that stays (R2, R8)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        url = await begin(Browser(app), fake)
+        refused = [reason_of(await call_back(Browser(app), url)) for _ in range(3)]
+
+    assert [(403, "browser_mismatch")] * 3 == refused
+    assert {} == storage._claims
+
+
+async def test_a_question_is_in_nobodys_way() -> None:
+    """A load without the cookie that is cut off half-way does not hold up the true one (R2)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        storage.down = {"release"}
+        refused = await call_back(Browser(app), url)
+        finished = await browser.http.get(url)
+
+    assert (503, "storage_unavailable") == reason_of(refused)
+    assert 303 == finished.status_code
+
+
+@pytest.mark.parametrize("state_ttl", [30, 600])
+async def test_claim_outlives_the_state(state_ttl: int) -> None:
+    """It is kept while the clock of any host may take the state, an hour apart, and no longer."""
+    clock = Clock(1_700_000_000)
+    storage = MemoryStorage(clock=clock.now)
+    fake = FakeWix()
+    async with running(fake, storage=storage, state_ttl=state_ttl) as app:
+        await Browser(app).install(fake)
+    clock.advance(state_ttl + HOUR - 1)
+    kept = await storage.purge()
+    clock.advance(1)
+
+    assert 0 == kept
+    assert 1 == await storage.purge()
+
+
+async def test_installs_purge_no_more_than_needed() -> None:
+    """However many callbacks come, storage is asked to forget once a minute (R8)."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        for _ in range(5):
+            await Browser(app).install(fake)
+
+    assert 1 == storage.steps.count("purge")
+
+
+class SlowStorage(MemoryStorage):
+    """A storage whose purges wait to be let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.go_on = anyio.Event()
+
+    async def purge(self) -> int:
+        self.begun += 1
+        await self.go_on.wait()
+        return await super().purge()
+
+
+async def test_purge_is_due_a_minute_after_the_last() -> None:
+    """One that is under way is not joined by another; the minute begins with its end (R8)."""
+    clock = Clock(1_000)
+    storage, detached = SlowStorage(), Detached()
+    purge = Purge(storage, detached, clock=clock.now)
+    begun = []
+
+    async def start_after(seconds: float) -> None:
+        clock.advance(seconds)
+        purge.start()
+        await anyio.wait_all_tasks_blocked()
+        begun.append(storage.begun)
+
+    await start_after(0)
+    await start_after(100)
+    storage.go_on.set()
+    await anyio.wait_all_tasks_blocked()
+    await start_after(59)
+    await start_after(1)
+    await detached.aclose(10)
+
+    assert [1, 1, 1, 2] == begun
+
+
+async def test_purge_that_fails_is_tried_again() -> None:
+    """A storage that is down, or a loop that ended meanwhile, does not end the purges (R8)."""
+    clock = Clock(1_000)
+    storage, detached = FlakyStorage(), Detached()
+    storage.down = {"purge"}
+    purge = Purge(storage, detached, clock=clock.now)
+    for seconds in (0, 60):
+        clock.advance(seconds)
+        purge.start()
+        await detached.aclose(10)
+    failed = storage.steps.count("purge")
+    lost, never = Purge(storage, detached, clock=clock.now), SlowStorage()
+    lost._storage = never
+    lost.start()
+    await anyio.wait_all_tasks_blocked()
+    clock.advance(600)
+    lost.start()
+    await anyio.wait_all_tasks_blocked()
+    never.go_on.set()
+    await detached.aclose(10)
+
+    assert 2 == failed
+    assert 2 == never.begun
+
+
+async def test_reload_after_success_asks_wix_nothing() -> None:
+    """What a person sees who loads the page again costs Wix no call."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        await browser.http.get(url)
+        calls = len(fake.calls)
+        again = await browser.http.get(url, headers=JSON)
+
+    assert (409, "state_reused") == reason_of(again)
+    assert (calls, 1) == (len(fake.calls), fake.count(ACCESS))

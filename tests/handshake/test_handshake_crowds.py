@@ -1,0 +1,138 @@
+"""Many callbacks at once: as many as there are places ask Wix, and the others lose nothing."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.handshake.handshaking import (
+    ACCESS,
+    FlakyStorage,
+    app_of,
+    ask,
+    begin,
+    call_back,
+    cookies_of,
+    reason_of,
+    split_url,
+)
+from tests.support import Browser, make_wix, running
+from wix_asgi import handshake
+from wix_asgi._http import httpx
+from wix_asgi.testing import FakeWix
+from wix_asgi.testing._signal import Signal
+
+PLACES = 50
+
+
+async def test_exchanges_in_flight_are_bounded() -> None:
+    """Above fifty a callback is refused at once, and its state and code are good later."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        late = Browser(app)
+        urls = [await begin(late, fake) for _ in range(3)]
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(PLACES):
+                    browser = Browser(app)
+                    tasks.start_soon(browser.http.get, await begin(browser, fake))
+                await gate.arrived(PLACES)
+                storage.steps.clear()
+                refused = [await call_back(late, url) for url in urls]
+                asked = fake.count(ACCESS), storage.steps.count("claim")
+                gate.release()
+        finished = [(await late.http.get(url)).status_code for url in urls]
+
+    assert [(503, "wix_unavailable")] * 3 == [reason_of(answer) for answer in refused]
+    assert ["5"] * 3 == [answer.headers["Retry-After"] for answer in refused]
+    assert (PLACES, 0) == asked
+    assert [303] * 3 == finished
+    assert PLACES + 3 == fake.count(ACCESS)
+
+
+async def test_cancelled_installs_wait_for_no_place() -> None:
+    """An answer that asks nothing of Wix is given however many others do."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        denied = fake.cancel(await browser.begin(fake)) or ""
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(PLACES):
+                    other = Browser(app)
+                    tasks.start_soon(other.http.get, await begin(other, fake))
+                await gate.arrived(PLACES)
+                refused = await call_back(browser, denied)
+                gate.release()
+
+    assert (403, "denied") == reason_of(refused)
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer"])
+async def test_places_are_given_back(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However an exchange ends, the next callback has its place."""
+    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+    fake = FakeWix()
+    async with running(fake) as app:
+        fake.fail(ACCESS, kind=kind)
+        refused = await Browser(app).install(fake)
+        finished = await Browser(app).install(fake)
+
+    assert (503, 303) == (refused.status_code, finished.status_code)
+
+
+async def test_hooks_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an app whose on_install is slow, further installs still go through."""
+    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+    fake = FakeWix()
+    go_on = anyio.Event()
+    begun = anyio.Event()
+    answers: list[httpx.Response] = []
+
+    async def hook(_: object) -> None:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+
+    async with running(fake, on_install=hook) as app, anyio.create_task_group() as tasks:
+        tasks.start_soon(Browser(app).install, fake)
+        await begun.wait()
+        answers.append(await Browser(app).install(fake))
+        go_on.set()
+
+    assert [303] == [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_places_are_the_processs(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds a place on one event loop holds it for the others, and frees it for them."""
+    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+    fake = FakeWix()
+    app = app_of(make_wix(fake))
+    gate, signal, statuses = fake.hold(ACCESS), Signal(), list[int]()
+
+    async def elsewhere() -> None:
+        browser = Browser(app)
+        statuses.append((await browser.http.get(await begin(browser, fake))).status_code)
+        signal.notify()
+
+    async def here() -> None:
+        await gate.arrived()
+        browser = Browser(app)
+        path, query = split_url(await begin(browser, fake))
+        statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
+        gate.release()
+        with anyio.fail_after(10):
+            await signal.wait_until(lambda: len(statuses) == 2)
+        statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
+
+    thread = Thread(target=lambda: anyio.run(elsewhere, backend=backend))
+    thread.start()
+    anyio.run(here, backend=backend)
+    thread.join(10)
+
+    assert [503, 303, 303] == statuses

@@ -6,8 +6,10 @@ own origin: no absolute URL, redirect or event hook can take it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Final, cast
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, cast
 
 import anyio
 
@@ -16,11 +18,14 @@ from wix_asgi.endpoints import retry_after
 from wix_asgi.errors import AuthorizationConflict, ResponseTooLarge
 from wix_asgi.identity import Caller
 from wix_asgi.models import AccessToken
+from wix_asgi.oauth import pieces
 from wix_asgi.tokens import Tokens
 
-__all__ = ["MAX_BODY", "Guard", "WixAuth"]
+__all__ = ["Bound", "Guard", "WixAuth"]
 
-MAX_BODY: Final = "wix_asgi.max_body"
+_BOUND: Final = "wix_asgi.bound"
+_MAX_IDLE: Final = 256 * 1024
+_ACCEPTED: Final = "gzip, deflate"
 _TOKEN: Final = "wix_asgi.token"  # noqa: S105 - the name of an extension
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _BUSY: Final = frozenset({429, 503})
@@ -53,15 +58,17 @@ class WixAuth(httpx.Auth):
         if origin_of(request.url) != self._origin:
             yield request
             return
-        _refuse_foreign_authorization(request)
+        if "Authorization" in request.headers:
+            raise AuthorizationConflict
         instance_id = (await self._caller.identify()).instance_id
         await self._ready()
         patience = _Patience()
         renewed = False
         token = await self._tokens.get(instance_id)
         while True:
-            response = yield _with_token(request, token)
-            if origin_of(response.request.url) != self._origin:
+            request.extensions = {**request.extensions, _TOKEN: token}
+            response = yield request
+            if _TOKEN not in response.request.extensions:
                 return
             if response.status_code == 401 and not renewed:
                 renewed = True
@@ -70,6 +77,9 @@ class WixAuth(httpx.Auth):
                 token = await self._tokens.renew(instance_id, token)
                 if not _is_repeatable(request):
                     return
+            elif response.status_code == 401:
+                self._tokens.note_useless(instance_id, token)
+                return
             elif not await patience.wait_for(request, response):
                 return
 
@@ -84,28 +94,102 @@ class Guard(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one hop; raises what the transport raises."""
-        token: AccessToken | None = request.extensions.get(_TOKEN)
-        if token is not None:
-            _attach(request, token, at_wix=origin_of(request.url) == self._origin)
-        response = await self._transport.handle_async_request(request)
-        limit: int | None = request.extensions.get(MAX_BODY)
-        return response if limit is None else _bounded(response, limit)
+        if _TOKEN in request.extensions and origin_of(request.url) != self._origin:
+            # For good: who answers there may lead the call to Wix again.
+            request.extensions = _without_token(request.extensions)
+        response = await self._transport.handle_async_request(_dialled(request))
+        bound: Bound | None = request.extensions.get(_BOUND)
+        return response if bound is None else _bounded(response, bound)
+
+
+class Bound:
+    """What one call may still read, in bytes and seconds, its redirects and refusals included."""
+
+    def __init__(self, size: float, seconds: float, excess: str | None = None) -> None:
+        """Allow this much; `excess` is what the error says of more bytes."""
+        self._size = size
+        self._seconds = seconds
+        self._excess = excess
+        self._idle = 0
+
+    def begin(self, request: httpx.Request) -> None:
+        """Have it hold for the call of `request`, which keeps no token of a call before."""
+        request.extensions = {**_without_token(request.extensions), _BOUND: self}
+
+    def lift(self) -> None:
+        """Allow everything, once the answer is its caller's."""
+        self._size = self._seconds = math.inf
+
+    @property
+    def is_lifted(self) -> bool:
+        """Whether everything is allowed."""
+        return self._size == math.inf
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more bytes were read than the call may."""
+        return self._size < 0 or self._idle > _MAX_IDLE
+
+    def wait(self, seconds: float) -> None:
+        """Count what the network took."""
+        self._seconds -= seconds
+
+    def feed(self, size: int) -> None:
+        """Count what is to be unpacked: behind its end, a decoder keeps it and gives nothing."""
+        self._idle += size
+
+    def take(self, size: int) -> None:
+        """Count what is read, unpacked."""
+        self._size -= size
+        self._idle = 0
+
+    def check(self) -> None:
+        """Raise ResponseTooLarge or httpx.ReadTimeout where the call has read too much."""
+        if self.is_exceeded:
+            raise ResponseTooLarge(self._excess)
+        if self._seconds <= 0:
+            raise httpx.ReadTimeout("No whole answer in time.")
+
+
+_NO_BOUND: Final = Bound(math.inf, math.inf)
 
 
 class _BoundedStream(httpx.AsyncByteStream):
-    """A body that ends with an error once nothing is `left`; what is packed counts unpacked."""
+    """A body that ends with an error where its call has read too much."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, limit: int, *, is_packed: bool) -> None:
-        self._stream = stream
+    # No async generator, which would outlive this on trio where it is left half-way.
+    def __init__(self, response: httpx.Response, bound: Bound, *, is_packed: bool) -> None:
+        self._stream = cast("httpx.AsyncByteStream", response.stream)
+        self._chunks = aiter(self._stream)
+        self._headers = response.headers
+        self._bound = bound
         self._is_packed = is_packed
-        self.left = limit
+        self._pieces: Iterator[bytes] = iter(())
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            if not self._is_packed:
-                self.left -= len(chunk)
-            if self.left < 0:
-                raise ResponseTooLarge
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while (piece := next(self._pieces, None)) is None:
+            self._pieces = self._cut(await self._read())
+        self._bound.check()
+        return piece
+
+    async def _read(self) -> bytes:
+        began = time.monotonic()
+        chunk = await anext(self._chunks)
+        self._bound.wait(time.monotonic() - began)
+        return chunk
+
+    def _cut(self, chunk: bytes) -> Iterator[bytes]:
+        if self._bound.is_lifted:
+            yield chunk
+        elif self._is_packed:
+            for piece in pieces(chunk, self._headers):
+                self._bound.feed(len(piece))
+                yield piece
+        else:
+            self._bound.take(len(chunk))
             yield chunk
 
     async def aclose(self) -> None:
@@ -115,33 +199,28 @@ class _BoundedStream(httpx.AsyncByteStream):
 class _Packed(httpx.Response):
     """An answer that is bounded by what it unpacks to."""
 
-    _body: _BoundedStream
-
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        bound: Bound = self.extensions.get(_BOUND, _NO_BOUND)
         async for chunk in super().aiter_bytes(chunk_size):
-            self._body.left -= len(chunk)
-            if self._body.left >= 0:
+            bound.take(len(chunk))
+            if not bound.is_exceeded:
                 yield chunk
         # Raised here after the last chunk only: else by the body, so that every iterator ends.
-        if self._body.left < 0:
-            raise ResponseTooLarge
+        bound.check()
 
 
-def _bounded(response: httpx.Response, limit: int) -> httpx.Response:
+def _bounded(response: httpx.Response, bound: Bound) -> httpx.Response:
     is_packed = "Content-Encoding" in response.headers
-    stream = cast("httpx.AsyncByteStream", response.stream)
-    body = _BoundedStream(stream, limit, is_packed=is_packed)
+    body = _BoundedStream(response, bound, is_packed=is_packed)
     if not is_packed:
         response.stream = body
         return response
-    packed = _Packed(
+    return _Packed(
         response.status_code,
         headers=response.headers,
         stream=body,
-        extensions=response.extensions,
+        extensions={**response.extensions, _BOUND: bound},
     )
-    packed._body = body
-    return packed
 
 
 class _Patience:
@@ -172,28 +251,28 @@ def origin_of(url: httpx.URL) -> Origin:
     return url.scheme, url.raw_host, url.port
 
 
-def _refuse_foreign_authorization(request: httpx.Request) -> None:
-    # A request that is sent a second time still has what we gave it the first time.
-    ours: AccessToken | None = request.extensions.get(_TOKEN)
-    given = request.headers.get("Authorization")
-    if given is not None and (ours is None or given != ours.value):
-        raise AuthorizationConflict
-
-
 def _is_repeatable(request: httpx.Request) -> bool:
     return isinstance(request.stream, httpx.ByteStream)
 
 
-def _with_token(request: httpx.Request, token: AccessToken) -> httpx.Request:
-    # That of the try before must not go along where a hook leads this one elsewhere.
-    request.headers.pop("Authorization", None)
-    request.extensions = {**request.extensions, _TOKEN: token}
-    return request
+def _without_token(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extensions.items() if name != _TOKEN}
 
 
-def _attach(request: httpx.Request, token: AccessToken, *, at_wix: bool) -> None:
-    if at_wix:
+def _dialled(request: httpx.Request) -> httpx.Request:
+    """Return what is really sent: a copy, for the token is in no request that others see."""
+    dialled = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions=request.extensions,
+    )
+    token: AccessToken | None = request.extensions.get(_TOKEN)
+    if token is not None:
         # Without "Bearer", as Wix wants it.
-        request.headers["Authorization"] = token.value
-    elif request.headers.get("Authorization") == token.value:
-        del request.headers["Authorization"]
+        dialled.headers["Authorization"] = token.value
+    if dialled.headers.get("Accept-Encoding", "").startswith(f"{_ACCEPTED}, "):
+        # What else httpx may unpack cannot be bounded.
+        dialled.headers["Accept-Encoding"] = _ACCEPTED
+    return dialled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from wix_asgi._http import httpx
-from wix_asgi.call import MAX_BODY, Guard, WixAuth, origin_of
+from wix_asgi.call import Bound, Guard, WixAuth, origin_of
 from wix_asgi.errors import MiddlewareMissing
 from wix_asgi.identity import (
     Caller,
@@ -29,6 +30,7 @@ STATE_KEY: Final = "wix"
 TIMEOUT: Final = httpx.Timeout(connect=5, read=10, write=10, pool=30)
 TOTAL_SECONDS: Final = 30.0
 MAX_BYTES: Final = 10 * 1024 * 1024
+_EXCESS: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
 class WixClient(httpx.AsyncClient):
@@ -37,7 +39,8 @@ class WixClient(httpx.AsyncClient):
     Its `base_url` is Wix's API. Built on first use: an unused one costs about a microsecond.
     The connection pool is shared by the process and outlives it; cookies are its own. Redirects
     are not followed unless asked for. An answer that is read whole is bounded to 10 MB and, under
-    the default timeouts, to 30 seconds; `stream()` is bounded by neither.
+    the default timeouts, to 30 seconds, with the redirects and refusals that are read before it;
+    what `stream()` hands over is bounded by neither.
 
     Using it raises, besides what httpx raises:
         Unauthenticated: Nobody is known to be calling.
@@ -107,21 +110,29 @@ class WixClient(httpx.AsyncClient):
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **options: Any
     ) -> httpx.Response:
-        """Send `request`, as httpx does; within bounds where the answer is read whole.
+        """Send `request`, as httpx does; within bounds what is read before it returns.
 
         Raises:
-            ResponseTooLarge: The answer is over 10 MB.
+            ResponseTooLarge: The answer is over 10 MB, or what came before it.
             httpx.ReadTimeout: It took over 30 seconds, under the default timeouts.
         """
-        if stream:
-            return await super().send(request, stream=True, **options)
-        request.extensions = {**request.extensions, MAX_BODY: MAX_BYTES}
         timeout = request.extensions.get("timeout", self.timeout.as_dict())
-        if timeout != TIMEOUT.as_dict():
+        seconds = TOTAL_SECONDS if timeout == TIMEOUT.as_dict() else math.inf
+        bound = Bound(MAX_BYTES, seconds, _EXCESS if stream else None)
+        bound.begin(request)
+        if stream or seconds == math.inf:
+            response = await super().send(request, stream=stream, **options)
+        else:
+            response = await self._send_within(seconds, request, **options)
+        bound.lift()
+        return response
+
+    async def _send_within(
+        self, seconds: float, request: httpx.Request, **options: Any
+    ) -> httpx.Response:
+        with anyio.move_on_after(seconds):
             return await super().send(request, **options)
-        with anyio.move_on_after(TOTAL_SECONDS):
-            return await super().send(request, **options)
-        raise httpx.ReadTimeout(f"No whole answer within {TOTAL_SECONDS:.0f} s.", request=request)
+        raise httpx.ReadTimeout(f"No whole answer within {seconds:.0f} s.", request=request)
 
 
 class ClientFactory:

@@ -75,3 +75,31 @@ async def installed(
     async with make_wix(fake, **options) as wix:
         await install(wix, fake)
         yield wix, wix.client(SITE)
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body that is made as it is read, once, and knows how much was read of it."""
+
+    def __init__(self, chunk: bytes, times: int) -> None:
+        self.chunk = chunk
+        self.times = times
+        self.read = 0
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.times == 0:
+            raise StopAsyncIteration
+        self.times -= 1
+        self.read += len(self.chunk)
+        return self.chunk
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def dripping(fake: FakeWix, drip: Drip, **headers: str) -> Internet:
+    """Return a network where everything but Wix answers with this body."""
+    return Internet(fake, lambda _: httpx.Response(200, headers=headers, stream=drip))

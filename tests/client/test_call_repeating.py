@@ -41,6 +41,18 @@ async def test_second_401_is_the_answer() -> None:
     assert 2 == fake.count("/x")
 
 
+async def test_an_api_that_is_always_refused_costs_one_refresh() -> None:
+    """Calls that no token helps do not have a new one made for each of them."""
+    fake = FakeWix()
+    async with installed(fake) as (_, client):
+        fake.fail("/x", status=401, times=None)
+        answers = [await client.get("/x") for _ in range(5)]
+        other = await client.get("/y")
+
+    assert ([401] * 5, 200) == ([answer.status_code for answer in answers], other.status_code)
+    assert 1 == fake.count(REFRESH)
+
+
 async def test_replayable_body_is_sent_again() -> None:
     """A POST with JSON is repeated after a 401, which did nothing."""
     fake = FakeWix()

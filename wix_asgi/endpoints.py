@@ -168,7 +168,9 @@ def _refusal(response: httpx.Response) -> WixError:
     said = f"Wix answered {status} {code or ''} (x-wix-request-id {request_id})"
     if code in _OWN_FAULT:
         return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
-    if 400 <= status < 500 and status not in _TRANSIENT and code not in _WIX_FAULT:
+    # A page is not the token endpoint's: something in front of it has answered.
+    is_passing = status in _TRANSIENT or code in _WIX_FAULT or response.content.lstrip()[:1] == b"<"
+    if 400 <= status < 500 and not is_passing:
         return GrantRefused(said)
     return WixUnavailable(said, asked=retry_after(response.headers))
 

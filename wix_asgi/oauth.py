@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeVar, cast
 
 import anyio
 import stamina
 
+from wix_asgi._brake import Brake
 from wix_asgi._http import httpx
 from wix_asgi.endpoints import (
     Endpoints,
@@ -21,19 +22,24 @@ from wix_asgi.endpoints import (
 from wix_asgi.errors import WixUnavailable
 from wix_asgi.models import AccessToken
 
-__all__ = ["OAuth"]
+__all__ = ["OAuth", "pieces"]
+
+T = TypeVar("T")
 
 _TIMEOUT: Final = httpx.Timeout(connect=5, read=10, write=10, pool=10).as_dict()
 _TOTAL_SECONDS: Final = 15.0
+_TRIES: Final = 3
 _MAX_ANSWER: Final = 256 * 1024
 _PIECE: Final = 1024
+# A kilobyte of these may unpack to a gigabyte.
+_WHOLE: Final = frozenset({"br", "zstd"})
 _MAX_PATIENCE: Final = 5.0
 _KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
 # Raised before a byte of the request was sent.
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 _repeat: Final = stamina.AsyncRetryingCaller(
-    attempts=3, timeout=_TOTAL_SECONDS, wait_initial=0.25, wait_max=2.0
+    attempts=_TRIES, timeout=_TOTAL_SECONDS, wait_initial=0.25, wait_max=2.0
 )
 
 
@@ -46,11 +52,18 @@ class OAuth:
         transport: httpx.AsyncBaseTransport,
         *,
         clock: Callable[[], float] = time.monotonic,
+        brake: Brake | None = None,
     ) -> None:
         """Send through `transport`, which stays the caller's; `clock` gives monotonic seconds."""
         self._endpoints = endpoints
         self._transport = transport
         self._clock = clock
+        self._brake = brake or Brake(clock=clock)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether Wix is failing and so many calls wait for their turn that another is no use."""
+        return self._brake.is_crowded
 
     async def exchange(self, code: str) -> tuple[Grant, AccessToken]:
         """Exchange an authorization code, once: repeated only when nothing was sent.
@@ -88,7 +101,7 @@ class OAuth:
         async def ask() -> TokenInfo:
             return parse_token_info(await self._send(request))
 
-        return await _repeat(_retry_transient, ask)
+        return await self._repeated(_retry_transient, ask)
 
     async def send_event(self, token: AccessToken, name: str) -> None:
         """Send a BI event, once.
@@ -108,7 +121,31 @@ class OAuth:
             token = AccessToken(grant.access_token, grant.lifetime, began + grant.lifetime)
             return grant, token
 
-        return await _repeat(retry, ask)
+        return await self._repeated(retry, ask)
+
+    async def _repeated(
+        self, retry: Callable[[Exception], bool | float], ask: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Ask in turn, and again where `retry` says so, while the budget for that lasts."""
+        tries = 0
+
+        async def ask_in_turn() -> T:
+            nonlocal tries
+            tries += 1
+            if not await self._brake.turn():
+                raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
+            try:
+                return await ask()
+            except WixUnavailable:
+                self._brake.failed()
+                raise
+
+        def may_repeat(exc: Exception) -> bool | float:
+            # It is asked after the last try as well, which must cost no repeat.
+            wanted = tries < _TRIES and retry(exc)
+            return wanted if wanted is False or self._brake.may_repeat() else False
+
+        return await _repeat(may_repeat, ask_in_turn)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "timeout": _TIMEOUT}
@@ -132,19 +169,35 @@ async def _read_bounded(response: httpx.Response) -> httpx.Response:
     finally:
         await response.aclose()
     headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-    content = _unpack(bytes(raw), response.headers.get("Content-Encoding", ""))
+    content = _unpack(bytes(raw), response.headers)
     return httpx.Response(response.status_code, headers=headers, content=content)
 
 
-def _unpack(raw: bytes, encoding: str) -> bytes:
-    """Undo an encoding, in pieces: what is small may unpack to what is not."""
-    pieces = (raw[at : at + _PIECE] for at in range(0, len(raw), _PIECE))
-    packed = httpx.Response(200, headers={"Content-Encoding": encoding}, content=pieces)
+def _unpack(raw: bytes, headers: httpx.Headers) -> bytes:
+    encoding = {"Content-Encoding": headers.get("Content-Encoding", "")}
+    packed = httpx.Response(200, headers=encoding, content=pieces(raw, headers))
     content = bytearray()
     for chunk in packed.iter_bytes():
         content += chunk
         _check_size(content)
     return bytes(content)
+
+
+def pieces(packed: bytes, headers: httpx.Headers) -> Iterator[bytes]:
+    """Cut a body, or a part of it, so that no piece unpacks to much over a megabyte.
+
+    Raises:
+        httpx.DecodingError: It is packed more than once, or in a way that knows no such measure.
+    """
+    given = headers.get_list("Content-Encoding", split_commas=True)
+    codings = [coding.strip().lower() for coding in given]
+    codings = [coding for coding in codings if coding not in {"", "identity"}]
+    if len(codings) > 1 or not _WHOLE.isdisjoint(codings):
+        raise httpx.DecodingError(
+            "An answer that is read whole may be packed by gzip or deflate, and once."
+        )
+    for at in range(0, len(packed), _PIECE):
+        yield packed[at : at + _PIECE]
 
 
 def _check_size(content: bytearray) -> None:

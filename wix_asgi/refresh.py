@@ -35,6 +35,9 @@ _FIRST_POLL: Final = 0.025
 _LAST_POLL: Final = 0.4
 _REFUSED_PAUSE: Final = 30.0
 _MAX_PAUSE: Final = 60.0
+_SAVE_PAUSE: Final = 1.0
+# A pause ends so long before the token does that one more try can save it.
+_RESERVE: Final = 0.5
 
 _REFUSED: Final = "refused"
 _MISCONFIGURED: Final = "misconfigured"
@@ -75,6 +78,8 @@ class Refresher:
             stored = await self._read(instance_id)
             if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
                 return token
+            if self._oauth.is_crowded:
+                raise WixUnavailable("Too many refreshes wait for Wix already.")
             lease = Lease(self._storage, f"refresh:{self._app_id}:{instance_id}")
             if await lease.take():
                 try:
@@ -134,7 +139,19 @@ class Refresher:
             if isinstance(exc, GrantRefused):
                 raise NotInstalled from exc
             raise
-        return await self._store(stored, grant, fresh)
+        return await lease.while_renewing(lambda: self._save(stored, grant, fresh))
+
+    async def _save(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
+        """Store what was granted, and go on trying where nobody could get it again."""
+        while True:
+            try:
+                return await self._store(stored, grant, token)
+            except StorageUnavailable:
+                is_rotated = grant.refresh_token not in {None, stored.refresh_token}
+                if not is_rotated or token.expires_at <= self._clock():
+                    raise
+            logger.error("a new refresh token could not be stored yet, and is in memory only")
+            await anyio.sleep(_SAVE_PAUSE * (0.5 + self._jitter()))
 
     async def _store(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
         """Store by comparison what was granted, before anybody uses it."""
@@ -149,7 +166,7 @@ class Refresher:
 
     async def _settle_failure(self, stored: Stored, exc: WixError) -> bool:
         """Leave the verdict for the other processes; False where they came further meanwhile."""
-        failure, pause = self._verdict(exc)
+        failure, pause = self._verdict(exc, self._left(stored))
         if failure != _UNAVAILABLE:
             logger.error("Wix refuses a refresh: %s (%s)", failure, exc)
         try:
@@ -158,9 +175,14 @@ class Refresher:
             logger.warning("a failed refresh could not be noted for the other processes")
             return True
 
-    def _verdict(self, exc: WixError) -> tuple[str, float]:
+    def _left(self, stored: Stored) -> float:
+        return stored.access_token.expires_at - self._clock() if stored.access_token else 0.0
+
+    def _verdict(self, exc: WixError, left: float) -> tuple[str, float]:
         spread = 0.5 + self._jitter()
         if isinstance(exc, WixUnavailable):
+            if left > _RESERVE:
+                spread = min(spread, left - _RESERVE)
             return _UNAVAILABLE, min(max(exc.asked or 0.0, spread), _MAX_PAUSE)
         refused = isinstance(exc, GrantRefused)
         return _REFUSED if refused else _MISCONFIGURED, _REFUSED_PAUSE * spread

@@ -12,6 +12,7 @@ user's own request is sent.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections import OrderedDict
@@ -34,6 +35,8 @@ logger = logging.getLogger("wix_asgi")
 _PATIENCE: Final = 10.0
 _MAX_CACHED: Final = 10_000
 _RETRY_PAUSE: Final = 5.0
+# An API that refuses what was renewed for its sake refuses something else than the token.
+_USELESS_FOR: Final = 10.0
 # The refresh under way may have brought the refused token itself; the next one cannot.
 _RENEWALS: Final = 2
 
@@ -45,6 +48,7 @@ class _Entry:
     token: AccessToken
     advisory_at: float
     mandatory_at: float
+    useless_until: float = -math.inf
 
 
 class _Unwanted(set[str]):
@@ -106,7 +110,8 @@ class Tokens:
     async def renew(self, instance_id: str, refused: AccessToken) -> AccessToken:
         """Return a token other than `refused`, which Wix answered with a 401.
 
-        Should Wix grant that very token again, it is returned after two refreshes at most.
+        Should Wix grant that very token again, it is returned after two refreshes at most; and so
+        is, without one, a token that was renewed to no use less than ten seconds ago.
 
         Raises:
             Exception: What `get` raises.
@@ -114,6 +119,8 @@ class Tokens:
         local = self._here()
         entry = local.cache.get(instance_id)
         if entry is not None and entry.token.value == refused.value:
+            if self._clock() < entry.useless_until:
+                return refused
             del local.cache[instance_id]
         token = await self.get(instance_id) if instance_id in local.cache else refused
         for _ in range(_RENEWALS):
@@ -121,6 +128,12 @@ class Tokens:
                 break
             token = await self._wait(local, instance_id, refused)
         return token
+
+    def note_useless(self, instance_id: str, token: AccessToken) -> None:
+        """Note that Wix answers with a 401 to a token that was renewed for one."""
+        entry = self._here().cache.get(instance_id)
+        if entry is not None and entry.token.value == token.value:
+            entry.useless_until = self._clock() + _USELESS_FOR
 
     def adopt(self, instance_id: str, token: AccessToken) -> None:
         """Serve `token` from now on: a new installation brought it."""
@@ -130,19 +143,28 @@ class Tokens:
         self._keep(local, instance_id, token)
 
     async def _get_late(self, local: _Local, instance_id: str, entry: _Entry) -> AccessToken:
-        try:
+        left = entry.token.expires_at - self._clock()
+        if left <= 0:
             return await self._wait(local, instance_id)
+        try:
+            # Not so long that the token in hand dies meanwhile.
+            return await self._wait(local, instance_id, patience=min(_PATIENCE, left / 2))
         except WixError:
             if self._clock() >= entry.token.expires_at:
                 raise
             return entry.token
 
     async def _wait(
-        self, local: _Local, instance_id: str, refused: AccessToken | None = None
+        self,
+        local: _Local,
+        instance_id: str,
+        refused: AccessToken | None = None,
+        *,
+        patience: float | None = None,
     ) -> AccessToken:
         flight = self._join(local, instance_id, refused)
         try:
-            with anyio.move_on_after(_PATIENCE):
+            with anyio.move_on_after(_PATIENCE if patience is None else patience):
                 return await flight.result()
         except Interrupted:
             raise WixUnavailable("The process is shutting down.") from None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
@@ -39,6 +41,19 @@ def unavailable(error: WixError) -> WixUnavailable:
     """Return `error`, which must be a WixUnavailable."""
     assert isinstance(error, WixUnavailable)
     return error
+
+
+def pack_twice(body: bytes) -> bytes:
+    """Return what is small even beside what a packed body is."""
+    return gzip.compress(gzip.compress(body))
+
+
+def test_the_default_bounds() -> None:
+    """Each answer has 5 s to connect, 10 s to read, 15 s in all and 256 kB (R39)."""
+    timeout = oauth_module._TIMEOUT
+
+    assert (5, 10) == (timeout["connect"], timeout["read"])
+    assert (15.0, 256 * 1024) == (oauth_module._TOTAL_SECONDS, oauth_module._MAX_ANSWER)
 
 
 async def test_a_body_that_hangs_ends(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +112,39 @@ async def test_a_body_that_breaks_off_is_a_loss(fake: FakeWix) -> None:
 
     assert not error.unsent
     assert body.closed
+
+
+@pytest.mark.parametrize(
+    "lines", [["gzip, gzip"], ["gzip", "gzip"], ["GZIP\t,gzip"], ["gzip, br"], ["br"], ["zstd"]]
+)
+async def test_a_body_packed_in_another_way_is_a_loss(fake: FakeWix, lines: list[str]) -> None:
+    """What cannot be unpacked bit by bit is not unpacked at all, however little it is (R39)."""
+    body = Body(gzip.compress(gzip.compress(b'{"access_token": "a-token"}')))
+    headers = [("Content-Encoding", line) for line in lines]
+    transport = Answers(httpx.Response(200, stream=body, headers=headers))
+    error = unavailable(await fails(lambda: make_oauth(fake, transport).exchange(CANARY)))
+
+    assert "The answer of Wix was lost." == str(error)
+    assert isinstance(error.__cause__, httpx.DecodingError)
+    assert body.closed
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("gzip, gzip", pack_twice)],
+)
+async def test_a_bomb_takes_no_more_than_a_megabyte_or_two(
+    fake: FakeWix, coding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """A body is not in memory beyond its bound and a little, whatever it unpacks to (R39)."""
+    body = Body(pack(b"\0" * 100_000_000))
+    transport = Answers(httpx.Response(200, stream=body, headers={"Content-Encoding": coding}))
+    oauth = make_oauth(fake, transport)
+    tracemalloc.start()
+    try:
+        await fails(lambda: oauth.exchange(CANARY))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3_000_000

@@ -32,6 +32,19 @@ from wix_asgi.errors import (
 )
 
 
+async def test_nobody_waits_until_the_token_in_hand_is_dead(engine: Engine) -> None:
+    """While a refresh hangs, callers wait for half of what their token has left at most."""
+    token = await warm(engine, EXPIRED - 0.2)
+    with engine.fake.hold(ACCESS) as gate:
+        served = await get(engine)
+        await gate.arrived()
+        is_alive = engine.clock() < token.expires_at
+    await engine.settle()
+
+    assert token.value == served
+    assert is_alive
+
+
 @pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED, FAILING])
 @pytest.mark.parametrize("age", [ADVISORY, MANDATORY, EXPIRED - 0.1])
 async def test_a_failure_costs_nobody_a_token_that_is_alive(

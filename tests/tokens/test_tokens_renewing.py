@@ -57,6 +57,33 @@ async def test_a_refused_token_may_be_unknown_here(engine: Engine) -> None:
     assert 0 == engine.posts
 
 
+async def test_an_api_that_refuses_every_token_costs_no_refresh_for_each_call(
+    engine: Engine,
+) -> None:
+    """A token that was renewed to no use is not renewed again; after ten seconds it is."""
+    token = await engine.tokens.renew(SITE, await warm(engine, 0))
+    engine.tokens.note_useless(SITE, token)
+    again = [await engine.tokens.renew(SITE, token) for _ in range(5)]
+    posts = engine.posts
+    engine.clock.advance(10)
+    later = await engine.tokens.renew(SITE, token)
+
+    assert [token] * 5 == again
+    assert (1, 2) == (posts, engine.posts)
+    assert token.value != later.value
+
+
+async def test_a_token_that_was_of_use_is_renewed_as_often_as_wix_ends_it(engine: Engine) -> None:
+    """Tokens that Wix ends one after the other are renewed one after the other."""
+    first = await warm(engine, 0)
+    second = await engine.tokens.renew(SITE, first)
+    engine.tokens.note_useless(SITE, first)
+    third = await engine.tokens.renew(SITE, second)
+
+    assert 3 == len({first.value, second.value, third.value})
+    assert 2 == engine.posts
+
+
 async def test_what_another_process_renewed_is_taken(engine: Engine) -> None:
     """A 401 in each of two processes makes one refresh."""
     token = await warm(engine, 0)

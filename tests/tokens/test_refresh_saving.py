@@ -1,0 +1,86 @@
+"""A refresh whose outcome the storage does not take: what nobody could get again is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tokens.engine import (
+    ACCESS,
+    FAILING,
+    Engine,
+    ManualClock,
+    Steps,
+    refresh,
+    refresh_failure,
+)
+from wix_asgi import refresh as refresh_module
+from wix_asgi.errors import StorageUnavailable, WixUnavailable
+from wix_asgi.testing import FakeWix
+
+
+@pytest.fixture(name="at_once", autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again without a pause."""
+    monkeypatch.setattr(refresh_module, "_SAVE_PAUSE", 0.0)
+
+
+@pytest.fixture(name="rotating")
+def _rotating(engine: Engine, storage: Steps, clock: ManualClock) -> Engine:
+    """Give an engine beside a Wix that takes every refresh token once."""
+    del engine  # only its tries without pauses are wanted
+    return Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
+
+
+async def test_a_rotated_token_is_stored_when_the_storage_is_back(
+    rotating: Engine, storage: Steps
+) -> None:
+    """The old refresh token is dead, so the new one is held on to, and no second one is asked."""
+    before = await rotating.install(left=0)
+    old = (await rotating.stored()).refresh_token
+    storage.fail("replace", StorageUnavailable("down"), times=5)
+    token = await refresh(rotating, before.value)
+    stored = await rotating.stored()
+
+    assert 1 == rotating.posts
+    assert stored.access_token is not None
+    assert token.value == stored.access_token.value
+    assert old != stored.refresh_token
+
+
+async def test_a_rotated_token_is_given_up_when_it_is_dead(
+    rotating: Engine, storage: Steps
+) -> None:
+    """What is granted is held on to for as long as it lives."""
+
+    async def die() -> None:
+        rotating.clock.advance(100)
+        raise StorageUnavailable("down")
+
+    await rotating.install(left=0)
+    storage.before["replace"] = die
+
+    assert isinstance(await refresh_failure(rotating), StorageUnavailable)
+    assert 3 == storage.log.count("replace")
+
+
+async def test_what_can_be_got_again_is_not_held_on_to(engine: Engine, storage: Steps) -> None:
+    """Where the refresh token stays the same, a storage that is down is told of at once."""
+    await engine.install(left=0)
+    storage.fail("replace", StorageUnavailable("down"))
+
+    assert isinstance(await refresh_failure(engine), StorageUnavailable)
+    assert 1 == storage.log.count("replace")
+
+
+async def test_a_pause_ends_before_the_token_does(engine: Engine) -> None:
+    """A failure is not held against a token's last moments: there is time for one more try."""
+    installed = await engine.install(left=1.2)
+    engine.fake.fail(ACCESS, times=None, **FAILING)
+    await refresh(engine)
+    noted = (await engine.stored()).retry_in
+    engine.clock.advance(1.2)
+    error = await refresh_failure(engine, installed.value)
+
+    assert 0.7 == pytest.approx(noted)
+    assert isinstance(error, WixUnavailable)
+    assert 1.0 == pytest.approx((await engine.stored()).retry_in)

@@ -244,6 +244,11 @@ def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -
     assert storage.get_secret_value() == "sqlite:///wix.db"
 
 
+def test_a_newline_behind_the_storage_is_no_part_of_it() -> None:
+    """What comes out of a file, as secrets of Kubernetes do, is taken without its white space."""
+    assert "sqlite:///wix.db" == load(storage=" sqlite:///wix.db\n").storage.get_secret_value()
+
+
 def test_settings_are_immutable() -> None:
     """What was checked together cannot change apart."""
     settings = load()

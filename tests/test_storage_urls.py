@@ -13,7 +13,8 @@ from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.storage import ENTRY_POINT_GROUP, Storage, find_backend, open_storage
 
 CANARY = "test-canary-password"
-SHIPPED = ["memory", "postgres", "postgresql", "postgresql+asyncpg", "sqlite"]
+SHIPPED = ["cockroachdb", "cockroachdb+asyncpg", "memory"]
+SHIPPED += ["postgres", "postgresql", "postgresql+asyncpg", "sqlite"]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **backends: str) -> None:

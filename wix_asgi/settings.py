@@ -179,7 +179,8 @@ class WixSettings(BaseSettings):
     @field_validator("storage")
     @classmethod
     def _check_storage(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
+        # A secret that is kept in a file has a newline at its end.
+        url = value.get_secret_value().strip()
         try:
             scheme = find_backend(url).name
         except BackendNotFound as exc:
@@ -194,7 +195,7 @@ class WixSettings(BaseSettings):
                 "memory:// cannot serve several workers (WEB_CONCURRENCY is above 1): "
                 "each would have its own installations"
             )
-        return value
+        return SecretStr(url)
 
     @field_validator("after_install")
     @classmethod

@@ -23,6 +23,7 @@ ENTRY_POINT_GROUP = "wix_asgi.backends"
 _INSTALL_HINTS = {
     "sqlite+aiosqlite": "write sqlite:///file.db",
     "postgresql+psycopg": "write postgresql://…; the driver is asyncpg",
+    "postgresql+psycopg2": "write postgresql://…; the driver is asyncpg",
     "mysql": "there is no MySQL backend; backends/README.md shows how to write one",
     "redis": "there is no Redis backend; backends/README.md shows how to write one",
 }

@@ -21,7 +21,8 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "isolation_level": "AUTOCOMMIT",
     "max_overflow": 0,
     "pool_reset_on_return": None,
-    "pool_timeout": 5,
+    # As long as a statement is repeated: who waits for a connection waits for its holder.
+    "pool_timeout": 10,
     "pool_use_lifo": True,
     "skip_autocommit_rollback": True,
 }
@@ -43,11 +44,13 @@ class Engines:
     """Makes an engine when an event loop first needs one, and closes it before the loop ends.
 
     Connections belong to the loop they were made on, and to the process: a fork of it neither
-    uses nor closes them.
+    uses nor closes them. Where not even that is safe (SQLite's locks belong to the process, too),
+    a fork of a process that has connections can use nothing.
     """
 
-    def __init__(self, make: Callable[[], AsyncEngine]) -> None:
+    def __init__(self, make: Callable[[], AsyncEngine], *, survive_fork: bool = True) -> None:
         self._make = make
+        self._survive_fork = survive_fork
         self._pid = os.getpid()
         self._by_loop: _ByLoop = WeakKeyDictionary()
 
@@ -55,7 +58,7 @@ class Engines:
         """Return the engine of the running event loop.
 
         Raises:
-            StorageUnavailable: This is not asyncio.
+            StorageUnavailable: This is not asyncio, or the fork of a process that had connections.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -63,17 +66,28 @@ class Engines:
             raise StorageUnavailable(
                 "This storage needs asyncio: its database driver does not run on trio."
             ) from exc
+        if self._is_lost:
+            raise StorageUnavailable(
+                "This storage was in use when its process was forked, so the child cannot use it: "
+                "close it before, or open it in the child only."
+            )
         self._leave_parent()
         held = self._by_loop.get(loop)
         return held.engine if held else await self._begin(loop)
 
     async def dispose(self) -> None:
         """Close the connections of the running event loop; another loop closes its own."""
-        self._leave_parent()
-        self._drop_closed_loops()
-        held = self._by_loop.pop(asyncio.get_running_loop(), None) if self._by_loop else None
-        if held:
-            await held.guard.aclose()
+        if not self._is_lost:
+            self._leave_parent()
+            self._drop_closed_loops()
+            held = self._by_loop.pop(asyncio.get_running_loop(), None) if self._by_loop else None
+            if held:
+                await held.guard.aclose()
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether this is the fork of a process whose connections make ours unsafe."""
+        return self._pid != os.getpid() and bool(self._by_loop) and not self._survive_fork
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncEngine:
         self._drop_closed_loops()

@@ -11,6 +11,8 @@ __all__ = ["DRIVER", "Dialect"]
 
 DRIVER = "postgresql+wix_asgi"
 
+_READ_ONLY = "25006"
+
 
 class Dialect(PGDialect_asyncpg):
     """Takes any server for a PostgreSQL 13, and sets up no JSON types.
@@ -20,6 +22,11 @@ class Dialect(PGDialect_asyncpg):
     """
 
     supports_statement_cache = True
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Leave a server that has become read-only, too: another is the primary now."""
+        is_read_only = getattr(e, "sqlstate", None) == _READ_ONLY
+        return is_read_only or super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
         del connection

@@ -14,11 +14,14 @@ __all__ = ["Target", "parse_url"]
 
 _ENCODE = "Write special characters of the user and password as in %40 for @, %2F for /, %3F for ?."
 _DEFAULT_PORT = 5432
+_LAST_PORT = 65_535
+_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}"
 
 # asyncpg reads these from a URL of its own only.
 _TLS_FILES = {"sslcert", "sslkey", "sslcrl", "sslnegotiation", "sslpassword", "sslrootcert"}
 _TLS_FILES |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
 _MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+_PLAIN_MODES = {"disable", "allow", "prefer"}
 _SSL_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _SESSIONS = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
 
@@ -61,19 +64,20 @@ def parse_url(url: str) -> Target:
     """
     location, _, query = url.partition("://")[2].partition("?")
     authority, _, database = location.partition("/")
-    _refuse_unencoded(authority, f"{database}?{query}")
+    _refuse_unencoded(authority, database, query)
     user_info, _, hosts = authority.rpartition("@")
     draft = _Draft(_hosts(hosts))
     _take_user(draft, *user_info.partition(":")[::2])
     _take_text("database")(draft, unquote(database))
     for part in filter(None, query.split("&")):
-        name, _, value = part.partition("=")
-        _take(draft, name, unquote(value))
+        _take(draft, *part.partition("="))
     return _finish(draft)
 
 
-def _refuse_unencoded(authority: str, rest: str) -> None:
-    if authority and "@" not in authority and "@" in rest:
+def _refuse_unencoded(authority: str, database: str, query: str) -> None:
+    """Refuse what may be half a password: what comes next would dial and show the other half."""
+    is_cut = authority and "@" not in authority and "@" in query
+    if is_cut or "@" in database or "#" in database:
         raise SettingsError(f"The storage URL cannot be taken apart. {_ENCODE}")
 
 
@@ -82,22 +86,20 @@ def _take_user(draft: _Draft, user: str, password: str) -> None:
     _take_text("password")(draft, unquote(password))
 
 
-def _take(draft: _Draft, name: str, value: str) -> None:
+def _take(draft: _Draft, name: str, equals: str, value: str) -> None:
     if name in _IGNORED:
         return
     if name in _TLS_FILES:
-        draft.tls[name] = value
+        draft.tls[name] = unquote(value)
     elif name in _TAKERS:
-        _TAKERS[name](draft, value)
+        _TAKERS[name](draft, unquote(value))
+    elif equals and "@" not in value and re.fullmatch(_NAME, name):
+        raise SettingsError(f"The storage URL has a parameter that is not known: {name}.")
     else:
-        raise SettingsError(_unknown(name))
-
-
-def _unknown(name: str) -> str:
-    # What is no name may be the rest of a password.
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}", name):
-        return f"The storage URL has something behind its ? that is no parameter. {_ENCODE}"
-    return f"The storage URL has a parameter that is not known: {name}. Leave it out."
+        # It may be the rest of a password.
+        raise SettingsError(
+            f"The storage URL has something behind its ? that is no parameter. {_ENCODE}"
+        )
 
 
 def _finish(draft: _Draft) -> Target:
@@ -105,7 +107,8 @@ def _finish(draft: _Draft) -> Target:
     hosts = [host for host, _ in addresses if host]
     ports = [port for _, port in addresses]
     arguments = {
-        "command_timeout": 10.0,
+        # So that what is lost on the way is sent once more while the caller waits.
+        "command_timeout": 4.0,
         "prepared_statement_cache_size": 0,
         "statement_cache_size": 0,
         "timeout": 5.0,
@@ -117,6 +120,7 @@ def _finish(draft: _Draft) -> Target:
         arguments |= {"host": hosts, "port": [port or _DEFAULT_PORT for port in ports]}
     elif ports[0]:
         arguments["port"] = ports[0]
+    _settle_tls(draft, arguments)
     if draft.tls.get("sslrootcert") == "system":
         # The certificates of the machine, and then nothing less than the host's name.
         arguments["ssl"] = True
@@ -124,6 +128,16 @@ def _finish(draft: _Draft) -> Target:
         arguments["dsn"] = f"postgresql://?{urlencode(draft.tls, quote_via=quote)}"
     place = ",".join(hosts) or "localhost"
     return Target(f"{place}/{arguments.get('database', '')}", draft.pool_size, arguments)
+
+
+def _settle_tls(draft: _Draft, arguments: dict[str, Any]) -> None:
+    """Leave one word on TLS where `sslmode` and `ssl` both have one."""
+    mode = draft.tls.get("sslmode")
+    if mode is None or "ssl" not in arguments:
+        return
+    if arguments["ssl"] != (mode not in _PLAIN_MODES):
+        raise SettingsError("ssl and sslmode in the storage URL contradict each other.")
+    del arguments["ssl"]
 
 
 def _addresses(draft: _Draft) -> list[tuple[str, int | None]]:
@@ -149,7 +163,18 @@ def _host(text: str) -> tuple[str, int | None]:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d{0,5}))?", text)
     if match is None:
         raise SettingsError(f"The storage URL has a host or a port that is none. {_ENCODE}")
-    return unquote(match[1].strip("[]")), int(match[2]) if match[2] else None
+    host, port = unquote(match[1].strip("[]")), int(match[2] or 0)
+    if port > _LAST_PORT or not _is_name(host):
+        raise SettingsError(f"The storage URL has a host or a port that is none. {_ENCODE}")
+    return host, port or None
+
+
+def _is_name(host: str) -> bool:
+    """Whether this is a host that can be asked for: a name, an address, a directory, or none."""
+    if host.startswith("/") or ":" in host or not host:
+        return host.isprintable()
+    labels = host.removesuffix(".").split(".")
+    return host.isprintable() and all(0 < len(label) < 64 for label in labels)
 
 
 def _take_hosts(draft: _Draft, value: str) -> None:
@@ -158,9 +183,13 @@ def _take_hosts(draft: _Draft, value: str) -> None:
 
 def _take_ports(draft: _Draft, value: str) -> None:
     draft.ports = [_integer("port", part) for part in value.split(",")]
+    if max(draft.ports) > _LAST_PORT:
+        raise SettingsError("port in the storage URL is over 65535.")
 
 
 def _take_mode(draft: _Draft, value: str) -> None:
+    # Node's word for what libpq calls so.
+    value = "require" if value == "no-verify" else value
     if value not in _MODES:
         raise SettingsError(f"sslmode in the storage URL is none of {', '.join(sorted(_MODES))}.")
     draft.tls["sslmode"] = value
@@ -237,6 +266,7 @@ _TAKERS: Final[dict[str, Callable[[_Draft, str], None]]] = {
     "port": _take_ports,
     "prepared_statement_cache_size": _take_integer("prepared_statement_cache_size"),
     "ssl": _take_ssl,
+    "schema": _take_setting("search_path"),
     "search_path": _take_setting("search_path"),
     "sslmode": _take_mode,
     "statement_cache_size": _take_integer("statement_cache_size"),

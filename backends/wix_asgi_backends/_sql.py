@@ -39,13 +39,14 @@ class _Outcome:
 class SQLStorage(ABC):
     """Installations in a database that SQLAlchemy speaks to, on asyncio."""
 
+    _survives_fork: ClassVar[bool] = True
     _writes: ClassVar[Writes]
     _driver_errors: ClassVar[tuple[type[Exception], ...]]
 
     def __init__(self, *, retry: Retry | None = None) -> None:
         """Prepare; `retry` says for how long a statement is repeated."""
         self._retry: Final = retry or Retry()
-        self._engines: Final = Engines(self._make_engine)
+        self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
         self._border: Final[tuple[type[Exception], ...]] = (
             SQLAlchemyError,
             OSError,
@@ -161,8 +162,7 @@ class SQLStorage(ABC):
             left = {name: _milliseconds(end - passed) for name, end in (durations or {}).items()}
             chosen = again if again is not None and attempt else statement
             result = await connection.execute(chosen, {**values, **left})
-            rows = result.all() if result.returns_rows else ()
-            return _Outcome(rows, len(rows) if result.returns_rows else result.rowcount)
+            return _Outcome(result.all() if result.returns_rows else (), result.rowcount)
 
         return await self._attempt(work, self._is_transient)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from wix_asgi.errors import SettingsError
 
-__all__ = ["make_file", "parse_url"]
+__all__ = ["file_id", "make_file", "parse_url"]
 
 logger = logging.getLogger("wix_asgi")
 
@@ -38,6 +38,15 @@ def parse_url(url: str) -> Path:
     if not location.startswith("/") or "\0" in name:
         raise SettingsError(f"The storage URL is not that of an SQLite file. {_FORMS}.")
     return Path(name).absolute()
+
+
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Return what tells this file from another that comes to have its name; None for no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def make_file(path: Path) -> None:

@@ -124,7 +124,8 @@ class Writes:
                 set_=held,
                 where=or_(_CLAIM.expires_at <= _NOW, _CLAIM.owner == owner),
             )
-            .returning(_CLAIM.owner)
+            # Counted, not returned: a caller that gives up would leave SQLite's cursor on the
+            # rows open, and with it the lock of the whole file.
         )
         self.release: Final = delete(CLAIMS).where(
             _CLAIM.name == bindparam("the_name"), _CLAIM.owner == owner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
@@ -9,18 +11,21 @@ from typing import Any, ClassVar, Final, Self
 import aiosqlite  # noqa: F401 # where it is missing, that is said before anything is opened
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._retry import Retry, causes
 from wix_asgi_backends._sql import SQLStorage
-from wix_asgi_backends._sqlite_file import make_file, parse_url
+from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
 from wix_asgi_backends._statements import Writes
 
 __all__ = ["SQLiteStorage"]
 
 _BUSY_SECONDS = 5.0
+_FILE = "wix_asgi.file"
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 
@@ -31,6 +36,7 @@ class SQLiteStorage(SQLStorage):
     A commit is on the disk when it returns: losing one would lose a refresh token.
     """
 
+    _survives_fork: ClassVar[bool] = False
     _writes: ClassVar[Writes] = Writes(insert)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
@@ -61,14 +67,36 @@ class SQLiteStorage(SQLStorage):
 
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self._path)),
+            # The driver makes no file: one that was removed is missing, and not an empty store.
+            URL.create(
+                "sqlite+aiosqlite",
+                database=self._path.as_uri(),
+                query={"mode": "rw", "uri": "true"},
+            ),
             # The driver's timeout is SQLite's busy_timeout, in force before the first statement.
             connect_args={"timeout": _BUSY_SECONDS},
             pool_size=5,
             **ENGINE_OPTIONS,
         )
-        event.listen(engine.sync_engine, "connect", _prepare)
+        event.listen(engine.sync_engine, "do_connect", self._find_file)
+        event.listen(engine.sync_engine, "connect", self._remember_file)
+        event.listen(engine.sync_engine, "checkout", self._leave_removed_file)
         return engine
+
+    def _find_file(self, *_arguments: object) -> None:
+        if file_id(self._path) is None:
+            # Told before the driver has a thread that fails.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _remember_file(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = file_id(self._path)
+        _prepare(connection)
+
+    def _leave_removed_file(
+        self, _connection: object, record: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        if record.info[_FILE] != file_id(self._path):
+            raise DisconnectionError
 
     def _is_transient(self, error: Exception) -> bool:
         return any(_code(cause) & 0xFF in _PASSING for cause in causes(error))
@@ -85,7 +113,7 @@ class SQLiteStorage(SQLStorage):
         return f"The SQLite storage cannot be used ({code})."
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(connection: Any) -> None:
     try:
         _use_log(connection)
     except BaseException:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.cases import EXAMPLE, example
-from tests.storage.records import APP, SITE, record
+from tests.storage.backends import EXAMPLE, example
 from wix_asgi.errors import BackendNotFound, SettingsError, StorageUnavailable
 from wix_asgi.storage import ENTRY_POINT_GROUP, open_storage
+from wix_asgi.testing.storage_check.records import APP, SITE, record
 
 JsonFileStorage = example()
 PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["project"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.records import APP, record
+from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 THREADS = 8

@@ -11,7 +11,7 @@ from threading import Barrier
 import anyio
 import pytest
 
-from tests.storage.records import APP, SITE, record
+from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
 
 

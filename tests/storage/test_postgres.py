@@ -19,9 +19,10 @@ import pytest
 from sqlalchemy.exc import InvalidRequestError, OperationalError
 
 from tests.postgres_server import PostgresServer
-from tests.storage.cases import connections_in_use
-from tests.storage.records import APP, SITE, record, until
+from tests.storage.backends import connections_in_use
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi.testing.storage_check.tasks import until
 from wix_asgi_backends._postgres_dialect import Dialect
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry

@@ -64,6 +64,10 @@ URLS: list[tuple[str, dict[str, Any]]] = [
     ("postgres://u:p@host/db?ssl=verify-full", AT_HOST | tls(sslmode="verify-full")),
     ("postgres://u:p@host/db?ssl=true", AT_HOST | {"ssl": True}),
     ("postgres://u:p@host/db?ssl=0", AT_HOST | {"ssl": False}),
+    ("postgres://u:p@host/db?ssl=1&sslmode=require", AT_HOST | tls(sslmode="require")),
+    ("postgres://u:p@host/db?sslmode=prefer&ssl=false", AT_HOST | tls(sslmode="prefer")),
+    ("postgres://u:p@host/db?sslmode=no-verify", AT_HOST | tls(sslmode="require")),
+    ("postgres://u:p@db.example./db", AT_HOST | {"host": ["db.example."]}),
     (
         "postgres://u:p@host/db?sslmode=verify-ca&sslrootcert=/my%20certs/ca.pem",
         AT_HOST | tls(sslmode="verify-ca", sslrootcert="%2Fmy%20certs%2Fca.pem"),
@@ -86,7 +90,14 @@ URLS: list[tuple[str, dict[str, Any]]] = [
         AT_HOST | {"host": [SUPABASE], "port": [6543]} | tls(sslmode="require"),
     ),
     ("postgres://u:p@host/db?application_name=shop", AT_HOST | settings(application_name="shop")),
+    (
+        "cockroachdb://u:p@shop.cockroachlabs.cloud:26257/db?options=--cluster%3Dshop-123",
+        AT_HOST
+        | {"host": ["shop.cockroachlabs.cloud"], "port": [26257]}
+        | settings(options="--cluster=shop-123"),
+    ),
     ("postgres://u:p@host/db?search_path=wix", AT_HOST | settings(search_path="wix")),
+    ("postgres://u:p@host/db?schema=wix", AT_HOST | settings(search_path="wix")),
     ("postgres://u:p@host/db?connect_timeout=10", AT_HOST | {"timeout": 10.0}),
     ("postgres://u:p@host/db?connect_timeout=0", AT_HOST),
     (
@@ -105,7 +116,7 @@ URLS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 DEFAULTS = {
-    "command_timeout": 10.0,
+    "command_timeout": 4.0,
     "prepared_statement_cache_size": 0,
     "statement_cache_size": 0,
     "timeout": 5.0,
@@ -137,7 +148,7 @@ def test_pool_size() -> None:
 
 
 WRONG = [
-    ("postgres://u:p@host/db?schema=public", "not known: schema"),
+    ("postgres://u:p@host/db?shema=public", "not known: shema"),
     (f"postgres://u:{CANARY}@host/db?sslmode=test-canary", "sslmode in the storage URL is none of"),
     ("postgres://host/db?target_session_attrs=master", "target_session_attrs .* none of any"),
     ("postgres://host/db?connect_timeout=soon", "connect_timeout .* not a whole number"),
@@ -149,6 +160,18 @@ WRONG = [
     (f"postgres://u:{CANARY}/x@host/db", "cannot be taken apart"),
     (f"postgres://u:12?{CANARY}=x@host/db", "cannot be taken apart"),
     (f"postgres://u:p@host/db?{CANARY}%40x", "no parameter"),
+    (f"postgres://u:p@{CANARY}/w@host/db", "cannot be taken apart"),
+    (f"postgres://u:p@x?{CANARY}=w@host/db", "no parameter"),
+    (f"postgres://host/db?user=u&password=a&{CANARY}", "no parameter"),
+    ("postgres://u:p@host/db#fragment", "cannot be taken apart"),
+    ("postgres://u:p@host/db?sslmode=require&ssl=0", "contradict each other"),
+    ("postgres://u:p@host/db?ssl=false&sslmode=verify-full", "contradict each other"),
+    ("postgres://u:p@host/db?ssl=true&sslmode=disable", "contradict each other"),
+    ("postgres://u:p@host:65536/db", "a host or a port that is none"),
+    ("postgres://u:p@host/db?port=65536", "port .* is over 65535"),
+    (f"postgres://u:p@{'x' * 64}.example/db", "a host or a port that is none"),
+    ("postgres://u:p@a..example/db", "a host or a port that is none"),
+    ("postgres://u:p@a%00b/db", "a host or a port that is none"),
     (f"postgres://u:{CANARY}", "a host or a port that is none"),
     ("postgres://u:p@host:123456/db", "a host or a port that is none"),
     ("postgres://u:p@[::1/db", "a host or a port that is none"),

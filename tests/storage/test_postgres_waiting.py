@@ -9,9 +9,10 @@ import anyio
 import asyncpg
 import pytest
 
-from tests.storage.cases import connections_in_use
-from tests.storage.records import APP, SITE, record, until
+from tests.storage.backends import connections_in_use
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi.testing.storage_check.tasks import until
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from tests.storage.records import APP, SITE, record
 from wix_asgi.errors import SettingsError, StorageUnavailable
+from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends import sqlite
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -137,7 +137,7 @@ def test_no_log_no_start() -> None:
         closing(sqlite3.connect(":memory:")) as connection,
         pytest.raises(SettingsError, match=r"stays in 'memory' mode.*: put it on a local disk"),
     ):
-        sqlite._prepare(connection, None)
+        sqlite._prepare(connection)
 
 
 @pytest.mark.usefixtures("impatient")

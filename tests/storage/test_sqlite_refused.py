@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.records import APP, SITE, record
 from wix_asgi.errors import SettingsError, StorageUnavailable
+from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 NOBODY = 65534
@@ -102,3 +102,33 @@ async def test_file_that_vanished(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         await storage.get(APP, SITE)
     await storage.aclose()
+
+
+async def test_file_that_vanishes_in_use(tmp_path: Path) -> None:
+    """A file that is removed while it is used is unavailable: not empty, and not made anew."""
+    path = tmp_path / "test.db"
+    async with SQLiteStorage(path) as storage:
+        await storage.put(record())
+        path.unlink()
+        with pytest.raises(StorageUnavailable, match="FileNotFoundError"):
+            await storage.get(APP, SITE)
+        with pytest.raises(StorageUnavailable, match="FileNotFoundError"):
+            await storage.put(record())
+
+        assert not path.exists()
+
+
+async def test_file_that_is_replaced_in_use(tmp_path: Path) -> None:
+    """All who use a file that takes the place of another see the new one."""
+    path, backup = tmp_path / "test.db", tmp_path / "backup.db"
+    async with SQLiteStorage(backup) as before:
+        await before.put(record(version="of-the-backup"))
+    async with SQLiteStorage(path) as storage:
+        await storage.put(record())
+        for file in tmp_path.glob("test.db*"):
+            file.unlink()
+        backup.rename(path)
+        found = await storage.get(APP, SITE)
+
+    assert found is not None
+    assert "of-the-backup" == found.version

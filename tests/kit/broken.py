@@ -1,0 +1,136 @@
+"""Storages with one fault each, as they are met in the wild."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import anyio
+
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.models import Record
+from wix_asgi_backends.memory import MemoryStorage
+
+V = TypeVar("V")
+
+
+class SelectThenDelete(MemoryStorage):
+    """Looks whether a name is free, and then takes it: two steps, with others in between."""
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        holder, until = self._claims.get(name, (owner, 0.0))
+        if holder != owner and until > time.time():
+            return False
+        await anyio.lowlevel.checkpoint()
+        self._claims.pop(name, None)
+        return await super().claim(name, owner, ttl)
+
+
+class LastWriterWins(MemoryStorage):
+    """Replaces what is there without a look at its version."""
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        del expected
+        stored = await self.get(record.app_id, record.instance_id)
+        return stored is not None and await super().replace(record, expected=stored.version)
+
+
+class NaiveTimes(MemoryStorage):
+    """Keeps times without their zone."""
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        stored = await super().get(app_id, instance_id)
+        return stored and _without_zone(stored)
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        return [_without_zone(r) for r in await super().scan(app_id, after=after, limit=limit)]
+
+    async def delete(
+        self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
+    ) -> bool:
+        moment = installed_before and installed_before.replace(tzinfo=UTC)
+        return await super().delete(app_id, instance_id, installed_before=moment)
+
+
+class FoldedKeys(MemoryStorage):
+    """Compares keys as a database with the usual collation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows = _Folded()
+        self._claims = _Folded()
+
+
+class SwallowedErrors(MemoryStorage):
+    """Takes a database that is down for one that is empty."""
+
+    def __init__(self, *, is_down: bool = False) -> None:
+        super().__init__()
+        self._is_down = is_down
+
+    async def open(self) -> None:
+        self._connect()
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        return None if self._is_down else await super().get(app_id, instance_id)
+
+    async def put(self, record: Record) -> None:
+        self._connect()
+        await super().put(record)
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        return not self._is_down and await super().replace(record, expected=expected)
+
+    async def delete(
+        self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
+    ) -> bool:
+        return not self._is_down and await super().delete(
+            app_id, instance_id, installed_before=installed_before
+        )
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        return [] if self._is_down else await super().scan(app_id, after=after, limit=limit)
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        return not self._is_down and await super().claim(name, owner, ttl)
+
+    async def release(self, name: str, owner: str) -> None:
+        self._connect()
+        await super().release(name, owner)
+
+    async def purge(self) -> int:
+        self._connect()
+        return await super().purge()
+
+    def _connect(self) -> None:
+        if self._is_down:
+            raise StorageUnavailable from ConnectionRefusedError()
+
+
+class _Folded(dict[Any, V]):
+    def __getitem__(self, key: object) -> V:
+        return super().__getitem__(_fold(key))
+
+    def __setitem__(self, key: object, value: V) -> None:
+        super().__setitem__(_fold(key), value)
+
+    def __delitem__(self, key: object) -> None:
+        super().__delitem__(_fold(key))
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(_fold(key))
+
+    def get(self, key: object, default: Any = None) -> Any:
+        return super().get(_fold(key), default)
+
+
+def _fold(key: object) -> object:
+    return key.lower() if isinstance(key, str) else tuple(map(_fold, key))  # type: ignore[call-overload] # a pair
+
+
+def _without_zone(record: Record) -> Record:
+    moment = record.installed_at
+    return replace(record, installed_at=moment and moment.replace(tzinfo=None))

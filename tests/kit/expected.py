@@ -1,0 +1,50 @@
+"""Which cases each of the broken storages fails."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FOLDED: Final = ("case", "case beyond ASCII", "compatible letter")
+
+CLAIMS: Final = {
+    "test_exclusive[an hour]",
+    "test_exclusive[no time]",
+    "test_exclusive_at_first",
+    "test_exclusive_when_it_ran_out",
+    "test_holds_alone",
+    "test_winner_is_told",
+}
+REPLACED: Final = {
+    "test_no_update_is_lost",
+    "test_replace_has_one_winner",
+    "test_replace_of_another_version",
+    "test_replace_of_what_was_installed_again",
+    "test_replace_repeated",
+    "test_replace_twice",
+    "test_versions_are_exact[Unicode form]",
+    "test_versions_are_exact[beginning]",
+    "test_versions_are_exact[case]",
+    "test_versions_are_exact[number]",
+    "test_versions_are_exact[space behind]",
+    "test_versions_are_exact[wildcard]",
+}
+TIMES: Final = {
+    "test_installed_at_is_utc",
+    "test_moments_of_any_zone[east]",
+    "test_moments_of_any_zone[half an hour]",
+    "test_moments_of_any_zone[west]",
+}
+KEYS: Final = {
+    *(f"test_app_ids_are_exact[{kind}]" for kind in _FOLDED),
+    *(f"test_instance_ids_are_exact[{kind}]" for kind in _FOLDED),
+    *(f"test_names_are_exact[{kind}]" for kind in _FOLDED),
+    "test_ids_come_back",
+}
+ERRORS: Final = {
+    *(
+        f"{case}[{method}]"
+        for case in ("test_unreachable", "test_unreachable_is_not_told_to_callers")
+        for method in ("get", "replace", "delete", "delete before", "scan", "claim")
+    ),
+    "test_unreachable_to_many",
+}

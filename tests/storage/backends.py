@@ -1,0 +1,37 @@
+"""What the tests of the backends have in common."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from wix_asgi.storage import Storage
+from wix_asgi_backends._sql import SQLStorage
+
+# What takes long to import is imported once for all the processes of a case.
+multiprocessing.set_forkserver_preload(
+    [
+        "wix_asgi.testing.storage.processes",
+        "wix_asgi_backends.postgres",
+        "wix_asgi_backends.sqlite",
+    ]
+)
+
+EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "custom_backend"
+
+
+def example() -> Any:
+    """Return the class of the example, which is not installed."""
+    if str(EXAMPLE) not in sys.path:
+        sys.path.append(str(EXAMPLE))
+    return importlib.import_module("wix_asgi_jsonfile").JsonFileStorage
+
+
+def connections_in_use(storage: Storage) -> int:
+    """Return how many connections of a pool have not been given back."""
+    assert isinstance(storage, SQLStorage)
+    engines = [held.engine for held in storage._engines._by_loop.values()]
+    return sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined] # a queue's

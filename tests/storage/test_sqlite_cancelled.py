@@ -1,0 +1,50 @@
+"""Callers who give up in the middle of an operation on an SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from wix_asgi_backends.sqlite import SQLiteStorage
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, as the driver does."""
+    return "asyncio"
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody keeps others from writing, for longer than an operation takes."""
+    with closing(sqlite3.connect(path, timeout=2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
+
+
+async def test_a_claim_that_is_given_up_locks_nobody_out(tmp_path: Path) -> None:
+    """Whenever a caller is cancelled, others can write at once, without our doing anything."""
+    path = tmp_path / "test.db"
+    locked: list[int] = []
+    async with SQLiteStorage(path) as storage:
+        await storage.claim("name", "owner", 60)
+        for step in range(150):
+            task = asyncio.ensure_future(storage.claim(f"name-{step}", "owner", 60))
+            for _ in range(step % 30):
+                # A turn of the loop in which the driver's thread goes on, too.
+                await asyncio.to_thread(int)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            if is_locked(path):
+                locked.append(step)
+                break
+
+    assert [] == locked

@@ -1,0 +1,81 @@
+"""The contract of `wix_asgi.storage.Storage` as cases for pytest, for whoever writes a backend.
+
+A test module with one fixture and one import runs all of it:
+
+    from functools import partial
+
+    import pytest
+    from wix_asgi.testing.storage import *
+
+    @pytest.fixture
+    def make_storage(tmp_path):
+        return partial(JsonFileStorage, tmp_path / "store.json")
+
+`make_storage` gives a function that makes one more storage over the same place each time, not
+opened; the place is empty when the test begins. Two more imports are for what not every store has:
+
+    from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
+    from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`
+
+The fixtures below are defaults. Override them beneath the import: `anyio_backend` names the event
+loop (asyncio), and `connections_in_use` gives what counts the connections of a storage that were
+not given back.
+"""
+
+# ruff: noqa: E402, F403, F405 # asserts are shown whole only where that is asked for before
+
+import sys
+
+import pytest
+
+_MODULES = [
+    f"wix_asgi.testing.{name}"
+    for name in (
+        "storage._fixtures",
+        "storage.lifecycle",
+        "storage.processes",
+        "storage.purging",
+        "storage.unreachable",
+        "storage_check",
+    )
+]
+pytest.register_assert_rewrite(*[name for name in _MODULES if name not in sys.modules])
+
+from wix_asgi.testing.storage import lifecycle, purging
+from wix_asgi.testing.storage._fixtures import *
+from wix_asgi.testing.storage.lifecycle import *
+from wix_asgi.testing.storage.purging import *
+from wix_asgi.testing.storage_check import (
+    claims,
+    keys,
+    removals,
+    round_trips,
+    scanning,
+    versions,
+)
+from wix_asgi.testing.storage_check._cases import PARAMETERS, functions
+from wix_asgi.testing.storage_check._check import MODULES
+from wix_asgi.testing.storage_check.claims import *
+from wix_asgi.testing.storage_check.keys import *
+from wix_asgi.testing.storage_check.removals import *
+from wix_asgi.testing.storage_check.round_trips import *
+from wix_asgi.testing.storage_check.scanning import *
+from wix_asgi.testing.storage_check.versions import *
+
+__all__ = ["anyio_backend", "connections_in_use", "storage"]
+__all__ += claims.__all__
+__all__ += keys.__all__
+__all__ += lifecycle.__all__
+__all__ += purging.__all__
+__all__ += removals.__all__
+__all__ += round_trips.__all__
+__all__ += scanning.__all__
+__all__ += versions.__all__
+
+for _case in functions(*MODULES):
+    pytest.mark.anyio(_case)
+    if _case in PARAMETERS:
+        _argument, _values = PARAMETERS[_case]
+        pytest.mark.parametrize(
+            _argument, [pytest.param(value, id=name) for name, value in _values.items()]
+        )(_case)

@@ -1,0 +1,235 @@
+"""Opening and closing: by many, again, and on any loop; callers who give up, and what is left."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import pytest
+
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage._loops import Loop, run
+from wix_asgi.testing.storage_check.records import APP, SITE, put_all, record
+from wix_asgi.testing.storage_check.tasks import together
+
+__all__ = [
+    "test_cancelled",
+    "test_closed_after_an_error",
+    "test_closed_and_opened",
+    "test_closed_by_one",
+    "test_closed_twice",
+    "test_is_a_storage",
+    "test_loops_at_once",
+    "test_many_at_once",
+    "test_never_opened_and_closed",
+    "test_one_loop_after_the_other",
+    "test_opened_again",
+    "test_opened_at_once",
+    "test_opened_by_tasks_at_once",
+    "test_seen_by_another",
+]
+
+MakeStorage = Callable[[], Storage]
+CountConnections = Callable[[Storage], int]
+
+_METHODS: Final[dict[str, Callable[[Storage], Coroutine[Any, Any, object]]]] = {
+    "open": lambda storage: storage.open(),
+    "get": lambda storage: storage.get(APP, SITE),
+    "put": lambda storage: storage.put(record()),
+    "replace": lambda storage: storage.replace(record(), expected="version-1"),
+    "delete": lambda storage: storage.delete(APP, "another"),
+    "delete before": lambda storage: storage.delete(
+        APP, SITE, installed_before=datetime(2001, 1, 1, tzinfo=UTC)
+    ),
+    "scan": lambda storage: storage.scan(APP),
+    "claim": lambda storage: storage.claim("name", "owner", 60),
+    "release": lambda storage: storage.release("name", "owner"),
+    "purge": lambda storage: storage.purge(),
+}
+
+
+@pytest.mark.anyio
+async def test_is_a_storage(storage: Storage) -> None:
+    """A backend has all that the protocol asks for."""
+    assert isinstance(storage, Storage)
+
+
+@pytest.mark.anyio
+async def test_opened_again(storage: Storage) -> None:
+    """Opening what is open changes nothing."""
+    await storage.put(record())
+    await storage.claim("name", "owner", 60)
+    await storage.open()
+    await storage.open()
+
+    assert len(await storage.scan(APP)) == 1
+    assert not await storage.claim("name", "other", 60)
+
+
+@pytest.mark.anyio
+async def test_opened_at_once(make_storage: MakeStorage) -> None:
+    """Eight storages open one empty place at the same moment."""
+    storages = [make_storage() for _ in range(8)]
+    await together(*[storage.open for storage in storages])
+    await storages[0].put(record())
+
+    assert [len(await storage.scan(APP)) for storage in storages] == [1] * 8
+    for storage in storages:
+        await storage.aclose()
+
+
+@pytest.mark.anyio
+async def test_opened_by_tasks_at_once(make_storage: MakeStorage) -> None:
+    """Eight tasks open one storage at the same moment."""
+    storage = make_storage()
+    await together(*[storage.open] * 8)
+    await storage.put(record())
+
+    assert len(await storage.scan(APP)) == 1
+    await storage.aclose()
+
+
+@pytest.mark.anyio
+async def test_closed_and_opened(make_storage: MakeStorage) -> None:
+    """What was stored is there after closing, and a closed storage may be opened again."""
+    storage = make_storage()
+    async with storage as entered:
+        await storage.put(record())
+        await storage.claim("name", "owner", 60)
+
+        assert entered is storage
+    async with storage:
+        assert await storage.get(APP, SITE) is not None
+        assert not await storage.claim("name", "other", 60)
+
+
+@pytest.mark.anyio
+async def test_closed_twice(make_storage: MakeStorage) -> None:
+    """Closing what is closed is no error."""
+    async with make_storage() as storage:
+        await storage.aclose()
+    await storage.aclose()
+
+
+@pytest.mark.anyio
+async def test_never_opened_and_closed(make_storage: MakeStorage) -> None:
+    """Closing what was never opened is no error."""
+    await make_storage().aclose()
+
+
+@pytest.mark.anyio
+async def test_closed_after_an_error(
+    make_storage: MakeStorage, connections_in_use: CountConnections
+) -> None:
+    """An error inside of `async with` closes the storage, and goes on to the caller."""
+    storage = make_storage()
+
+    async def fail() -> None:
+        async with storage:
+            await storage.put(record())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    assert connections_in_use(storage) == 0
+    async with storage:
+        assert await storage.get(APP, SITE) is not None
+
+
+@pytest.mark.anyio
+async def test_closed_by_one(storage: Storage, make_storage: MakeStorage) -> None:
+    """Closing one storage leaves another one over the same place open."""
+    async with make_storage():
+        await storage.put(record())
+
+    assert await storage.get(APP, SITE) is not None
+
+
+@pytest.mark.anyio
+async def test_seen_by_another(storage: Storage, make_storage: MakeStorage) -> None:
+    """What one storage wrote is at once what another one reads."""
+    async with make_storage() as other:
+        await storage.put(record())
+        await storage.claim("name", "owner", 60)
+
+        assert await other.get(APP, SITE) is not None
+        assert not await other.claim("name", "other", 60)
+        assert await other.delete(APP, SITE)
+        assert await storage.get(APP, SITE) is None
+
+
+def test_one_loop_after_the_other(
+    make_storage: MakeStorage, anyio_backend: Loop, connections_in_use: CountConnections
+) -> None:
+    """A storage serves one event loop after another, also where nobody closed it in between."""
+    storage = make_storage()
+    run(storage.open, anyio_backend)
+    run(partial(storage.put, record()), anyio_backend)
+    # Connections of a loop that ended are closed with it: garbage has nothing to warn of.
+    gc.collect()
+    found = [run(partial(storage.scan, APP), anyio_backend) for _ in range(3)]
+    gc.collect()
+
+    assert [len(page) for page in found] == [1, 1, 1]
+    assert connections_in_use(storage) == 0
+    run(storage.aclose, anyio_backend)
+
+
+def test_loops_at_once(make_storage: MakeStorage, anyio_backend: Loop) -> None:
+    """Event loops of four threads share a storage: each name has one owner, no write is lost."""
+    storage = make_storage()
+    run(storage.open, anyio_backend)
+    owners = [f"thread-{number}" for number in range(4)]
+    calls = [partial(run, partial(take, storage, owner), anyio_backend) for owner in owners]
+    with ThreadPoolExecutor(3) as threads:
+        others = [threads.submit(call) for call in calls[1:]]
+        won = [*calls[0](), *[name for other in others for name in other.result()]]
+    page = run(partial(storage.scan, APP), anyio_backend)
+
+    assert sorted(won) == [f"name-{number}" for number in range(8)]
+    assert len(page) == 4 * 8
+    run(storage.aclose, anyio_backend)
+
+
+async def take(storage: Storage, owner: str) -> list[str]:
+    """Write eight records, and return those of eight names that this owner got."""
+    await put_all(storage, *[f"{owner}-{number}" for number in range(8)])
+    names = [f"name-{number}" for number in range(8)]
+    return [name for name in names if await storage.claim(name, owner, 60)]
+
+
+@pytest.mark.anyio
+async def test_many_at_once(storage: Storage, connections_in_use: CountConnections) -> None:
+    """A hundred callers at once all have their turn, and give back what they used."""
+    await together(*[partial(storage.put, record(f"{number:03}")) for number in range(100)])
+
+    assert len(await storage.scan(APP, limit=1000)) == 100
+    assert connections_in_use(storage) == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", _METHODS)
+async def test_cancelled(
+    storage: Storage, method: str, connections_in_use: CountConnections
+) -> None:
+    """Callers who give up half-way leave nothing behind, and the storage goes on."""
+    await storage.put(record())
+    call = partial(_METHODS[method], storage)
+    for steps in range(12):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(call)
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+
+    await call()
+    assert len(await storage.scan(APP)) == 1
+    assert connections_in_use(storage) == 0

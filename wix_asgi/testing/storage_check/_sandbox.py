@@ -1,0 +1,137 @@
+"""A storage seen so that what a case does stays under ids of its own, and can be taken back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+
+from wix_asgi.models import Record
+from wix_asgi.storage import Storage
+
+__all__ = ["Sandbox"]
+
+_AT_ONCE: Final = 10
+
+
+class Sandbox:
+    """A `Storage` in which every app id and every name begins with `prefix`, which is random.
+
+    It is never closed, and never purges: both would be felt outside of it.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        """See `storage`, which is open, with nothing in it."""
+        self.prefix: Final = f"wix-asgi-check-{secrets.token_hex(8)}-"
+        self._storage = storage
+        self._keys: set[tuple[str, str]] = set()
+        self._claims: set[tuple[str, str]] = set()
+
+    async def open(self) -> None:
+        """Open the storage again, which changes nothing."""
+        await self._storage.open()
+
+    async def aclose(self) -> None:
+        """Leave the storage open."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        """Return the record as the case wrote it, or None."""
+        stored = await (await self._inner()).get(self.prefix + app_id, instance_id)
+        return stored and self._shown(stored)
+
+    async def put(self, record: Record) -> None:
+        """Write `record` under the app id of this sandbox."""
+        await (await self._inner()).put(self._hidden(record))
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        """Write `record` where the stored version is `expected`."""
+        return await (await self._inner()).replace(self._hidden(record), expected=expected)
+
+    async def delete(
+        self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
+    ) -> bool:
+        """Remove this installation of the sandbox."""
+        return await (await self._inner()).delete(
+            self.prefix + app_id, instance_id, installed_before=installed_before
+        )
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        """Return one page of this app's records in the sandbox."""
+        page = await (await self._inner()).scan(self.prefix + app_id, after=after, limit=limit)
+        return [self._shown(stored) for stored in page]
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        """Take a name of the sandbox."""
+        self._claims.add((self.prefix + name, owner))
+        return await (await self._inner()).claim(self.prefix + name, owner, ttl)
+
+    async def release(self, name: str, owner: str) -> None:
+        """Free a name of the sandbox."""
+        await (await self._inner()).release(self.prefix + name, owner)
+
+    async def purge(self) -> int:
+        """Remove nothing."""
+        return 0
+
+    async def remove_all(self) -> list[Exception]:
+        """Remove what was written and taken, as far as it can be; return what was in the way."""
+        apps = {app_id for app_id, _ in self._keys}
+        errors = await _try(*[partial(self._storage.release, *held) for held in self._claims])
+        errors += await _try(*[partial(self._storage.delete, *key) for key in self._keys])
+        return errors + await _try(*[partial(self._remove_rest, app_id) for app_id in apps])
+
+    async def _remove_rest(self, app_id: str) -> None:
+        """Remove what is kept under other ids than it was written with."""
+        for stored in await self._storage.scan(app_id):
+            # A store that mixes up apps may show another's.
+            if stored.app_id.startswith(self.prefix):
+                await self._storage.delete(app_id, stored.instance_id)
+        if await self._storage.scan(app_id, limit=1):
+            raise LookupError
+
+    async def _inner(self) -> Storage:
+        # So that a case ends when its time is up, even where the storage never waits for anything.
+        await anyio.lowlevel.checkpoint()
+        return self._storage
+
+    def _hidden(self, record: Record) -> Record:
+        self._keys.add((self.prefix + record.app_id, record.instance_id))
+        return replace(record, app_id=self.prefix + record.app_id)
+
+    def _shown(self, record: Record) -> Record:
+        return replace(record, app_id=record.app_id.removeprefix(self.prefix))
+
+
+async def _try(*calls: Callable[[], Awaitable[object]]) -> list[Exception]:
+    """Make all calls, a few at once, and return the errors there were."""
+    errors: list[Exception] = []
+    turns = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def attempt(call: Callable[[], Awaitable[object]]) -> None:
+        async with turns:
+            try:
+                await call()
+            except Exception as exc:
+                errors.append(exc)
+
+    async with anyio.create_task_group() as tasks:
+        for call in calls:
+            tasks.start_soon(attempt, call)
+    return errors

@@ -1,0 +1,172 @@
+"""Keys are exact bytes: ids that look alike are different ids, and apps are apart."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.records import APP, SITE, put_all, read, record, timeless
+
+__all__ = [
+    "test_app_ids_are_exact",
+    "test_apps_are_apart_when_read",
+    "test_apps_are_apart_when_removed",
+    "test_apps_are_apart_when_replaced",
+    "test_apps_are_apart_when_scanned",
+    "test_ids_come_back",
+    "test_instance_ids_are_exact",
+    "test_key_is_a_pair",
+    "test_names_are_exact",
+]
+
+_LOOKALIKES: Final = {
+    "case": ("site", "Site"),
+    "case beyond ASCII": ("\u00e9t\u00e9", "\u00c9t\u00c9"),
+    "Turkish i": ("site", "s\u0131te"),
+    "sharp s": ("strasse", "stra\u00dfe"),
+    "accent": ("site", "s\u00eete"),
+    "Unicode form": (
+        unicodedata.normalize("NFC", "s\u00eete"),
+        unicodedata.normalize("NFD", "s\u00eete"),
+    ),
+    "compatible letter": ("K", "\u212a"),
+    "wide letter": ("a", "\uff41"),
+    "invisible letter": ("site", "si\u200dte"),
+    "space behind": ("site", "site "),
+    "space before": ("site", " site"),
+    "line end behind": ("site", "site\n"),
+    "zero behind": ("site", "site\x00"),
+    "zero within": ("a\x00b", "a\x00c"),
+    "wildcard of many": ("site", "s%"),
+    "wildcard of one": ("site", "sit_"),
+    "star": ("site", "s*"),
+    "backslash": ("si\\te", "si\\\\te"),
+    "quote": ("it's", "it''s"),
+    "number": ("1", "01"),
+    "number with a point": ("1", "1.0"),
+    "exponent": ("1e1", "10"),
+    "beyond the BMP": ("\U0001f600", "\U0001f601"),
+    "lone surrogate": ("\ud800", "\udfff"),
+    "the last of 2000 letters": ("x" * 1999 + "a", "x" * 1999 + "b"),
+}
+_SPLITS: Final = {
+    "nothing between": (("ap", "psite"), ("app", "site")),
+    "colon": (("app:a", "b"), ("app", "a:b")),
+    "slash": (("app/a", "b"), ("app", "a/b")),
+    "dash": (("app-a", "b"), ("app", "a-b")),
+    "zero byte": (("app\x00a", "b"), ("app", "a\x00b")),
+    "quotes": (('app", "a', "b"), ("app", 'a", "b')),
+    "turned round": (("app", "site"), ("site", "app")),
+}
+
+
+@each("ids", _LOOKALIKES)
+async def test_instance_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
+    """Instance ids that differ in anything are different ids, to every method."""
+    one, other = ids
+    await storage.put(record(one, "of-one"))
+    assert await storage.get(APP, other) is None
+    assert not await storage.replace(record(other), expected="of-one")
+    await storage.put(record(other, "of-other"))
+
+    assert timeless(await storage.get(APP, one)) == timeless(record(one, "of-one"))
+    assert {found.instance_id for found in await storage.scan(APP)} == {one, other}
+    assert await storage.delete(APP, one)
+    assert timeless(await storage.get(APP, other)) == timeless(record(other, "of-other"))
+
+
+@each("ids", _LOOKALIKES)
+async def test_app_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
+    """App ids that differ in anything are different ids, to every method."""
+    one, other = ids
+    await storage.put(record(app_id=one, version="of-one"))
+    assert await storage.get(other, SITE) is None
+    assert list(await storage.scan(other)) == []
+    await storage.put(record(app_id=other, version="of-other"))
+
+    assert [found.version for found in await storage.scan(one)] == ["of-one"]
+    assert await storage.delete(one, SITE)
+    assert timeless(await storage.get(other, SITE)) == timeless(
+        record(app_id=other, version="of-other")
+    )
+
+
+@each("names", _LOOKALIKES)
+async def test_names_are_exact(storage: Storage, names: tuple[str, str]) -> None:
+    """Names to claim that differ in anything are different names."""
+    one, other = names
+
+    assert await storage.claim(one, "first", 60)
+    assert await storage.claim(other, "second", 60)
+    await storage.release(one, "first")
+    assert not await storage.claim(other, "third", 60)
+
+
+@each("keys", _SPLITS)
+async def test_key_is_a_pair(
+    storage: Storage, keys: tuple[tuple[str, str], tuple[str, str]]
+) -> None:
+    """The key is the app id and the instance id, not what they make when they are joined."""
+    (app, site), (other_app, other_site) = keys
+    await storage.put(record(site, "of-one", app_id=app))
+    await storage.put(record(other_site, "of-other", app_id=other_app))
+
+    assert (await read(storage, site, app_id=app)).version == "of-one"
+    assert (await read(storage, other_site, app_id=other_app)).version == "of-other"
+
+
+async def test_ids_come_back(storage: Storage) -> None:
+    """Ids of any letters come back letter by letter, from a scan too."""
+    ids = sorted({instance_id for pair in _LOOKALIKES.values() for instance_id in pair})
+    await put_all(storage, *ids)
+    found = [await storage.get(APP, instance_id) for instance_id in ids]
+
+    assert [stored and stored.instance_id for stored in found] == ids
+    assert [stored.instance_id for stored in await storage.scan(APP)] == ids
+
+
+async def test_apps_are_apart_when_read(storage: Storage) -> None:
+    """The same site of another app is another installation."""
+    await storage.put(record(app_id="one", version="of-one"))
+    await storage.put(record(app_id="two", version="of-two"))
+
+    assert (await read(storage, app_id="one")).version == "of-one"
+    assert (await read(storage, app_id="two")).version == "of-two"
+    assert await storage.get("three", SITE) is None
+
+
+async def test_apps_are_apart_when_scanned(storage: Storage) -> None:
+    """A scan sees one app, however many sites the others have."""
+    for app_id in ("one", "two", "three"):
+        for number in range(3):
+            await storage.put(record(f"{app_id}-{number}", app_id=app_id))
+
+    assert [found.instance_id for found in await storage.scan("two", limit=4)] == [
+        "two-0",
+        "two-1",
+        "two-2",
+    ]
+
+
+async def test_apps_are_apart_when_replaced(storage: Storage) -> None:
+    """A refresh of one app leaves the same site of another alone, also where versions agree."""
+    await storage.put(record(app_id="one", version="same"))
+    await storage.put(record(app_id="two", version="same"))
+
+    assert await storage.replace(record(app_id="one", version="next"), expected="same")
+    assert (await read(storage, app_id="two")).version == "same"
+    assert not await storage.replace(record(app_id="three"), expected="same")
+    assert await storage.get("three", SITE) is None
+
+
+async def test_apps_are_apart_when_removed(storage: Storage) -> None:
+    """A removal from one app leaves the same site of another alone."""
+    await storage.put(record(app_id="one"))
+    await storage.put(record(app_id="two"))
+
+    assert not await storage.delete("three", SITE)
+    assert await storage.delete("one", SITE)
+    assert await storage.get("one", SITE) is None
+    assert await storage.get("two", SITE) is not None

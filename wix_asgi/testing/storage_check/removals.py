@@ -1,0 +1,186 @@
+"""What is removed is gone, and a removal that comes late spares a newer install."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from typing import Final
+
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.records import (
+    APP,
+    SITE,
+    installed_at,
+    put_all,
+    read,
+    record,
+    timeless,
+)
+from wix_asgi.testing.storage_check.tasks import together, until
+
+__all__ = [
+    "test_conditional_deletes_have_one_winner",
+    "test_delete",
+    "test_delete_of_nothing",
+    "test_delete_of_one_site",
+    "test_delete_twice",
+    "test_deletes_have_one_winner",
+    "test_install_again_protects",
+    "test_late_removal_spares_a_newer_install",
+    "test_moments_of_any_zone",
+    "test_refresh_does_not_protect",
+    "test_removal_after_the_install",
+    "test_removal_long_after",
+    "test_removal_long_before",
+    "test_removed_site_installs_again",
+]
+
+_LATER: Final = timedelta(milliseconds=1)
+_ZONES: Final = {
+    "UTC": UTC,
+    "east": timezone(timedelta(hours=14)),
+    "west": timezone(timedelta(hours=-12)),
+    "half an hour": timezone(timedelta(hours=5, minutes=30)),
+}
+
+
+async def test_delete(storage: Storage) -> None:
+    """What is removed is gone."""
+    await storage.put(record())
+
+    assert await storage.delete(APP, SITE)
+    assert await storage.get(APP, SITE) is None
+    assert list(await storage.scan(APP)) == []
+
+
+async def test_delete_of_nothing(storage: Storage) -> None:
+    """Where there is nothing to remove, that is told and is no error."""
+    assert not await storage.delete(APP, SITE)
+    assert not await storage.delete(APP, SITE, installed_before=datetime.now(UTC))
+
+
+async def test_delete_twice(storage: Storage) -> None:
+    """What is removed is removed once."""
+    await storage.put(record())
+
+    assert await storage.delete(APP, SITE)
+    assert not await storage.delete(APP, SITE)
+
+
+async def test_delete_of_one_site(storage: Storage) -> None:
+    """A removal leaves the app's other sites alone."""
+    await put_all(storage, "one", "three", "two")
+
+    assert await storage.delete(APP, "two")
+    assert [found.instance_id for found in await storage.scan(APP)] == ["one", "three"]
+
+
+@each(
+    "since",
+    {
+        "the same moment": timedelta(0),
+        "a millisecond": _LATER,
+        "an hour": timedelta(hours=1),
+        "two days": timedelta(days=2),
+    },
+)
+async def test_late_removal_spares_a_newer_install(storage: Storage, since: timedelta) -> None:
+    """A removal from before the install, or of the same moment, removes nothing."""
+    await storage.put(record())
+    moment = await installed_at(storage) - since
+
+    assert not await storage.delete(APP, SITE, installed_before=moment)
+    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+
+
+@each(
+    "after",
+    {"a millisecond": _LATER, "an hour": timedelta(hours=1), "two days": timedelta(days=2)},
+)
+async def test_removal_after_the_install(storage: Storage, after: timedelta) -> None:
+    """A removal from after the install removes it."""
+    await storage.put(record())
+    moment = await installed_at(storage) + after
+
+    assert await storage.delete(APP, SITE, installed_before=moment)
+    assert await storage.get(APP, SITE) is None
+
+
+@each("year", {"1": 1, "1969": 1969, "1970": 1970})
+async def test_removal_long_before(storage: Storage, year: int) -> None:
+    """A removal from a time before there were stores is no error, and removes nothing."""
+    await storage.put(record())
+
+    assert not await storage.delete(APP, SITE, installed_before=datetime(year, 1, 1, tzinfo=UTC))
+    assert await storage.get(APP, SITE) is not None
+
+
+@each("year", {"2100": 2100, "9999": 9999})
+async def test_removal_long_after(storage: Storage, year: int) -> None:
+    """A removal from a time far off removes what is there."""
+    await storage.put(record())
+
+    assert await storage.delete(APP, SITE, installed_before=datetime(year, 1, 1, tzinfo=UTC))
+    assert await storage.get(APP, SITE) is None
+
+
+@each("zone", _ZONES)
+async def test_moments_of_any_zone(storage: Storage, zone: timezone) -> None:
+    """A moment is the same moment in every time zone."""
+    await storage.put(record())
+    moment = (await installed_at(storage)).astimezone(zone)
+
+    assert not await storage.delete(APP, SITE, installed_before=moment)
+    assert await storage.delete(APP, SITE, installed_before=moment + _LATER)
+
+
+async def test_refresh_does_not_protect(storage: Storage) -> None:
+    """A refresh is no install: what was refreshed is removed by the moment of its install."""
+    await storage.put(record())
+    moment = await installed_at(storage)
+    await storage.replace(record(version="version-2"), expected="version-1")
+
+    assert not await storage.delete(APP, SITE, installed_before=moment)
+    assert await storage.delete(APP, SITE, installed_before=moment + _LATER)
+
+
+async def test_install_again_protects(storage: Storage) -> None:
+    """A second install is spared by a removal from between the two."""
+    await storage.put(record())
+    first = await installed_at(storage)
+
+    async def is_later() -> bool:
+        await storage.put(record(version="version-2"))
+        return await installed_at(storage) > first + _LATER
+
+    await until(is_later)
+
+    assert not await storage.delete(APP, SITE, installed_before=first + _LATER)
+    assert (await read(storage)).version == "version-2"
+
+
+async def test_removed_site_installs_again(storage: Storage) -> None:
+    """A removed site is installed like a new one."""
+    await storage.put(record())
+    await storage.delete(APP, SITE)
+    await storage.put(record(version="version-2"))
+
+    assert [found.version for found in await storage.scan(APP)] == ["version-2"]
+
+
+async def test_deletes_have_one_winner(storage: Storage) -> None:
+    """Of ten who remove an installation at once, one is told that there was one."""
+    await storage.put(record())
+    outcomes = await together(*[partial(storage.delete, APP, SITE) for _ in range(10)])
+
+    assert sorted(outcomes) == [False] * 9 + [True]
+
+
+async def test_conditional_deletes_have_one_winner(storage: Storage) -> None:
+    """Of ten who remove what is older than a moment at once, one is told that there was one."""
+    await storage.put(record())
+    moment = await installed_at(storage) + _LATER
+    delete = partial(storage.delete, APP, SITE, installed_before=moment)
+
+    assert sorted(await together(*[delete] * 10)) == [False] * 9 + [True]

@@ -1,0 +1,221 @@
+"""A scan gives every record once, in order, a page at a time, whatever is written beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+from wix_asgi.models import Record
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.records import APP, put_all, record, timeless
+from wix_asgi.testing.storage_check.tasks import together
+
+__all__ = [
+    "test_after",
+    "test_after_what_was_removed",
+    "test_changing_between_pages",
+    "test_empty",
+    "test_limit",
+    "test_order_of_code_points",
+    "test_order_of_two",
+    "test_page_of_a_hundred",
+    "test_records_are_whole",
+    "test_removing_between_pages",
+    "test_short_page_is_the_last",
+    "test_writing_at_once",
+    "test_writing_between_pages",
+]
+
+_UNORDERED: Final = [
+    "b",
+    "A",
+    "Z",
+    "c",
+    "-",
+    "aa",
+    "\u00e9",
+    "e",
+    "\uffff",
+    "\U0001f600",
+    "10",
+    "9",
+]
+_ORDER: Final = {
+    "capitals first": ("B", "a"),
+    "digits are no numbers": ("10", "9"),
+    "the shorter first": ("a", "aa"),
+    "a space counts": ("a b", "ab"),
+    "a dash counts": ("a-c", "ab"),
+    "a zero byte is a letter": ("a", "a\x00"),
+    "accents last": ("z", "\u00e9"),
+    "not by UTF-16": ("\uffff", "\U0001f600"),
+    "surrogates in their place": ("\ud7ff", "\ud800"),
+}
+
+
+async def _pages(storage: Storage, limit: int) -> AsyncIterator[list[Record]]:
+    """Read all of the app's records."""
+    after = ""
+    while page := await storage.scan(APP, after=after, limit=limit):
+        assert page[0].instance_id > after
+        yield list(page)
+        after = page[-1].instance_id
+
+
+def _ids(page: list[Record]) -> list[str]:
+    return [found.instance_id for found in page]
+
+
+async def test_empty(storage: Storage) -> None:
+    """An app without installations has an empty page."""
+    await storage.put(record(app_id="another"))
+
+    assert list(await storage.scan(APP)) == []
+
+
+@each("limit", {"one": 1, "a few": 3, "all of them": len(_UNORDERED), "more": 100})
+async def test_order_of_code_points(storage: Storage, limit: int) -> None:
+    """Pages of any size have all ids in the order of their code points, each of them once."""
+    await put_all(storage, *_UNORDERED)
+    found = [instance_id async for page in _pages(storage, limit) for instance_id in _ids(page)]
+
+    assert found == sorted(_UNORDERED)
+
+
+@each("pair", _ORDER)
+async def test_order_of_two(storage: Storage, pair: tuple[str, str]) -> None:
+    """Ids are compared code point by code point, and so is where a page begins."""
+    first, second = pair
+    await put_all(storage, second, first)
+
+    assert _ids([*await storage.scan(APP)]) == [first, second]
+    assert _ids([*await storage.scan(APP, after=first)]) == [second]
+    assert list(await storage.scan(APP, after=second)) == []
+
+
+async def test_page_of_a_hundred(storage: Storage) -> None:
+    """A page holds a hundred records unless another limit is given."""
+    ids = [f"{number:03}" for number in range(101)]
+    await together(*[partial(storage.put, record(instance_id)) for instance_id in ids])
+
+    assert _ids([*await storage.scan(APP)]) == ids[:100]
+    assert _ids([*await storage.scan(APP, after="099")]) == ["100"]
+
+
+@each("limit", {"1": 1, "2": 2, "4": 4})
+async def test_limit(storage: Storage, limit: int) -> None:
+    """A page has as many records as were asked for while there are so many."""
+    await put_all(storage, "a", "b", "c", "d")
+
+    assert _ids([*await storage.scan(APP, limit=limit)]) == ["a", "b", "c", "d"][:limit]
+
+
+async def test_short_page_is_the_last(storage: Storage) -> None:
+    """A page that is shorter than its limit has nothing behind it."""
+    await put_all(storage, "a", "b", "c")
+
+    assert _ids([*await storage.scan(APP, limit=4)]) == ["a", "b", "c"]
+    assert list(await storage.scan(APP, after="c", limit=4)) == []
+
+
+@each(
+    "place",
+    {
+        "before all": ("0", ["a", "c"]),
+        "at the first": ("a", ["c"]),
+        "between": ("b", ["c"]),
+        "just behind": ("a\x00", ["c"]),
+        "at the last": ("c", []),
+        "behind all": ("\U0010ffff", []),
+    },
+)
+async def test_after(storage: Storage, place: tuple[str, list[str]]) -> None:
+    """A page begins behind `after`, whether there is such an id or not."""
+    after, expected = place
+    await put_all(storage, "a", "c")
+
+    assert _ids([*await storage.scan(APP, after=after)]) == expected
+
+
+async def test_after_what_was_removed(storage: Storage) -> None:
+    """A page may begin behind a record that is no longer there."""
+    await put_all(storage, "a", "b", "c")
+    await storage.delete(APP, "b")
+
+    assert _ids([*await storage.scan(APP, after="b")]) == ["c"]
+
+
+async def test_records_are_whole(storage: Storage) -> None:
+    """A scan tells of a record what reading it does."""
+    await storage.put(record(failure="refused", retry_in=5.0))
+    (scanned,) = await storage.scan(APP)
+    read = await storage.get(scanned.app_id, scanned.instance_id)
+
+    assert read is not None
+    assert timeless(scanned) == timeless(read)
+    assert scanned.installed_at == read.installed_at
+    assert scanned.expires_in >= read.expires_in > 0
+    assert scanned.retry_in >= read.retry_in
+
+
+async def test_writing_between_pages(storage: Storage) -> None:
+    """A record that stays is on one page, whatever is written and removed between them."""
+    staying = [f"{number:02}" for number in range(0, 20, 2)]
+    await put_all(storage, *staying, "05")
+    found: list[str] = []
+    async for page in _pages(storage, 2):
+        found += _ids(page)
+        await storage.put(record("00", f"changed-{len(found)}"))
+        await storage.put(record(f"01-{len(found)}"))
+        await storage.delete(APP, "05")
+
+    assert [instance_id for instance_id in found if instance_id in staying] == staying
+
+
+async def test_changing_between_pages(storage: Storage) -> None:
+    """A record that is refreshed or installed again while pages are read is on one of them."""
+    staying = [f"{number:02}" for number in range(10)]
+    await put_all(storage, *staying)
+    found: list[str] = []
+    async for page in _pages(storage, 3):
+        found += _ids(page)
+        for instance_id in staying:
+            await storage.put(record(instance_id, f"changed-{len(found)}"))
+
+    assert found == staying
+
+
+async def test_removing_between_pages(storage: Storage) -> None:
+    """What was removed before its page is not on it, and no other is left out for it."""
+    await put_all(storage, *"abcdefgh")
+    found: list[str] = []
+    async for page in _pages(storage, 2):
+        found += _ids(page)
+        await storage.delete(APP, "b")
+        await storage.delete(APP, "e")
+
+    assert found == [*"abcdfgh"]
+
+
+async def test_writing_at_once(storage: Storage) -> None:
+    """A scan beside ten writers has the records that stay, each of them once, in order."""
+    staying = [f"{number:02}" for number in range(10)]
+    await put_all(storage, *staying)
+
+    async def write(instance_id: str) -> list[str]:
+        for number in range(3):
+            await storage.put(record(f"{instance_id}-{number}"))
+            await storage.put(record(instance_id, f"changed-{number}"))
+            await storage.delete(APP, f"{instance_id}-{number}")
+        return staying
+
+    async def scan() -> list[str]:
+        found = [instance_id async for page in _pages(storage, 4) for instance_id in _ids(page)]
+        assert found == sorted(set(found))
+        return [instance_id for instance_id in found if instance_id in staying]
+
+    scans = await together(*[partial(write, one) for one in staying], scan, scan)
+
+    assert scans == [staying] * 12

@@ -1,0 +1,211 @@
+"""Compare-and-swap: a record is replaced by one who knows what is stored, and by no other."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import anyio
+
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.records import APP, SITE, installed_at, read, record, timeless
+from wix_asgi.testing.storage_check.tasks import together
+
+__all__ = [
+    "test_no_update_is_lost",
+    "test_replace_has_one_winner",
+    "test_replace_in_a_row",
+    "test_replace_keeps_the_installation",
+    "test_replace_may_take_away",
+    "test_replace_of_another_version",
+    "test_replace_of_nothing",
+    "test_replace_of_one_site",
+    "test_replace_of_what_was_installed_again",
+    "test_replace_of_what_was_removed",
+    "test_replace_or_removal",
+    "test_replace_repeated",
+    "test_replace_twice",
+    "test_replace_writes_all",
+    "test_versions_are_exact",
+]
+
+_PATIENCE: Final = 30.0
+_CHANGED: Final = record(
+    version="version-2",
+    refresh_token=b"rotated",
+    access_token=b"fresh",
+    lifetime=600.0,
+    failure="later",
+)
+
+
+async def test_replace_writes_all(storage: Storage) -> None:
+    """A refresh writes every field of the record."""
+    await storage.put(record())
+
+    assert await storage.replace(_CHANGED, expected="version-1")
+    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+
+
+async def test_replace_may_take_away(storage: Storage) -> None:
+    """A refresh writes what is none or empty as well: nothing of the old record shines through."""
+    await storage.put(record(failure="refused"))
+    least = record(version="version-2", refresh_token=b"", access_token=None, lifetime=0.0)
+
+    assert await storage.replace(least, expected="version-1")
+    assert timeless(await storage.get(APP, SITE)) == timeless(least)
+
+
+async def test_replace_keeps_the_installation(storage: Storage) -> None:
+    """A refresh leaves the moment of the installation as it was."""
+    await storage.put(record())
+    first = await installed_at(storage)
+    await storage.replace(_CHANGED, expected="version-1")
+
+    assert await installed_at(storage) == first
+
+
+async def test_replace_of_another_version(storage: Storage) -> None:
+    """What was changed in between is left as it is."""
+    await storage.put(record())
+
+    assert not await storage.replace(_CHANGED, expected="version-0")
+    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+
+
+@each(
+    "versions",
+    {
+        "case": ("abc", "ABC"),
+        "space behind": ("abc", "abc "),
+        "beginning": ("abc", "ab"),
+        "Unicode form": ("\u00e9", "e\u0301"),
+        "wildcard": ("abc", "a%"),
+        "number": ("1", "01"),
+    },
+)
+async def test_versions_are_exact(storage: Storage, versions: tuple[str, str]) -> None:
+    """A version that only looks like the stored one is another."""
+    stored, expected = versions
+    await storage.put(record(version=stored))
+
+    assert not await storage.replace(_CHANGED, expected=expected)
+    assert (await read(storage)).version == stored
+
+
+async def test_replace_twice(storage: Storage) -> None:
+    """Of two refreshes that expect the same version, the second writes nothing."""
+    await storage.put(record())
+
+    assert await storage.replace(_CHANGED, expected="version-1")
+    assert not await storage.replace(record(version="version-3"), expected="version-1")
+    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+
+
+async def test_replace_repeated(storage: Storage) -> None:
+    """A refresh that was written, and is sent again, is not written again."""
+    await storage.put(record())
+
+    assert await storage.replace(_CHANGED, expected="version-1")
+    assert not await storage.replace(_CHANGED, expected="version-1")
+    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+
+
+async def test_replace_in_a_row(storage: Storage) -> None:
+    """Refreshes that each know the version before them are all written."""
+    await storage.put(record(version="0"))
+    written = [
+        await storage.replace(record(version=f"{number + 1}"), expected=f"{number}")
+        for number in range(5)
+    ]
+
+    assert written == [True] * 5
+    assert (await read(storage)).version == "5"
+
+
+async def test_replace_of_nothing(storage: Storage) -> None:
+    """A refresh of a site that was never installed writes nothing."""
+    assert not await storage.replace(record(), expected="version-1")
+    assert await storage.get(APP, SITE) is None
+    assert list(await storage.scan(APP)) == []
+
+
+async def test_replace_of_what_was_removed(storage: Storage) -> None:
+    """A refresh that ends after an uninstall brings nothing back."""
+    await storage.put(record())
+    await storage.delete(APP, SITE)
+
+    assert not await storage.replace(_CHANGED, expected="version-1")
+    assert await storage.get(APP, SITE) is None
+
+
+async def test_replace_of_what_was_installed_again(storage: Storage) -> None:
+    """A refresh that ends after another install leaves that one alone."""
+    await storage.put(record())
+    again = record(version="version-of-the-second-install")
+    await storage.put(again)
+
+    assert not await storage.replace(_CHANGED, expected="version-1")
+    assert timeless(await storage.get(APP, SITE)) == timeless(again)
+
+
+async def test_replace_of_one_site(storage: Storage) -> None:
+    """A refresh leaves the app's other sites alone, also where versions agree."""
+    await storage.put(record("one"))
+    await storage.put(record("two"))
+
+    assert await storage.replace(record("one", "version-2"), expected="version-1")
+    assert timeless(await storage.get(APP, "two")) == timeless(record("two"))
+
+
+async def test_replace_has_one_winner(storage: Storage) -> None:
+    """Of twenty who replace the same version at once, one does, and it is the one stored."""
+    await storage.put(record())
+    versions = [f"from-{number}" for number in range(20)]
+    written = await together(
+        *[
+            partial(storage.replace, record(version=version), expected="version-1")
+            for version in versions
+        ]
+    )
+    stored = await read(storage)
+
+    assert [v for v, won in zip(versions, written, strict=True) if won] == [stored.version]
+
+
+async def test_no_update_is_lost(storage: Storage) -> None:
+    """Ten who read, change and replace a record, until they do, lose none of their changes."""
+    await storage.put(record(refresh_token=b"0"))
+    await together(*[partial(count, storage, f"task-{number}", 3) for number in range(10)])
+
+    assert (await read(storage)).refresh_token == b"30"
+
+
+async def count(storage: Storage, who: str, times: int) -> None:
+    """Add one to the number in the record, so many times."""
+    for step in range(times):
+        written, deadline = False, anyio.current_time() + _PATIENCE
+        while not written:
+            assert anyio.current_time() < deadline
+            stored = await read(storage)
+            await anyio.lowlevel.checkpoint()
+            counted = b"%d" % (int(stored.refresh_token) + 1)
+            written = await storage.replace(
+                record(version=f"{who}-{step}-{counted.decode()}", refresh_token=counted),
+                expected=stored.version,
+            )
+
+
+async def test_replace_or_removal(storage: Storage) -> None:
+    """A refresh and a removal at once leave nothing, whichever came first."""
+    for number in range(10):
+        await storage.put(record())
+        version = f"version-{number + 2}"
+        _, removed = await together(
+            partial(storage.replace, record(version=version), expected="version-1"),
+            partial(storage.delete, APP, SITE),
+        )
+
+        assert removed
+        assert await storage.get(APP, SITE) is None

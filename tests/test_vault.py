@@ -137,6 +137,18 @@ def test_keys_rotate_without_losing_anything() -> None:
     assert TOKEN == after.unseal(new, **ROW)
 
 
+def test_the_newest_key_is_known_by_its_seals() -> None:
+    """A seal tells whether the key that seals now has made it, and its id is that key's (R33)."""
+    vault = Vault([KEY_2, KEY_1])
+    old, new = Vault([KEY_1]).seal(TOKEN, **ROW), vault.seal(TOKEN, **ROW)
+
+    assert vault.is_newest(new)
+    assert not vault.is_newest(old)
+    assert not vault.is_newest(b"\0" + new[1:])
+    assert new[1:5].hex() == vault.newest_id
+    assert Vault([KEY_2]).newest_id == vault.newest_id
+
+
 def test_unknown_key_is_named() -> None:
     """A seal by a key that is not in the ring says which key is wanted, and no more (R33)."""
     sealed = Vault([KEY_1]).seal(TOKEN, **ROW)

@@ -50,6 +50,15 @@ class Vault:
     def __repr__(self) -> str:
         return f"<Vault of {len(self._ring)} keys>"
 
+    @property
+    def newest_id(self) -> str:
+        """The id of the key that seals, eight hexadecimal digits; it tells nothing of the key."""
+        return self._newest.hex()
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Return whether `sealed` says that the key which seals now has sealed it."""
+        return sealed[: 1 + _KEY_ID_BYTES] == _FORMAT + self._newest
+
     def seal(self, plain: str, *, app_id: str, instance_id: str, field: str) -> bytes:
         """Seal `plain` for one field of one installation."""
         nonce = os.urandom(_NONCE_BYTES)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import wix_asgi
-from wix_asgi.cli import _demo
+from wix_asgi.cli import _demo, _keys, _storage
 
 __all__ = ["app"]
 
@@ -18,6 +18,8 @@ app = typer.Typer(
     # Locals of a traceback can be secrets.
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(_keys.app, name="keys")
+app.add_typer(_storage.app, name="storage")
 
 
 def _print_version(wanted: bool) -> None:

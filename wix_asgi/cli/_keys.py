@@ -1,0 +1,96 @@
+"""`wix-asgi keys`: making keys for what is stored, and sealing it with the newest."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from typing import Annotated
+
+import typer
+
+from wix_asgi.cli._operating import Progress, count, fail, opened, run, shown
+from wix_asgi.rotation import Rotation, rotate_keys
+from wix_asgi.settings import WixSettings
+from wix_asgi.vault import Vault
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make encryption keys, and seal what is stored with the newest."
+)
+
+
+@app.command()
+def new() -> None:
+    """Print a fresh key for WIX_ENCRYPTION_KEYS.
+
+    It is 32 random bytes, written as base64. Keep it where passwords are kept:
+    without it, what is sealed with it is lost.
+    """
+    typer.echo(secrets.token_urlsafe(32))
+
+
+@app.command()
+def rotate(
+    *,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The storage, instead of WIX_STORAGE.", show_default=False
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show progress, not only on a terminal.")
+    ] = False,
+) -> None:
+    """Seal every stored token with the newest key, while the app runs.
+
+    Set WIX_ENCRYPTION_KEYS=NEW,OLD for all workers of the app, restart them, and
+    run this with the same WIX_… variables. When it ends with status 0, every
+    token was opened and is sealed with NEW: OLD may go.
+
+    Where workers restart one after another, all must know NEW before one of them
+    seals with it: let them run with OLD,NEW first, and then with NEW,OLD.
+
+    After a change of the app secret it does the same for what is sealed with a
+    key from the former one, which is in WIX_PREVIOUS_APP_SECRETS until then.
+
+    What is sealed with a key that is missing stays as it is. The key's id is
+    printed, and the status is 1. No token and no key is ever printed.
+    """
+    run(functools.partial(_rotate, storage, Progress(verbose=verbose)))
+
+
+async def _rotate(storage_url: str | None, progress: Progress) -> None:
+    settings = WixSettings.load(storage=storage_url)
+    vault, url = Vault.from_settings(settings), settings.storage.get_secret_value()
+    async with opened(url, "The storage") as storage:
+        rotation = await rotate_keys(
+            settings.app_id,
+            storage,
+            vault,
+            report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id)),
+        )
+    typer.echo(f"{shown(url)}: {_tally(rotation, vault.newest_id)}")
+    if not rotation.seen:
+        typer.echo("Is it the right storage, and the right WIX_APP_ID?")
+    if rotation.unreadable:
+        fail(_trouble(rotation))
+
+
+def _tally(rotation: Rotation, key_id: str) -> str:
+    return (
+        f"{count(rotation.seen)}: {rotation.resealed:,} resealed with key {key_id}, "
+        f"{rotation.current:,} already new, {rotation.unreadable:,} unreadable."
+    )
+
+
+def _trouble(rotation: Rotation) -> str:
+    """Say what could not be read, and what to do."""
+    keys = ", ".join(f"{key_id} ({number:,})" for key_id, number in rotation.unknown.items())
+    parts = [f"{count(rotation.unreadable)} cannot be read; nothing was changed there."]
+    if keys:
+        parts.append(f"Missing in WIX_ENCRYPTION_KEYS: key {keys}.")
+    if rotation.damaged:
+        parts.append(f"Changed, or moved from another row: {rotation.damaged:,}.")
+    return " ".join(parts)

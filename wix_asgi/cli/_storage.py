@@ -1,0 +1,114 @@
+"""`wix-asgi storage`: moving an app's installations to another storage."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated
+
+import typer
+
+from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
+from wix_asgi.copying import Copy, copy_installations, is_same_storage
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Move installations from one storage to another.")
+
+
+@app.command()
+def copy(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", help="The URL of the storage the app has.", envvar="WIX_COPY_FROM"
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO", help="The URL of the storage it is to have.", envvar="WIX_COPY_TO"
+        ),
+    ],
+    *,
+    app_id: Annotated[str, typer.Option(metavar="ID", envvar="WIX_APP_ID", help="The app's ID.")],
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show progress, not only on a terminal.")
+    ] = False,
+) -> None:
+    """Copy an app's installations from one storage to another.
+
+    1. Run it while the app runs on FROM. Where installations change all the
+    time, it ends with status 1 and says so: that is enough for now.
+
+    2. Stop the app and run it again. It copies what has changed since.
+
+    3. With status 0, TO has all that FROM has. Set WIX_STORAGE to TO, and start
+    the app.
+
+    The app must not run on TO before that, and on FROM no more after it: each
+    would refresh the same tokens on its own, and an install made in TO while its
+    record is being copied could be written over.
+
+    Tokens are copied as they are sealed: no key is needed, and the app goes on
+    with the keys and secrets it has.
+
+    It may be interrupted, and run again at any time: what TO has already is not
+    written again. In TO a record is written over only while it is as a copy left
+    it. One that an app has written there stays, and is named. Nothing is deleted:
+    a site that FROM has lost and TO has not is told at its next refresh.
+
+    It ends when it has read both sides from the first record to the last, with
+    nothing left to write, and compared them byte for byte, but for the times.
+    Tokens end when they would have ended. `installed_at` becomes the moment of
+    the copy, for a storage sets it by its own clock.
+
+    Whoever uses this machine can read its command lines: give a URL with a
+    password in it as WIX_COPY_FROM or WIX_COPY_TO.
+    """
+    run(functools.partial(_copy, source, target, app_id, Progress(verbose=verbose)))
+
+
+async def _copy(source_url: str, target_url: str, app_id: str, progress: Progress) -> None:
+    async with opened(source_url, "FROM") as source, opened(target_url, "TO") as target:
+        if await is_same_storage(source, target):
+            fail("FROM and TO are the same storage.")
+        done = await copy_installations(
+            app_id, source, target, report=lambda now: progress.tell(now.seen, _progress(now))
+        )
+    typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_tally(done)}")
+    if not done.seen:
+        fail("FROM has no installation of this app: look at its URL and at the app ID.")
+    if not done.is_complete:
+        fail(_trouble(done))
+
+
+def _progress(now: Copy) -> str:
+    return f"Pass {now.passes}: {count(now.seen)} read, {now.written:,} written."
+
+
+def _tally(done: Copy) -> str:
+    extra = f" TO has {done.extra:,} more, which are not in FROM." if done.extra else ""
+    return (
+        f"{count(done.seen)} in FROM, {done.in_target:,} in TO; {done.written:,} written, "
+        f"{done.same:,} compared and the same.{extra}"
+    )
+
+
+def _trouble(done: Copy) -> str:
+    """Say why TO does not have everything that FROM has, and what to do."""
+    parts = []
+    if done.kept:
+        parts.append(
+            f"Written by an app in TO, and left as it is there: {count(len(done.kept))} "
+            f"({listed(done.kept)})."
+        )
+    if done.damaged:
+        parts.append(
+            f"Not what was written in TO: {count(len(done.damaged))} ({listed(done.damaged)})."
+        )
+    if done.unsettled:
+        parts.append(
+            f"Changed in FROM during the last of {done.passes} passes: {count(done.unsettled)}. "
+            "Stop the app and run this again."
+        )
+    return " ".join(["TO does not have all that FROM has.", *parts])

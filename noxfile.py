@@ -86,7 +86,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, with the arguments that `python -m benchmarks` takes."""
-    _install(session, "-e", ".[cli]", groups=["bench"])
+    _install(session, "-e", ".[cli]", groups=["test", "bench"])
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -1,12 +1,12 @@
-"""`python -m benchmarks [passing] [calls] [importing]`: print ratios measured side by side."""
+"""`python -m benchmarks [importing] [passing] [calls] [growth]`: print ratios of one run."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import calls, importing, passing
+from benchmarks import calls, growth, importing, passing
 
-ALL = {"importing": importing, "passing": passing, "calls": calls}
+ALL = {"importing": importing, "passing": passing, "calls": calls, "growth": growth}
 
 
 def main(names: list[str]) -> None:

@@ -1,0 +1,212 @@
+"""What grows with the number of sites and installs: a read, the memory of tokens, what is begun.
+
+A read is measured at the storage, by key, among a thousand rows and among a million, on SQLite and
+on a Postgres of its own; what counts is the ratio within one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter
+from typing import Any
+
+from sqlalchemy import text
+from starlette.types import Message, Scope
+
+from tests.postgres_server import PostgresServer
+from wix_asgi import Wix, WixMiddleware
+from wix_asgi.models import AccessToken
+from wix_asgi_backends._postgres_url import parse_url
+from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends.postgres import PostgresStorage
+from wix_asgi_backends.sqlite import SQLiteStorage
+
+__all__ = ["measure", "report"]
+
+FEW, MANY = 1_000, 1_000_000
+READS, ROUNDS = 500, 5
+CACHED = 10_000
+BEGUN = 1_000_000
+APP = "benchmark-app"
+# One row for each number, whose id is spread over the whole index.
+FILL_SQLITE = """
+WITH RECURSIVE numbers(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
+INSERT INTO wix_installations
+SELECT CAST(printf('%08x-', (n * 2654435761) % 4294967296) || n AS BLOB), CAST(:app AS BLOB),
+  'v', zeroblob(600), zeroblob(800), 300000, 0, NULL, 0, 0 FROM numbers
+"""
+FILL_POSTGRES = """
+INSERT INTO wix_installations
+SELECT convert_to(lpad(to_hex((n * 2654435761) % 4294967296), 8, '0') || '-' || n, 'UTF8'),
+  convert_to(:app, 'UTF8'), 'v', decode(repeat('00', 600), 'hex'), decode(repeat('00', 800), 'hex'),
+  300000, 0, NULL, 0, 0 FROM generate_series(CAST(:first AS BIGINT), CAST(:last AS BIGINT)) AS n
+"""
+
+
+def key(number: int) -> str:
+    """Return the id of the row of this number."""
+    return f"{(number * 2654435761) % 4294967296:08x}-{number}"
+
+
+@contextmanager
+def stores() -> Iterator[dict[str, tuple[SQLStorage, str]]]:
+    """Give an empty store of each kind, and the statement that fills it."""
+    server = PostgresServer()
+    server.start()
+    # A million rows are written by one statement.
+    url = f"{server.url}&command_timeout=600"
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            yield {
+                "sqlite": (SQLiteStorage(Path(room, "store.db")), FILL_SQLITE),
+                "postgres": (PostgresStorage(parse_url(url)), FILL_POSTGRES),
+            }
+        finally:
+            server.remove()
+
+
+async def fill(storage: SQLStorage, statement: str, first: int, last: int) -> None:
+    """Add the rows of these numbers, past the storage: one by one would take the day."""
+    engine = await storage._engines.current()
+    async with engine.connect() as connection:
+        await connection.execute(text(statement), {"first": first, "last": last, "app": APP})
+
+
+async def read(storage: SQLStorage, rows: int) -> float:
+    """Return the median seconds of a read among so many rows."""
+    chosen = random.Random(7)
+    times: list[float] = []
+    for _ in range(READS):
+        instance_id = key(chosen.randint(1, rows))
+        began = perf_counter()
+        record = await storage.get(APP, instance_id)
+        times.append(perf_counter() - began)
+        if record is None:
+            raise LookupError(instance_id)
+    return median(times)
+
+
+async def measure_reads(storage: SQLStorage, statement: str) -> tuple[float, float]:
+    """Return what a read takes among few rows and among many."""
+    async with storage:
+        await fill(storage, statement, 1, FEW)
+        few = median([await read(storage, FEW) for _ in range(ROUNDS)])
+        await fill(storage, statement, FEW + 1, MANY)
+        many = median([await read(storage, MANY) for _ in range(ROUNDS)])
+    return few, many
+
+
+def grown(work: Callable[[], Any]) -> float:
+    """Return how many bytes are in use after `work` that were not before."""
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    work()
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return float(after - before)
+
+
+def make_wix() -> Wix:
+    """Return a Wix in memory."""
+    return Wix(
+        app_id=APP,
+        app_secret="benchmark-secret-0123456789",  # noqa: S106 - of no app
+        public_url="https://app.example.com",
+        storage="memory://",
+    )
+
+
+async def measure_cache() -> tuple[float, float]:
+    """Return the bytes for each cached token, and how many of twice the bound are kept."""
+    wix = make_wix()
+
+    def fill_cache() -> None:
+        for number in range(2 * CACHED):
+            value = f"OauthNG.JWS.{number:01200}"
+            wix._tokens.adopt(f"site-{number}", AccessToken(value, 300.0, monotonic() + 300))
+
+    size = grown(fill_cache)
+    kept = len(wix._tokens._here().cache)
+    return size / kept, float(kept)
+
+
+async def measure_begun() -> tuple[float, float]:
+    """Return the bytes and the claims that are left of installs begun and abandoned."""
+    wix = make_wix()
+    app = WixMiddleware(_nothing, wix)
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/wix/install",
+        "query_string": b"token=abc",
+        "headers": [],
+    }
+    async with wix:
+        for _ in range(1000):
+            await app(scope, _receive, _send)
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(BEGUN):
+            await app(scope, _receive, _send)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return float(after - before), float(await wix.storage.purge())
+
+
+async def _nothing(scope: Scope, receive: Any, send: Any) -> None:
+    del scope, receive, send
+
+
+async def _receive() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _send(message: Message) -> None:
+    del message
+
+
+def measure() -> dict[str, float]:
+    """Measure all; seconds, bytes, and ratios."""
+    figures: dict[str, float] = {}
+    with stores() as made:
+        for name, (storage, statement) in made.items():
+            few, many = asyncio.run(measure_reads(storage, statement))
+            figures |= {f"{name}_few": few, f"{name}_many": many, f"{name}_growth": many / few}
+    figures["cached_bytes"], figures["cached"] = asyncio.run(measure_cache())
+    figures["begun_bytes"], figures["begun_claims"] = asyncio.run(measure_begun())
+    return figures
+
+
+def report(figures: dict[str, float]) -> str:
+    """Return the lines that `python -m benchmarks` prints."""
+    reads = [
+        f"a read from {name} among {FEW:,} rows {figures[f'{name}_few'] * 1e6:.0f} us, "
+        f"among {MANY:,} {figures[f'{name}_many'] * 1e6:.0f} us: "
+        f"{figures[f'{name}_growth']:.2f} x (goal <= 1.3)"
+        for name in ("sqlite", "postgres")
+    ]
+    cached = (
+        f"a cached token of 1.2 kB takes {figures['cached_bytes']:,.0f} bytes; of "
+        f"{2 * CACHED:,} sites {figures['cached']:,.0f} are kept (goal {CACHED:,})"
+    )
+    begun = (
+        f"{BEGUN:,} installs begun and abandoned left {figures['begun_bytes']:,.0f} bytes "
+        f"and {figures['begun_claims']:.0f} claims (goal 0)"
+    )
+    return "\n".join([*reads, cached, begun])
+
+
+if __name__ == "__main__":
+    print(report(measure()))

@@ -42,7 +42,7 @@ _EXPECTED = {
     "install_path": "a path such as /wix/install; it ends the App URL in the Wix dashboard",
     "callback_path": "a path such as /wix/callback; it ends the Redirect URL in the Wix dashboard",
     "encryption_keys": "keys of 32 random bytes, newest first, separated by commas; "
-    'python -c "import secrets; print(secrets.token_urlsafe(32))" makes one',
+    "`wix-asgi keys new` makes one",
     "after_install": "close (Wix's close-window page), a path such as /welcome, or an https URL",
     "finish_setup": "true or false",
     "state_ttl": "a number of seconds from 1 to 600",

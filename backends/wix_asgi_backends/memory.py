@@ -103,6 +103,8 @@ class MemoryStorage:
             del self._rows[app_id, instance_id]
             ids = self._ids[app_id]
             del ids[bisect.bisect_left(ids, instance_id)]
+            if not ids:
+                del self._ids[app_id]
             return True
 
     async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:

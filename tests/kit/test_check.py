@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Barrier
@@ -34,6 +35,16 @@ LEFT = "What was written can be removed."
 def anyio_backend() -> str:
     """Run on asyncio, as most backends do."""
     return "asyncio"
+
+
+@pytest.fixture(name="in_utc", autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in the zone for which it is written down what a backend of naive times fails."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 async def fill(storage: Storage) -> None:

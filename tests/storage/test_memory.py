@@ -100,6 +100,16 @@ async def test_several_workers_are_warned_of(
     assert is_child == ("belongs to one process" in caplog.text)
 
 
+async def test_nothing_is_left_of_an_app_without_installations() -> None:
+    """What is kept is bounded by what is installed, however many apps there were."""
+    storage = MemoryStorage()
+    for number in range(100):
+        await storage.put(record(app_id=f"app-{number}"))
+        await storage.delete(f"app-{number}", SITE)
+
+    assert 0 == len(storage._ids)
+
+
 def in_threads(work: Callable[[int], object], number: int = 4) -> None:
     """Do `work` in so many threads at once."""
     barrier = Barrier(number)

@@ -1,4 +1,4 @@
-"""`wix-asgi storage`: moving an app's installations to another storage."""
+"""`wix-asgi storage`: moving an app's installations to another storage, and checking one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
 from wix_asgi.copying import Copy, copy_installations, is_same_storage
+from wix_asgi.testing.storage_check import check as check_storage
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Move installations from one storage to another.")
+app = typer.Typer(
+    no_args_is_help=True, help="Move installations to another storage, and check one."
+)
 
 
 @app.command()
@@ -66,6 +69,33 @@ def copy(
     password in it as WIX_COPY_FROM or WIX_COPY_TO.
     """
     run(functools.partial(_copy, source, target, app_id, Progress(verbose=verbose)))
+
+
+@app.command()
+def check(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
+    ],
+) -> None:
+    """Check whether a storage does what wix-asgi needs of it.
+
+    It may be in use. The check writes under app ids of its own, which begin with
+    wix-asgi-check-, and removes all of that again.
+
+    The status is 1 where something is wrong. What can only be seen in an empty
+    storage, or one that fails, is left to the tests that a backend's author runs.
+    """
+    run(functools.partial(_check, url))
+
+
+async def _check(url: str) -> None:
+    async with opened(url, "The storage") as storage:
+        findings = await check_storage(storage)
+    for finding in findings:
+        typer.echo(f"{finding.rule}\n    {finding.case}: {finding.seen}")
+    if findings:
+        fail(f"{shown(url)} does not keep {len(findings)} of the rules.")
+    typer.echo(f"{shown(url)} keeps all the rules that can be checked while it is in use.")
 
 
 async def _copy(source_url: str, target_url: str, app_id: str, progress: Progress) -> None:

@@ -1,0 +1,44 @@
+"""`wix-asgi storage check`, in process and for real."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import run, run_for_real, store, stored
+from tests.kit.broken import LastWriterWins
+from wix_asgi.cli import _operating
+
+
+def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> None:
+    """The command says so, and the installations that are there stay."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    store(url, "a", "b")
+    before = stored(url)
+    done = run_for_real("storage", "check", env={**os.environ, "WIX_STORAGE": url})
+
+    assert ("", 0) == (done.stderr, done.returncode)
+    assert f"{url} keeps all the rules that can be checked while it is in use.\n" == done.stdout
+    assert before == stored(url)
+
+
+def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule that is not kept is named with its case, and the status is 1."""
+    monkeypatch.setattr(_operating, "open_storage", lambda _: LastWriterWins())
+    result = run("storage", "check", f"sqlite:///{tmp_path}/store.db")
+
+    assert 1 == result.exit_code
+    assert "    test_replace_of_another_version: AssertionError at: assert" in result.output
+    assert "store.db does not keep" in result.output
+
+
+def test_a_storage_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    """Nothing is made where there is nothing, and no password is shown."""
+    missing = run("storage", "check", f"sqlite:///{tmp_path}/missing/store.db")
+    unknown = run("storage", "check", "nosuch://me:test-canary@host/db")
+
+    assert [1, 1] == [missing.exit_code, unknown.exit_code]
+    assert "The storage: The directory of the SQLite storage does not exist" in missing.output
+    assert "test-canary" not in unknown.output

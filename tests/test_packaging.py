@@ -17,6 +17,18 @@ import wix_asgi
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
 
 
+def test_a_storage_of_the_app_s_own_loads_no_database_library() -> None:
+    """Where an object is given, the backend of the default URL is not wanted."""
+    code = (
+        "import sys, wix_asgi; from wix_asgi_backends.memory import MemoryStorage; "
+        "wix_asgi.Wix(app_id='a', app_secret='test-app-secret', public_url='https://a.example', "
+        "storage=MemoryStorage()); print('sqlalchemy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "False\n" == done.stdout
+
+
 def test_version_is_the_installed_one() -> None:
     """`__version__` is what the metadata says, without a warning."""
     with warnings.catch_warnings():

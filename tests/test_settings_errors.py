@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import traceback
 from typing import Any
 
@@ -194,6 +195,20 @@ def test_nothing_given_names_everything_required() -> None:
 def test_an_id_that_only_resembles_a_placeholder_is_taken(app_id: str) -> None:
     """An ID is an ID, though it begins as placeholders do."""
     assert app_id == load(app_id=app_id).app_id
+
+
+def test_a_missing_driver_is_one_of_the_wrong_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named with the others, and no frame that is left holds a secret (R35, R47)."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    monkeypatch.delitem(sys.modules, "wix_asgi_backends.postgres", raising=False)
+    with pytest.raises(SettingsError) as caught:
+        load(storage=f"postgresql://u:{CANARY}@h/db", app_secret=f"{CANARY}-secret", state_ttl=0)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in shown.stack if "wix_asgi" in frame.filename]
+
+    assert "needs the module 'asyncpg'" in str(caught.value)
+    assert "state_ttl" in str(caught.value)
+    assert CANARY not in repr([frame.locals for frame in ours])
 
 
 def test_sentences_end_once() -> None:

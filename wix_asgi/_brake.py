@@ -21,8 +21,8 @@ _REPEATS_AT_ONCE: Final = 10
 class Brake:
     """Lets everything pass until a call fails; then 40 calls a second, until 30 seconds after.
 
-    Repeats have a budget at all times: one for every five calls, and ten in advance. One brake is
-    shared by a process, over all its event loops.
+    Repeats have a budget at all times: one for every five calls, and ten in advance. A process has
+    one brake for refreshes and one for installs, over all its event loops.
     """
 
     def __init__(

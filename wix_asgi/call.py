@@ -25,7 +25,6 @@ __all__ = ["Bound", "Guard", "WixAuth"]
 
 _BOUND: Final = "wix_asgi.bound"
 _MAX_IDLE: Final = 256 * 1024
-_ACCEPTED: Final = "gzip, deflate"
 _TOKEN: Final = "wix_asgi.token"  # noqa: S105 - the name of an extension
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _BUSY: Final = frozenset({429, 503})
@@ -74,8 +73,8 @@ class WixAuth(httpx.Auth):
                 renewed = True
                 # Read, so that its connection is free while we wait.
                 await response.aread()
-                token = await self._tokens.renew(instance_id, token)
-                if not _is_repeatable(request):
+                refused, token = token, await self._tokens.renew(instance_id, token)
+                if token.value == refused.value or not _is_repeatable(request):
                     return
             elif response.status_code == 401:
                 self._tokens.note_useless(instance_id, token)
@@ -260,7 +259,7 @@ def _without_token(extensions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dialled(request: httpx.Request) -> httpx.Request:
-    """Return what is really sent: a copy, for the token is in no request that others see."""
+    """Return what is really sent: a copy, for the token is in no header that others see."""
     dialled = httpx.Request(
         request.method,
         request.url,
@@ -272,7 +271,4 @@ def _dialled(request: httpx.Request) -> httpx.Request:
     if token is not None:
         # Without "Bearer", as Wix wants it.
         dialled.headers["Authorization"] = token.value
-    if dialled.headers.get("Accept-Encoding", "").startswith(f"{_ACCEPTED}, "):
-        # What else httpx may unpack cannot be bounded.
-        dialled.headers["Accept-Encoding"] = _ACCEPTED
     return dialled

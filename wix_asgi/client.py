@@ -83,6 +83,8 @@ class WixClient(httpx.AsyncClient):
         super().__init__(
             base_url=factory.api_url,
             auth=WixAuth(factory.origin, factory.tokens, self._caller, factory.ready),
+            # What else httpx may unpack cannot be bounded.
+            headers={"Accept-Encoding": "gzip, deflate"},
             transport=factory.guard,
             timeout=TIMEOUT,
             trust_env=False,
@@ -119,6 +121,7 @@ class WixClient(httpx.AsyncClient):
         timeout = request.extensions.get("timeout", self.timeout.as_dict())
         seconds = TOTAL_SECONDS if timeout == TIMEOUT.as_dict() else math.inf
         bound = Bound(MAX_BYTES, seconds, _EXCESS if stream else None)
+        request = _own(request)
         bound.begin(request)
         if stream or seconds == math.inf:
             response = await super().send(request, stream=stream, **options)
@@ -133,6 +136,14 @@ class WixClient(httpx.AsyncClient):
         with anyio.move_on_after(seconds):
             return await super().send(request, **options)
         raise httpx.ReadTimeout(f"No whole answer within {seconds:.0f} s.", request=request)
+
+
+def _own(request: httpx.Request) -> httpx.Request:
+    """Return a request of this call alone: another client may send the same one meanwhile."""
+    # copy.copy() would leave out the body, as pickling does.
+    own = httpx.Request.__new__(httpx.Request)
+    vars(own).update(vars(request))
+    return own
 
 
 class ClientFactory:

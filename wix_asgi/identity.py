@@ -209,7 +209,7 @@ def _parse_claims(data: str) -> dict[str, Any]:
 def _is_over(moment: object) -> bool:
     """Whether a date of Wix's is past; one that is missing or in no known form is not."""
     try:
-        until = datetime.fromisoformat(str(moment))
+        until = datetime.fromisoformat(moment if isinstance(moment, str) else "")
     except ValueError:
         return False
     return until.replace(tzinfo=until.tzinfo or UTC) < datetime.now(UTC)

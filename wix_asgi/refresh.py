@@ -36,6 +36,7 @@ _LAST_POLL: Final = 0.4
 _REFUSED_PAUSE: Final = 30.0
 _MAX_PAUSE: Final = 60.0
 _SAVE_PAUSE: Final = 1.0
+_SAVE_SECONDS: Final = 6 * 3600.0
 # A pause ends so long before the token does that one more try can save it.
 _RESERVE: Final = 0.5
 
@@ -79,6 +80,8 @@ class Refresher:
             if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
                 return token
             if self._oauth.is_crowded:
+                if token := self._alive(stored, unwanted):
+                    return token
                 raise WixUnavailable("Too many refreshes wait for Wix already.")
             lease = Lease(self._storage, f"refresh:{self._app_id}:{instance_id}")
             if await lease.take():
@@ -142,14 +145,18 @@ class Refresher:
         return await lease.while_renewing(lambda: self._save(stored, grant, fresh))
 
     async def _save(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
-        """Store what was granted, and go on trying where nobody could get it again."""
+        """Store what was granted; where nobody could get it again, go on trying for hours."""
+        deadline = self._clock() + _SAVE_SECONDS
         while True:
             try:
-                return await self._store(stored, grant, token)
+                saved = await self._store(stored, grant, token)
             except StorageUnavailable:
                 is_rotated = grant.refresh_token not in {None, stored.refresh_token}
-                if not is_rotated or token.expires_at <= self._clock():
+                if not is_rotated or self._clock() >= deadline:
                     raise
+            else:
+                # Dead by now, it is good for its refresh token only: look again.
+                return saved if token.expires_at > self._clock() else None
             logger.error("a new refresh token could not be stored yet, and is in memory only")
             await anyio.sleep(_SAVE_PAUSE * (0.5 + self._jitter()))
 

@@ -63,7 +63,8 @@ class WixSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        validate_default=True,
+        # The storage's would load a backend, also where a Storage object is given.
+        validate_default=False,
     )
 
     app_id: str
@@ -183,12 +184,9 @@ class WixSettings(BaseSettings):
         url = value.get_secret_value().strip()
         try:
             scheme = find_backend(url).name
-        except BackendNotFound as exc:
-            raise ValueError(exc.message) from None
-        try:
             # Thrown away: only its backend can tell whether it understands the rest of the URL.
             open_storage(url)
-        except SettingsError as exc:
+        except (BackendNotFound, SettingsError) as exc:
             raise ValueError(exc.message) from None
         if scheme == "memory" and _web_concurrency() > 1:
             raise ValueError(

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from wix_asgi._detached import Detached, Flight, Interrupted
+from wix_asgi._loops import PerLoop
 from wix_asgi.errors import WixError, WixUnavailable
 from wix_asgi.models import AccessToken
 from wix_asgi.refresh import Refresher, advisory_window, mandatory_window
@@ -82,7 +82,7 @@ class Tokens:
         self._detached = detached
         self._clock = clock
         self._jitter = jitter
-        self._local: RunVar[_Local] = RunVar("wix_asgi.tokens")
+        self._local = PerLoop(_Local)
 
     async def get(self, instance_id: str) -> AccessToken:
         """Return a token that is good for the next request.
@@ -94,7 +94,7 @@ class Tokens:
             StorageUnavailable: The token is used up and the storage is failing.
             UnsealError: The stored tokens cannot be read.
         """
-        local = self._here()
+        local = self._local.here()
         entry = local.cache.get(instance_id)
         if entry is None:
             return await self._wait(local, instance_id)
@@ -116,7 +116,7 @@ class Tokens:
         Raises:
             Exception: What `get` raises.
         """
-        local = self._here()
+        local = self._local.here()
         entry = local.cache.get(instance_id)
         if entry is not None and entry.token.value == refused.value:
             if self._clock() < entry.useless_until:
@@ -131,13 +131,13 @@ class Tokens:
 
     def note_useless(self, instance_id: str, token: AccessToken) -> None:
         """Note that Wix answers with a 401 to a token that was renewed for one."""
-        entry = self._here().cache.get(instance_id)
+        entry = self._local.here().cache.get(instance_id)
         if entry is not None and entry.token.value == token.value:
             entry.useless_until = self._clock() + _USELESS_FOR
 
     def adopt(self, instance_id: str, token: AccessToken) -> None:
         """Serve `token` from now on: a new installation brought it."""
-        local = self._here()
+        local = self._local.here()
         # A refresh under way is of the installation before.
         local.flights.pop(instance_id, None)
         self._keep(local, instance_id, token)
@@ -150,9 +150,9 @@ class Tokens:
             # Not so long that the token in hand dies meanwhile.
             return await self._wait(local, instance_id, patience=min(_PATIENCE, left / 2))
         except WixError:
-            if self._clock() >= entry.token.expires_at:
-                raise
-            return entry.token
+            if self._clock() < entry.token.expires_at:
+                return entry.token
+        return await self._wait(local, instance_id)
 
     async def _wait(
         self,
@@ -224,11 +224,3 @@ class Tokens:
         later = self._clock() + _RETRY_PAUSE * (0.5 + self._jitter())
         entry.advisory_at = min(later, entry.token.expires_at)
         entry.mandatory_at = max(entry.mandatory_at, entry.advisory_at)
-
-    def _here(self) -> _Local:
-        try:
-            return self._local.get()
-        except LookupError:
-            local = _Local()
-            self._local.set(local)
-            return local

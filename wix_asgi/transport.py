@@ -7,18 +7,15 @@ them out: the connection used last first, the request that waited longest first.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import threading
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import anyio
-from anyio.lowlevel import current_token
 
 from wix_asgi._http import httpx
+from wix_asgi._loops import PerLoop
 from wix_asgi._pool import CLOSE_SECONDS, Place, Pool
 
 __all__ = ["PoolTransport"]
@@ -57,8 +54,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
         self._max_connections = max_connections
         self._keepalive_expiry = keepalive_expiry
         self._connect = connect or _connector(keepalive_expiry)
-        self._pools: WeakKeyDictionary[object, Pool] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._pools = PerLoop(self._make_pool)
 
     @property
     def in_flight(self) -> int:
@@ -115,17 +111,10 @@ class PoolTransport(httpx.AsyncBaseTransport):
             ) from None
 
     def _pool(self) -> Pool:
-        loop = current_token().native_token
-        return self._pools.get(loop) or self._first_use(loop)
+        return self._pools.here()
 
-    def _first_use(self, loop: object) -> Pool:
-        with self._lock:
-            # asyncio's connections refer to their loop, and would keep it for ever.
-            for other in [known for known in self._pools if _is_over(known)]:
-                del self._pools[other]
-            pool = Pool(self._max_connections, self._keepalive_expiry, self._connect)
-            self._pools[loop] = pool
-            return pool
+    def _make_pool(self) -> Pool:
+        return Pool(self._max_connections, self._keepalive_expiry, self._connect)
 
 
 class _PlacedStream(httpx.AsyncByteStream):
@@ -180,10 +169,6 @@ async def _exchange(place: Place, request: httpx.Request) -> httpx.Response:
 
 def _is_repeatable(request: httpx.Request) -> bool:
     return request.method in _IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
-
-
-def _is_over(loop: object) -> bool:
-    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
 def _connector(keepalive_expiry: float) -> Callable[[], httpx.AsyncBaseTransport]:

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
+from wix_asgi._loops import PerLoop
 from wix_asgi.answers import Answers
 from wix_asgi.client import ClientFactory, WixClient
 from wix_asgi.endpoints import Endpoints
@@ -90,11 +90,12 @@ class Wix:
             # A traceback with locals shows no secret, and no password of a database.
             del options, storage
         self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
-        self._pools = [] if transport else _pools()
+        self._pools = [] if transport else _make_pools()
+        calls, refreshes, installs = [transport] * 3 if transport else self._pools
         self._hooks = hooks
         self._detached = Detached()
         endpoints = Endpoints(settings)
-        self._oauth = OAuth(endpoints, transport or self._pools[1])
+        self._oauth = OAuth(endpoints, refreshes)
         self._installations = Installations(
             settings.app_id, self.storage, Vault.from_settings(settings)
         )
@@ -104,7 +105,7 @@ class Wix:
         self._tokens = Tokens(refresher, self._detached)
         self.clients: Final = ClientFactory(
             api_url=settings.api_url,
-            transport=transport or self._pools[0],
+            transport=calls,
             tokens=self._tokens,
             signed=SignedInstances(settings),
             resolve=resolve,
@@ -117,7 +118,7 @@ class Wix:
                 signer=StateSigner(settings),
                 storage=self.storage,
                 installations=self._installations,
-                oauth=OAuth(endpoints, transport or self._pools[2]),
+                oauth=OAuth(endpoints, installs),
                 tokens=self._tokens,
                 clients=self.clients,
                 detached=self._detached,
@@ -125,22 +126,14 @@ class Wix:
                 answers=Answers(settings, hooks),
             )
         )
-        self._opening: RunVar[anyio.Lock] = RunVar("wix_asgi.opening")
+        # A lock of another event loop cannot be waited for.
+        self._opening = PerLoop(anyio.Lock)
         self.is_open = False
 
     def __repr__(self) -> str:
         # A traceback with locals may show one that was never finished.
         settings = getattr(self, "settings", None)
         return f"<Wix app {settings.app_id}>" if settings else "<Wix, unfinished>"
-
-    def _opening_here(self) -> anyio.Lock:
-        # One for each event loop: a lock of another cannot be waited for.
-        try:
-            return self._opening.get()
-        except LookupError:
-            lock = anyio.Lock()
-            self._opening.set(lock)
-            return lock
 
     async def open(self) -> None:
         """Open the storage and make the pool ready, which its first use does too.
@@ -152,7 +145,7 @@ class Wix:
         """
         if self.is_open:
             return
-        async with self._opening_here():
+        async with self._opening.here():
             if self.is_open:
                 return
             await self.storage.open()
@@ -164,7 +157,7 @@ class Wix:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
         # A job that is cancelled closes what it has opened, too.
         with anyio.CancelScope(shield=True):
-            async with self._opening_here():
+            async with self._opening.here():
                 if not self.is_open:
                     return
                 self.is_open = False
@@ -229,7 +222,7 @@ class Wix:
         return hook
 
 
-def _pools() -> list[PoolTransport]:
+def _make_pools() -> list[PoolTransport]:
     """Return the pools for calls, for refreshes, and for installs.
 
     Calls that fill theirs wait for refreshes, and anybody can fill the installs'.

@@ -87,7 +87,10 @@ class Engines:
     @property
     def _is_lost(self) -> bool:
         """Whether this is the fork of a process whose connections make ours unsafe."""
-        return self._pid != os.getpid() and bool(self._by_loop) and not self._survive_fork
+        if self._pid == os.getpid() or self._survive_fork:
+            return False
+        # What belonged to a loop that is closed was closed with it.
+        return any(not loop.is_closed() for loop in self._by_loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncEngine:
         self._drop_closed_loops()

@@ -13,8 +13,9 @@ from wix_asgi.errors import SettingsError
 __all__ = ["Target", "parse_url"]
 
 _ENCODE = "Write special characters of the user and password as in %40 for @, %2F for /, %3F for ?."
-_DEFAULT_PORT = 5432
+_DEFAULT_PORT, _COCKROACH_PORT = 5432, 26_257
 _LAST_PORT = 65_535
+_CONTRADICTION = "ssl and sslmode in the storage URL contradict each other."
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}"
 
 # asyncpg reads these from a URL of its own only.
@@ -62,7 +63,8 @@ def parse_url(url: str) -> Target:
     Raises:
         SettingsError: It cannot be understood; the message names a parameter, and no value.
     """
-    location, _, query = url.partition("://")[2].partition("?")
+    scheme, _, rest = url.partition("://")
+    location, _, query = rest.partition("?")
     authority, _, database = location.partition("/")
     _refuse_unencoded(authority, database, query)
     user_info, _, hosts = authority.rpartition("@")
@@ -71,7 +73,8 @@ def parse_url(url: str) -> Target:
     _take_text("database")(draft, unquote(database))
     for part in filter(None, query.split("&")):
         _take(draft, *part.partition("="))
-    return _finish(draft)
+    is_cockroach = scheme.lower().startswith("cockroachdb")
+    return _finish(draft, _COCKROACH_PORT if is_cockroach else _DEFAULT_PORT)
 
 
 def _refuse_unencoded(authority: str, database: str, query: str) -> None:
@@ -102,7 +105,7 @@ def _take(draft: _Draft, name: str, equals: str, value: str) -> None:
         )
 
 
-def _finish(draft: _Draft) -> Target:
+def _finish(draft: _Draft, default_port: int) -> Target:
     addresses = _addresses(draft)
     hosts = [host for host, _ in addresses if host]
     ports = [port for _, port in addresses]
@@ -117,7 +120,7 @@ def _finish(draft: _Draft) -> Target:
     }
     if hosts:
         # Only some of the ports may be left out for asyncpg to find.
-        arguments |= {"host": hosts, "port": [port or _DEFAULT_PORT for port in ports]}
+        arguments |= {"host": hosts, "port": [port or default_port for port in ports]}
     elif ports[0]:
         arguments["port"] = ports[0]
     _settle_tls(draft, arguments)
@@ -136,8 +139,12 @@ def _settle_tls(draft: _Draft, arguments: dict[str, Any]) -> None:
     if mode is None or "ssl" not in arguments:
         return
     if arguments["ssl"] != (mode not in _PLAIN_MODES):
-        raise SettingsError("ssl and sslmode in the storage URL contradict each other.")
-    del arguments["ssl"]
+        raise SettingsError(_CONTRADICTION)
+    # The stricter one stays: to asyncpg `ssl` alone means that certificates are verified.
+    if arguments["ssl"]:
+        del draft.tls["sslmode"]
+    else:
+        del arguments["ssl"]
 
 
 def _addresses(draft: _Draft) -> list[tuple[str, int | None]]:
@@ -174,7 +181,8 @@ def _is_name(host: str) -> bool:
     if host.startswith("/") or ":" in host or not host:
         return host.isprintable()
     labels = host.removesuffix(".").split(".")
-    return host.isprintable() and all(0 < len(label) < 64 for label in labels)
+    is_plain = host.isprintable() and "@" not in host and "/" not in host
+    return is_plain and all(0 < len(label) < 64 for label in labels)
 
 
 def _take_hosts(draft: _Draft, value: str) -> None:
@@ -192,7 +200,8 @@ def _take_mode(draft: _Draft, value: str) -> None:
     value = "require" if value == "no-verify" else value
     if value not in _MODES:
         raise SettingsError(f"sslmode in the storage URL is none of {', '.join(sorted(_MODES))}.")
-    draft.tls["sslmode"] = value
+    if draft.tls.setdefault("sslmode", value) != value:
+        raise SettingsError(_CONTRADICTION)
 
 
 def _take_ssl(draft: _Draft, value: str) -> None:

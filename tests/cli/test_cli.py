@@ -7,9 +7,11 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 import uvicorn
 from typer.testing import CliRunner
@@ -21,7 +23,9 @@ from wix_asgi.cli import _demo
 from wix_asgi.cli._app import app
 from wix_asgi.cli._demo_app import make_app
 from wix_asgi.middleware import WixMiddleware
+from wix_asgi.storage import open_storage
 from wix_asgi.testing import DEMO_SITES, FakeWix
+from wix_asgi.testing.storage_check.records import record
 
 BAKERY, YOGA, _ = DEMO_SITES
 ANY_PORTS = ["--port", "0", "--wix-port", "0"]
@@ -74,6 +78,29 @@ def instead_of_serving(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
 def started(server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
     """Do as a server that has run and was ended."""
     server.started = True
+
+
+def test_the_fake_wix_knows_of_what_was_installed_before(
+    fake: FakeWix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo that starts again shows which of its sites have the app; others are no sites of it."""
+    known: list[frozenset[str]] = []
+
+    def serve(server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
+        server.started = True
+        known.append(fake.installed)
+
+    async def store() -> None:
+        async with open_storage(f"sqlite:///{tmp_path}/demo.db") as storage:
+            for site in (YOGA, "of another demo"):
+                await storage.put(record(site, app_id=fake.app_id))
+
+    anyio.run(store)
+    monkeypatch.setattr(_demo, "_make_fake", lambda _: fake)
+    instead_of_serving(monkeypatch, serve)
+    run("demo", *ANY_PORTS, "--storage", f"sqlite:///{tmp_path}/demo.db")
+
+    assert [frozenset({YOGA})] == known
 
 
 def test_version_is_shown() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import opened, run, run_for_real, seal
+from tests.cli.commands import opened, run, run_for_real, seal, store
 from tests.operating.sealed import APP, LOST, NEW, OLD
 from wix_asgi._keys import parse_key
 from wix_asgi.cli import _operating
@@ -119,13 +119,14 @@ def test_what_was_tampered_with_is_a_failure(
     assert "Changed, or moved from another row: 1." in result.stderr
 
 
-def test_an_empty_storage_is_asked_about(settings: dict[str, str]) -> None:
-    """Nothing to do is no failure, but may be a mistake."""
+def test_an_empty_storage_is_a_mistake(settings: dict[str, str]) -> None:
+    """Where nothing was opened, no key may go: the status says so."""
+    store(settings["WIX_STORAGE"])
     result = run("keys", "rotate")
 
-    assert 0 == result.exit_code
+    assert 1 == result.exit_code
     assert "0 installations: " in result.stdout
-    assert "Is it the right storage, and the right WIX_APP_ID?" in result.stdout
+    assert "is it the right storage, and the right WIX_APP_ID?" in result.stderr
 
 
 def test_progress_is_shown_on_request(

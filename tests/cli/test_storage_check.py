@@ -27,6 +27,7 @@ def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> No
 def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each rule that is not kept is named with its case, and the status is 1."""
     monkeypatch.setattr(_operating, "open_storage", lambda _: LastWriterWins())
+    (tmp_path / "store.db").touch()
     result = run("storage", "check", f"sqlite:///{tmp_path}/store.db")
 
     assert 1 == result.exit_code
@@ -37,8 +38,11 @@ def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_storage_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     """Nothing is made where there is nothing, and no password is shown."""
     missing = run("storage", "check", f"sqlite:///{tmp_path}/missing/store.db")
+    mistyped = run("storage", "check", f"sqlite:///{tmp_path}/mistyped.db")
     unknown = run("storage", "check", "nosuch://me:test-canary@host/db")
 
-    assert [1, 1] == [missing.exit_code, unknown.exit_code]
+    assert [1, 1, 1] == [missing.exit_code, mistyped.exit_code, unknown.exit_code]
+    assert "The storage: There is no such file." in mistyped.output
+    assert [] == list(tmp_path.iterdir())
     assert "The storage: The directory of the SQLite storage does not exist" in missing.output
     assert "test-canary" not in unknown.output

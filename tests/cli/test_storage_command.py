@@ -185,10 +185,14 @@ def test_progress_is_shown_on_a_terminal(
 
 def test_an_empty_source_is_asked_about(source: str, target: str) -> None:
     """A copy of nothing is a mistake: two URLs in the wrong order, or another app's id."""
-    result = run("storage", "copy", target, source, *OF_APP)
+    missing = run("storage", "copy", target, source, *OF_APP)
+    was_made = Path(target.removeprefix("sqlite:///")).exists()
+    store(target)
+    empty = run("storage", "copy", target, source, *OF_APP)
 
-    assert 1 == result.exit_code
-    assert "FROM has no installation of this app" in result.stderr
+    assert (1, 1, False) == (missing.exit_code, empty.exit_code, was_made)
+    assert "FROM: There is no such file." in missing.stderr
+    assert "FROM has no installation of this app" in empty.stderr
 
 
 @pytest.mark.parametrize("name", ["from.db", "elsewhere/../from.db"])

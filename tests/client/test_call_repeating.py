@@ -51,6 +51,8 @@ async def test_an_api_that_is_always_refused_costs_one_refresh() -> None:
 
     assert ([401] * 5, 200) == ([answer.status_code for answer in answers], other.status_code)
     assert 1 == fake.count(REFRESH)
+    # The first with both tokens, the others with the one there is.
+    assert 6 == fake.count("/x")
 
 
 async def test_replayable_body_is_sent_again() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
+import anyio
 import pytest
 
-from tests.client.clients import API, EVIL, REFRESH, Internet, installed
+from tests.client.clients import API, EVIL, REFRESH, Internet, install, installed
 from tests.support import SITE
+from wix_asgi import WixClient
 from wix_asgi._http import httpx
-from wix_asgi.testing import FakeWix
+from wix_asgi.testing import DEMO_SITES, FakeWix
+
+_, OTHER, _ = DEMO_SITES
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ async def test_request_sent_again_without_auth(internet: Internet) -> None:
 
 
 async def test_error_of_the_transport_does_not_tell_the_token() -> None:
-    """The request of a failure is the one that the app made (R35)."""
+    """The request of a failure is as the app made it (R35)."""
     fake = FakeWix(url=API)
     sent: list[httpx.Request] = []
 
@@ -121,5 +126,33 @@ async def test_error_of_the_transport_does_not_tell_the_token() -> None:
             await client.send(request)
 
     assert "Authorization" in sent[0].headers
-    assert caught.value.request is request
-    assert "Authorization" not in request.headers
+    assert request.url == caught.value.request.url
+    assert "Authorization" not in {*request.headers, *caught.value.request.headers}
+
+
+async def test_a_request_that_two_clients_send_is_each_client_s_own(internet: Internet) -> None:
+    """Sent by two at the same moment, it goes out once with the token of each (R40)."""
+    both = anyio.Event()
+    hooked: list[httpx.Request] = []
+    answers: dict[str, Any] = {}
+
+    async def meet(request: httpx.Request) -> None:
+        hooked.append(request)
+        if len(hooked) == 2:
+            both.set()
+        await both.wait()
+
+    async def send(client: WixClient, site: str) -> None:
+        client.event_hooks = {"request": [meet]}
+        answers[site] = (await client.send(request)).json()
+
+    async with installed(internet.fake, transport=internet) as (wix, client):
+        await install(wix, internet.fake, OTHER)
+        request = client.build_request("POST", "/x", json={"a": 1})
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(send, client, SITE)
+                tasks.start_soon(send, wix.client(OTHER), OTHER)
+
+    assert {SITE: SITE, OTHER: OTHER} == {s: body["instanceId"] for s, body in answers.items()}
+    assert [{"a": 1}] * 2 == [body["body"] for body in answers.values()]

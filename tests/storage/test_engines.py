@@ -135,6 +135,32 @@ async def test_fork_has_engines_of_its_own(
     assert held.engine is parents
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_fork_of_a_process_that_has_a_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_running: bool
+) -> None:
+    """The child is told so, and closes nothing; where a loop had ended, all was closed with it."""
+    sql = SQLiteStorage(tmp_path / "test.db")
+    if is_running:
+        await sql.open()
+    else:
+        await asyncio.to_thread(lambda: asyncio.run(sql.open()))
+    pid = os.getpid()
+    outcome = "stored"
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: pid + 1)
+        if is_running:
+            await sql.aclose()
+        try:
+            await sql.put(record())
+            await sql.aclose()
+        except StorageUnavailable as exc:
+            outcome = str(exc)
+    await sql.aclose()
+
+    assert is_running == ("in use when its process was forked" in outcome)
+
+
 FORK = """
 import asyncio, os, sys
 from wix_asgi.errors import StorageUnavailable

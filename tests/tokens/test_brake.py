@@ -12,6 +12,7 @@ from tests.tokens.engine import (
     ManualClock,
     Steps,
     make_settings,
+    refresh,
     refresh_failure,
 )
 from wix_asgi._brake import Brake
@@ -128,6 +129,16 @@ async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) 
 
     assert [3, 3, 3, 3, 3] == counts[:5]
     assert 12 >= sum(counts[5:])
+
+
+async def test_a_crowd_costs_nobody_a_token_that_is_alive(engine: Engine) -> None:
+    """What is stored and good for some seconds is served, though nobody can refresh it now."""
+    token = await engine.install(left=10)
+    engine.oauth._brake.failed()
+    engine.oauth._brake._next_turn = engine.clock() + 6
+
+    assert token.value == (await refresh(engine)).value
+    assert [] == engine.fake.calls
 
 
 async def test_a_crowd_is_told_at_once(engine: Engine, storage: Steps) -> None:

@@ -32,6 +32,36 @@ from wix_asgi.errors import (
 )
 
 
+async def test_a_token_that_dies_while_it_is_waited_for_has_its_successor(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its last moments nobody is sent away while the refresh is still on its way."""
+    token = await warm(engine, EXPIRED - 0.05)
+    served: list[str] = []
+    waited = anyio.Event()
+    wait = engine.tokens._wait
+
+    async def note_and_wait(*args: Any, **options: Any) -> Any:
+        try:
+            return await wait(*args, **options)
+        finally:
+            engine.clock.advance(1)
+            waited.set()
+
+    async def ask() -> None:
+        served.append(await get(engine))
+
+    monkeypatch.setattr(engine.tokens, "_wait", note_and_wait)
+    async with anyio.create_task_group() as tasks:
+        with engine.fake.hold(ACCESS):
+            tasks.start_soon(ask)
+            with anyio.fail_after(10):
+                await waited.wait()
+
+    assert 1 == engine.posts
+    assert token.value != served[0]
+
+
 async def test_nobody_waits_until_the_token_in_hand_is_dead(engine: Engine) -> None:
     """While a refresh hangs, callers wait for half of what their token has left at most."""
     token = await warm(engine, EXPIRED - 0.2)

@@ -34,7 +34,7 @@ class TestLoops:
             anyio.run(fakes.call, pool, backend=anyio_backend)
         gc.collect()
 
-        assert 1 >= len(pool._pools)
+        assert 1 >= len(pool._pools._values)
 
     def test_a_closed_asyncio_loop_is_forgotten(self, fakes: Fakes) -> None:
         """A loop that is over is forgotten even where its connections refer to it."""
@@ -48,7 +48,7 @@ class TestLoops:
         for _ in range(5):
             asyncio.run(use())
 
-        assert [loops[-1]] == list(pool._pools)
+        assert [loops[-1]] == list(pool._pools._values)
 
     def test_threads_share_no_connection(self, anyio_backend: str, fakes: Fakes) -> None:
         """One pool used from two threads at once keeps their connections apart."""

@@ -73,7 +73,7 @@ async def _rotate(storage_url: str | None, progress: Progress) -> None:
         )
     typer.echo(f"{shown(url)}: {_tally(rotation, vault.newest_id)}")
     if not rotation.seen:
-        typer.echo("Is it the right storage, and the right WIX_APP_ID?")
+        fail("There is no installation: is it the right storage, and the right WIX_APP_ID?")
     if rotation.unreadable:
         fail(_trouble(rotation))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Final, NoReturn, TypeVar
+from urllib.parse import unquote
 
 import anyio
 import typer
@@ -57,8 +59,10 @@ def fail(message: str) -> NoReturn:
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, name: str) -> AsyncIterator[Storage]:
+async def opened(url: str, name: str, *, is_there: bool = True) -> AsyncIterator[Storage]:
     """Open the storage of `url`, which other processes can open, too; errors call it `name`.
+
+    A file is not made unless it need not be there.
 
     Raises:
         SettingsError: There is no such storage, or it is in memory.
@@ -66,7 +70,7 @@ async def opened(url: str, name: str) -> AsyncIterator[Storage]:
     """
     async with contextlib.AsyncExitStack() as stack:
         try:
-            storage = await stack.enter_async_context(_found(url))
+            storage = await stack.enter_async_context(_found(url, is_there=is_there))
         except (BackendNotFound, SettingsError) as exc:
             raise SettingsError(f"{name}: {exc.message}") from None
         except StorageUnavailable as exc:
@@ -75,15 +79,23 @@ async def opened(url: str, name: str) -> AsyncIterator[Storage]:
 
 
 @contextlib.asynccontextmanager
-async def _found(url: str) -> AsyncIterator[Storage]:
+async def _found(url: str, *, is_there: bool) -> AsyncIterator[Storage]:
     if find_backend(url).name == "memory":
         raise SettingsError("memory:// is within one process, and empty in any other.")
     storage = open_storage(url)
+    if is_there and _is_missing_file(url):
+        raise SettingsError("There is no such file.")
     try:
         await storage.open()
         yield storage
     finally:
         await storage.aclose()
+
+
+def _is_missing_file(url: str) -> bool:
+    scheme, _, rest = url.partition("://")
+    path = Path(unquote(rest[1:]))
+    return scheme.lower() == "sqlite" and path.parent.is_dir() and not path.exists()
 
 
 def shown(url: str) -> str:

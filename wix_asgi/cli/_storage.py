@@ -99,7 +99,10 @@ async def _check(url: str) -> None:
 
 
 async def _copy(source_url: str, target_url: str, app_id: str, progress: Progress) -> None:
-    async with opened(source_url, "FROM") as source, opened(target_url, "TO") as target:
+    async with (
+        opened(source_url, "FROM") as source,
+        opened(target_url, "TO", is_there=False) as target,
+    ):
         if await is_same_storage(source, target):
             fail("FROM and TO are the same storage.")
         done = await copy_installations(

@@ -1,0 +1,44 @@
+"""What belongs to one event loop: a value for each of them, made when it is first wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from anyio.lowlevel import current_token
+
+__all__ = ["PerLoop"]
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """Values by event loop, on asyncio and trio; one goes with its loop, all with their owner."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        """Call `make` on each loop that has no value yet."""
+        self._make = make
+        self._values: WeakKeyDictionary[object, T] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def here(self) -> T:
+        """Return the value of the running event loop."""
+        loop = current_token().native_token
+        value = self._values.get(loop)
+        return self._first(loop) if value is None else value
+
+    def _first(self, loop: object) -> T:
+        with self._lock:
+            # What refers to its loop, as asyncio's connections do, would keep it for ever.
+            for other in [known for known in self._values if _is_over(known)]:
+                del self._values[other]
+            value = self._make()
+            self._values[loop] = value
+            return value
+
+
+def _is_over(loop: object) -> bool:
+    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

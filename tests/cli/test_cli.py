@@ -18,11 +18,9 @@ from typer.testing import CliRunner
 
 import wix_asgi.cli
 from tests.servers import free_port
-from wix_asgi._http import httpx
 from wix_asgi.cli import _demo
 from wix_asgi.cli._app import app
 from wix_asgi.cli._demo_app import make_app
-from wix_asgi.middleware import WixMiddleware
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import DEMO_SITES, FakeWix
 from wix_asgi.testing.storage_check.records import record
@@ -41,22 +39,6 @@ def _anyio_backend() -> str:
 @pytest.fixture(name="fake")
 def _fake() -> FakeWix:
     return FakeWix()
-
-
-@pytest.fixture(name="demo")
-def _wrapped_demo(fake: FakeWix) -> WixMiddleware:
-    return make_app(
-        public_url="http://127.0.0.1:8000",
-        storage="memory://",
-        transport=fake.transport,
-        **fake.settings(),
-    )
-
-
-@pytest.fixture(name="http")
-async def _http(demo: WixMiddleware) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=demo)
-    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
 
 
 def run(*arguments: str) -> Any:
@@ -283,88 +265,3 @@ def hide(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-
-
-async def install(http: httpx.AsyncClient, fake: FakeWix, site: str) -> httpx.Response:
-    """Install the demo on `site`; return the answer of the callback."""
-    begun = await http.get("/wix/install", params={"token": fake.install_token(site)})
-    return await http.get(fake.approve(begun.headers["Location"]))
-
-
-async def test_the_page_shows_data_of_the_calling_site(
-    http: httpx.AsyncClient, fake: FakeWix
-) -> None:
-    """Name, products and installation are the site's own, fetched as that site."""
-    await install(http, fake, BAKERY)
-    await install(http, fake, YOGA)
-    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
-
-    assert 200 == page.status_code
-    assert "<h1>Lighthouse Yoga</h1>" in page.text
-    assert "<td>Lighthouse Yoga Gift card</td>" in page.text
-    assert YOGA in page.text
-    assert "Corner Bakery" not in page.text
-    assert "UTC</time>" in page.text
-
-
-async def test_the_page_escapes_what_wix_says(http: httpx.AsyncClient, fake: FakeWix) -> None:
-    """A site's name is text, whatever is in it."""
-    fake.sites = {YOGA: "<script>alert(1)</script>"}
-    await install(http, fake, YOGA)
-    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
-
-    assert "<script>" not in page.text
-    assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in page.text
-
-
-async def test_the_page_with_the_instance_in_its_address_is_not_kept(
-    http: httpx.AsyncClient, fake: FakeWix
-) -> None:
-    """The signed instance goes neither into a cache nor to where the page links."""
-    await install(http, fake, YOGA)
-    page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})
-
-    assert "no-store" == page.headers["Cache-Control"]
-    assert "no-referrer" == page.headers["Referrer-Policy"]
-
-
-async def test_nobody_is_shown_where_to_begin(http: httpx.AsyncClient, fake: FakeWix) -> None:
-    """Without a signed instance the page is a 401 that links to the sites."""
-    page = await http.get("/")
-
-    assert 401 == page.status_code
-    assert "Nobody is calling" in page.text
-    assert f'href="{fake.url}/"' in page.text
-
-
-async def test_a_site_without_the_app_is_told_so(http: httpx.AsyncClient, fake: FakeWix) -> None:
-    """A signed instance of a site that did not install the app is a 403."""
-    page = await http.get("/", params={"instance": fake.signed_instance(BAKERY)})
-
-    assert 403 == page.status_code
-    assert "This site does not have the app" in page.text
-
-
-async def test_the_demo_does_not_read_the_environment_of_another_app(
-    monkeypatch: pytest.MonkeyPatch, fake: FakeWix
-) -> None:
-    """`WIX_…` variables of the developer's own app do not break the demo."""
-    monkeypatch.setenv("WIX_INSTALL_PATH", "/elsewhere")
-    monkeypatch.setenv("WIX_CALLBACK_PATH", "/elsewhere/back")
-    monkeypatch.setenv("WIX_AFTER_INSTALL", "/welcome")
-    monkeypatch.setenv("WIX_FINISH_SETUP", "true")
-    monkeypatch.setenv("WIX_ENCRYPTION_KEYS", "not a key")
-    monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "short")
-    monkeypatch.setenv("WIX_STATE_TTL", "nonsense")
-    demo = make_app(
-        public_url="http://127.0.0.1:8000",
-        storage="memory://",
-        transport=fake.transport,
-        **fake.settings(),
-    )
-    transport = httpx.ASGITransport(app=demo)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        answer = await install(http, fake, YOGA)
-
-    assert 303 == answer.status_code
-    assert answer.headers["Location"].startswith(f"{fake.url}/installer/close-window?")

@@ -276,7 +276,7 @@ def _problem(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "value_error":
-        return str(error["ctx"]["error"]).rstrip(".")
+        return str(error.get("ctx", {}).get("error")).rstrip(".")
     if error["type"] in {"greater_than_equal", "less_than_equal"}:
         return "is out of range"
     return "has the wrong form"

@@ -40,6 +40,8 @@ def unreachable_storage():
 def run_kit(room: Path, program: str, *options: str) -> tuple[Counter[str], set[str], str]:
     """Run the kit in pytest with anyio alone; return how many cases ended how, and which failed."""
     (room / "test_backend.py").write_text(program, "utf-8")
+    # Whatever is configured in the folders above is not for this.
+    (room / "pytest.ini").write_text("[pytest]\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "-Werror", "-p", "anyio.pytest_plugin"]
     plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(

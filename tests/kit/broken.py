@@ -127,8 +127,9 @@ class _Folded(dict[Any, V]):
         return super().get(_fold(key), default)
 
 
-def _fold(key: object) -> object:
-    return key.lower() if isinstance(key, str) else tuple(map(_fold, key))  # type: ignore[call-overload] # a pair
+def _fold(key: Any) -> Any:
+    """Fold a name, or the two ids of a key."""
+    return key.lower() if isinstance(key, str) else tuple(map(_fold, key))
 
 
 def _without_zone(record: Record) -> Record:

@@ -84,7 +84,7 @@ def test_without_a_lifespan_it_opens_on_first_use(way: Callable[[Any, Wix], Any]
     assert wix.is_open
 
 
-def test_storage_that_is_down_stops_the_server() -> None:
+def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the whole middleware, too: the server is told that it cannot start (rule 1)."""
     wix = make_wix(FakeWix())
     sent: list[Message] = []
@@ -98,7 +98,7 @@ def test_storage_that_is_down_stops_the_server() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    wix.storage.open = broken  # type: ignore[method-assign] # a database that is down
+    monkeypatch.setattr(wix.storage, "open", broken)
     anyio.run(WixMiddleware(star(), wix), {"type": "lifespan"}, receive, send)
 
     assert [{"type": "lifespan.startup.failed", "message": "The test database is down."}] == sent

@@ -229,10 +229,10 @@ def test_attributes_are_the_apps() -> None:
     api = FastAPI(title="Mine")
     app = WixMiddleware(api, make_wix(fake))
 
-    @app.get("/who")  # type: ignore[untyped-decorator] # delegated by __getattr__
     async def who(request: Request) -> str:
         return (await get_wix(request).identify()).instance_id
 
+    app.get("/who")(who)
     app.state.mine = 1
     answer = TestClient(app).get("/who", params={"instance": fake.signed_instance(SITE)})
 
@@ -255,7 +255,7 @@ def test_half_made_middleware_does_not_loop() -> None:
             getattr(WixMiddleware.__new__(WixMiddleware), name)
 
 
-def test_errors_are_answered_by_the_framework() -> None:
+def test_errors_are_answered_by_the_framework(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is 401, not installed is 403, and what is down is 503 with Retry-After."""
     fake = FakeWix()
     wix = make_wix(fake)
@@ -268,7 +268,7 @@ def test_errors_are_answered_by_the_framework() -> None:
         fake.expire_access_tokens()
         fake.fail("/oauth/access", status=503, times=None)
         down = browser.get("/echo", params={"instance": fake.signed_instance(SITE)})
-        wix.storage.get = _raise  # type: ignore[method-assign] # a database that is down
+        monkeypatch.setattr(wix.storage, "get", _raise)
         lost = browser.get("/echo", params={"instance": fake.signed_instance("site-2")})
 
     answers = (nobody, forged, unknown, down, lost)

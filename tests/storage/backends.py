@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
+
 from wix_asgi.storage import Storage
 from wix_asgi_backends._sql import SQLStorage
 
@@ -30,8 +33,14 @@ def example() -> Any:
     return importlib.import_module("wix_asgi_jsonfile").JsonFileStorage
 
 
+def pool_of(engine: AsyncEngine) -> QueuePool:
+    """Return the pool of an engine, which can count."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool
+
+
 def connections_in_use(storage: Storage) -> int:
     """Return how many connections of a pool have not been given back."""
     assert isinstance(storage, SQLStorage)
     engines = [held.engine for held in storage._engines._by_loop.values()]
-    return sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined] # a queue's
+    return sum(pool_of(engine).checkedout() for engine in engines)

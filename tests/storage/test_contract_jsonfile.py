@@ -17,7 +17,7 @@ from wix_asgi.testing.storage.unreachable import *
 JsonFileStorage = example()
 
 
-@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # in place of the default
+@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # the kit has its users override its defaults so
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run on both event loops."""
     loop: str = request.param

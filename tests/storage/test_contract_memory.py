@@ -11,7 +11,7 @@ from wix_asgi.testing.storage import *
 from wix_asgi_backends.memory import MemoryStorage
 
 
-@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # in place of the default
+@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # the kit has its users override its defaults so
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run on both event loops."""
     loop: str = request.param

@@ -58,7 +58,7 @@ def unreachable_storage(tmp_path: Path) -> Storage:
     return PostgresStorage(target, retry=Retry(total=0.1))
 
 
-@pytest.fixture  # type: ignore[no-redef] # in place of the default
+@pytest.fixture  # type: ignore[no-redef] # the kit has its users override its defaults so
 def connections_in_use() -> Callable[[Storage], int]:
     """Count the connections of the pool."""
     return count

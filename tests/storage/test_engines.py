@@ -13,6 +13,7 @@ import anyio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.storage.backends import pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -71,7 +72,7 @@ def test_end_of_the_loop_closes(sql: SQLiteStorage | PostgresStorage) -> None:
     engine = asyncio.run(use())
     gc.collect()
 
-    assert engine.pool.checkedin() == 0  # type: ignore[attr-defined] # a queue's
+    assert pool_of(engine).checkedin() == 0
     assert asyncio.run(sql.get(APP, SITE)) is not None
 
 

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy.exc import InvalidRequestError, OperationalError
 
 from tests.postgres_server import PostgresServer
-from tests.storage.backends import connections_in_use
+from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi.testing.storage_check.tasks import until
@@ -239,7 +239,9 @@ async def test_tokens_are_not_in_errors(postgres_url: str) -> None:
             await connection.execute("ALTER TABLE wix_installations DROP COLUMN failure")
         with pytest.raises(StorageUnavailable, match="UndefinedColumnError") as caught:
             await storage.put(record(refresh_token=CANARY.encode()))
-    shown = traceback.TracebackException.from_exception(caught.value.__cause__, capture_locals=True)  # type: ignore[arg-type] # there is one
+    cause = caught.value.__cause__
+    assert cause is not None
+    shown = traceback.TracebackException.from_exception(cause, capture_locals=True)
 
     assert CANARY not in "".join(shown.format())
 
@@ -252,7 +254,7 @@ async def test_full_pool(postgres_url: str) -> None:
                 tasks.start_soon(storage.put, record(f"site-{number}"))
         engine = await storage._engines.current()
 
-        assert engine.pool.checkedin() <= 3  # type: ignore[attr-defined] # a queue's
+        assert pool_of(engine).checkedin() <= 3
         assert len(await storage.scan(APP, limit=300)) == 200
 
 

@@ -31,16 +31,6 @@ ANY_PORTS = ["--port", "0", "--wix-port", "0"]
 Serve = Callable[[uvicorn.Server, list[socket.socket]], None]
 
 
-@pytest.fixture(name="anyio_backend")
-def _anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(name="fake")
-def _fake() -> FakeWix:
-    return FakeWix()
-
-
 def run(*arguments: str) -> Any:
     """Run the command in process."""
     return CliRunner().invoke(app, arguments)

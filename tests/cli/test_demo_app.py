@@ -12,16 +12,6 @@ from wix_asgi.testing import DEMO_SITES, FakeWix
 BAKERY, YOGA, _ = DEMO_SITES
 
 
-@pytest.fixture(name="anyio_backend")
-def _anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(name="fake")
-def _fake() -> FakeWix:
-    return FakeWix()
-
-
 @pytest.fixture(name="demo")
 def _wrapped_demo(fake: FakeWix) -> WixMiddleware:
     return make_app(

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.processes
 REFRESH = {"path": "/oauth/access", "grant_type": "refresh_token"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on one event loop: what is tested runs in other processes."""
-    return "asyncio"
-
-
 @pytest.fixture(name="fake")
 def _fake() -> Iterator[FakeWix]:
     fake = FakeWix()

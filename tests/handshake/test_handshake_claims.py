@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import anyio
 import pytest
-import stamina
 
 from tests.handshake.handshaking import (
     ACCESS,
@@ -46,12 +43,6 @@ class Line(httpx.AsyncBaseTransport):
             await self.found_cut.wait()
             raise httpx.ConnectError("cut", request=request)
         return await self.fake.transport.handle_async_request(request)
-
-
-@pytest.fixture(autouse=True)
-def _retries_wait_for_nothing() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 async def test_reload_while_the_first_load_is_at_wix() -> None:

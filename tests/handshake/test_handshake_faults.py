@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
-import stamina
 from starlette.responses import PlainTextResponse
 
 from tests.handshake.handshaking import (
@@ -35,12 +33,6 @@ class ForgetfulStorage(FlakyStorage):
     async def put(self, record: Record) -> None:
         await super().put(record)
         await self.delete(record.app_id, record.instance_id)
-
-
-@pytest.fixture(autouse=True)
-def _retries_wait_for_nothing() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 async def test_storage_is_down() -> None:

@@ -53,15 +53,20 @@ def _engine(storage: Steps, clock: ManualClock) -> Iterator[Engine]:
         yield Engine(FakeWix(), storage, clock)
 
 
+async def refresh_with_the_old_key(storage: Steps) -> None:
+    """Do what a worker does that knows of no other key yet."""
+    grant = Grant("access-2", "refresh-2")
+    worker = installations(storage, OLD)
+    assert await worker.replace(await read(storage, SITE, OLD), grant, token("access-2"))
+
+
 async def test_a_refresh_in_between_wins(storage: Steps) -> None:
     """A row that was refreshed after it was read is looked at again, and keeps the new (R33)."""
     await install(storage, SITE)
 
     async def overtake() -> None:
         del storage.before["replace"]
-        grant = Grant("access-2", "refresh-2")
-        worker = installations(storage, OLD)
-        assert await worker.replace(await read(storage, SITE, OLD), grant, token("access-2"))
+        await refresh_with_the_old_key(storage)
 
     storage.before["replace"] = overtake
     rotation = await rotate_keys(APP, storage, RING)
@@ -76,9 +81,7 @@ async def test_a_refresh_since_the_page_was_read_wins(storage: Steps) -> None:
 
     async def overtake() -> None:
         del storage.after["replace"]
-        grant = Grant("access-2", "refresh-2")
-        worker = installations(storage, OLD)
-        assert await worker.replace(await read(storage, SITE, OLD), grant, token("access-2"))
+        await refresh_with_the_old_key(storage)
 
     storage.after["replace"] = overtake
     rotation = await rotate_keys(APP, storage, RING)

@@ -19,12 +19,18 @@ import anyio
 
 from wix_asgi._http import httpx
 
-__all__ = ["CLOSE_SECONDS", "Connection", "Origin", "Place", "Pool"]
+__all__ = ["CLOSE_SECONDS", "Connection", "Origin", "Place", "Pool", "origin_of"]
 
 CLOSE_SECONDS = 5.0
 """How long closing a connection may take before it is abandoned."""
 
 Origin: TypeAlias = tuple[str, bytes, int | None]
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Return what is dialled for `url`; the port is None where it is the scheme's own."""
+    return url.scheme, url.raw_host, url.port
+
 
 _log = logging.getLogger("wix_asgi.transport")
 

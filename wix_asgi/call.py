@@ -14,24 +14,23 @@ from typing import Any, Final, cast
 import anyio
 
 from wix_asgi._http import httpx
+from wix_asgi._pool import Origin, origin_of
 from wix_asgi.endpoints import retry_after
 from wix_asgi.errors import AuthorizationConflict, ResponseTooLarge
 from wix_asgi.identity import Caller
 from wix_asgi.models import AccessToken
 from wix_asgi.oauth import pieces
 from wix_asgi.tokens import Tokens
+from wix_asgi.transport import IDEMPOTENT, is_whole
 
-__all__ = ["Bound", "Guard", "WixAuth"]
+__all__ = ["Bound", "Guard", "WixAuth", "copied"]
 
 _BOUND: Final = "wix_asgi.bound"
 _MAX_IDLE: Final = 256 * 1024
 _TOKEN: Final = "wix_asgi.token"  # noqa: S105 - the name of an extension
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _BUSY: Final = frozenset({429, 503})
 _RETRIES: Final = 2
 _RETRY_SECONDS: Final = 10.0
-
-Origin = tuple[str, bytes, int | None]
 
 
 class WixAuth(httpx.Auth):
@@ -74,7 +73,7 @@ class WixAuth(httpx.Auth):
                 # Read, so that its connection is free while we wait.
                 await response.aread()
                 refused, token = token, await self._tokens.renew(instance_id, token)
-                if token.value == refused.value or not _is_repeatable(request):
+                if token.value == refused.value or not is_whole(request):
                     return
             elif response.status_code == 401:
                 self._tokens.note_useless(instance_id, token)
@@ -231,10 +230,10 @@ class _Patience:
 
     async def wait_for(self, request: httpx.Request, response: httpx.Response) -> bool:
         """Wait as long as the answer asks for; False where it does not, or asks for too much."""
-        if response.status_code not in _BUSY or request.method not in _IDEMPOTENT:
+        if response.status_code not in _BUSY or request.method not in IDEMPOTENT:
             return False
         seconds = retry_after(response.headers)
-        if seconds is None or not _is_repeatable(request):
+        if seconds is None or not is_whole(request):
             return False
         self._retries -= 1
         self._seconds -= seconds
@@ -245,28 +244,22 @@ class _Patience:
         return True
 
 
-def origin_of(url: httpx.URL) -> Origin:
-    """Return what is dialled for `url`; the port is None where it is the scheme's own."""
-    return url.scheme, url.raw_host, url.port
-
-
-def _is_repeatable(request: httpx.Request) -> bool:
-    return isinstance(request.stream, httpx.ByteStream)
-
-
 def _without_token(extensions: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in extensions.items() if name != _TOKEN}
 
 
+def copied(request: httpx.Request) -> httpx.Request:
+    """Return the same request as another object."""
+    # copy.copy() would leave out the body, as pickling does.
+    copy = httpx.Request.__new__(httpx.Request)
+    vars(copy).update(vars(request))
+    return copy
+
+
 def _dialled(request: httpx.Request) -> httpx.Request:
     """Return what is really sent: a copy, for the token is in no header that others see."""
-    dialled = httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        stream=request.stream,
-        extensions=request.extensions,
-    )
+    dialled = copied(request)
+    dialled.headers = request.headers.copy()
     token: AccessToken | None = request.extensions.get(_TOKEN)
     if token is not None:
         # Without "Bearer", as Wix wants it.

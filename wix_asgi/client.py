@@ -11,7 +11,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from wix_asgi._http import httpx
-from wix_asgi.call import Bound, Guard, WixAuth, origin_of
+from wix_asgi._pool import origin_of
+from wix_asgi.call import Bound, Guard, WixAuth, copied
 from wix_asgi.errors import MiddlewareMissing
 from wix_asgi.identity import (
     Caller,
@@ -121,7 +122,8 @@ class WixClient(httpx.AsyncClient):
         timeout = request.extensions.get("timeout", self.timeout.as_dict())
         seconds = TOTAL_SECONDS if timeout == TIMEOUT.as_dict() else math.inf
         bound = Bound(MAX_BYTES, seconds, _EXCESS if stream else None)
-        request = _own(request)
+        # Another client may send the same one meanwhile.
+        request = copied(request)
         bound.begin(request)
         if stream or seconds == math.inf:
             response = await super().send(request, stream=stream, **options)
@@ -136,14 +138,6 @@ class WixClient(httpx.AsyncClient):
         with anyio.move_on_after(seconds):
             return await super().send(request, **options)
         raise httpx.ReadTimeout(f"No whole answer within {seconds:.0f} s.", request=request)
-
-
-def _own(request: httpx.Request) -> httpx.Request:
-    """Return a request of this call alone: another client may send the same one meanwhile."""
-    # copy.copy() would leave out the body, as pickling does.
-    own = httpx.Request.__new__(httpx.Request)
-    vars(own).update(vars(request))
-    return own
 
 
 class ClientFactory:

@@ -7,16 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
 
+from wix_asgi._scanning import Scanner
 from wix_asgi.endpoints import Grant
 from wix_asgi.models import AccessToken, Installation, Record
 from wix_asgi.storage import Storage
 from wix_asgi.vault import Vault
 
 __all__ = ["Installations", "Stored"]
-
-_PAGE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,10 @@ class Installations:
 
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
-        after = ""
-        while page := await self._storage.scan(self._app_id, after=after, limit=_PAGE):
-            for record in page:
-                yield Installation(record.app_id, record.instance_id, _installed_at(record))
-            after = page[-1].instance_id
-            if len(page) < _PAGE:
-                return
+        scanner = Scanner(self._storage, self._app_id, clock=self._clock)
+        while read := await scanner.next():
+            record = read.record
+            yield Installation(record.app_id, record.instance_id, _installed_at(record))
 
     def _seal(
         self,

@@ -10,17 +10,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import cache
-from typing import cast
+from typing import Final, cast
 
 import anyio
 
 from wix_asgi._http import httpx
 from wix_asgi._loops import PerLoop
-from wix_asgi._pool import CLOSE_SECONDS, Place, Pool
+from wix_asgi._pool import CLOSE_SECONDS, Place, Pool, origin_of
 
-__all__ = ["PoolTransport"]
+__all__ = ["IDEMPOTENT", "PoolTransport", "is_whole"]
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+"""Methods of which a repetition does no harm (RFC 9110, 9.2.2)."""
+
 _LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
@@ -156,8 +158,7 @@ class _PlacedStream(httpx.AsyncByteStream):
 
 
 async def _exchange(place: Place, request: httpx.Request) -> httpx.Response:
-    url = request.url
-    connection = await place.take((url.scheme, url.raw_host, url.port))
+    connection = await place.take(origin_of(request.url))
     try:
         return await connection.transport.handle_async_request(request)
     except _LOST:
@@ -167,8 +168,13 @@ async def _exchange(place: Place, request: httpx.Request) -> httpx.Response:
     return await connection.transport.handle_async_request(request)
 
 
+def is_whole(request: httpx.Request) -> bool:
+    """Return whether the body of `request` can be sent again."""
+    return isinstance(request.stream, httpx.ByteStream)
+
+
 def _is_repeatable(request: httpx.Request) -> bool:
-    return request.method in _IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
+    return request.method in IDEMPOTENT and is_whole(request)
 
 
 def _connector(keepalive_expiry: float) -> Callable[[], httpx.AsyncBaseTransport]:

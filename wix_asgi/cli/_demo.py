@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import NoReturn
 
 import anyio
 import typer
 import uvicorn
 
 from wix_asgi.cli._demo_app import make_app
+from wix_asgi.cli._operating import fail, shown
 from wix_asgi.errors import WixError
 from wix_asgi.middleware import WixMiddleware
 from wix_asgi.testing import FakeWix
@@ -21,7 +21,6 @@ __all__ = ["run"]
 
 _HOST = "127.0.0.1"
 _STARTUP_FAILED = 3  # as the uvicorn command exits
-_PUBLIC_SCHEMES = ("sqlite", "memory")  # other URLs can have passwords in them
 
 
 def run(*, port: int, wix_port: int, storage: str) -> None:
@@ -45,7 +44,7 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((_HOST, port))
     except OSError as exc:
-        _fail(_cannot_listen(port, exc, "--port"))
+        fail(_cannot_listen(port, exc, "--port"))
 
 
 def _make_fake(public_url: str) -> FakeWix:
@@ -60,7 +59,7 @@ def _enter_fake(stack: contextlib.ExitStack, fake: FakeWix, port: int) -> str:
     try:
         return stack.enter_context(fake.serve(host=_HOST, port=port))
     except OSError as exc:
-        _fail(_cannot_listen(port, exc, "--wix-port"))
+        fail(_cannot_listen(port, exc, "--wix-port"))
 
 
 def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
@@ -69,7 +68,7 @@ def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
         app = make_app(public_url=public_url, storage=storage, **fake.settings())
         anyio.run(_recall, app.wix, fake)
     except WixError as exc:
-        _fail(str(exc))
+        fail(str(exc))
     return app
 
 
@@ -82,11 +81,9 @@ async def _recall(wix: Wix, fake: FakeWix) -> None:
 
 
 def _welcome(wix_url: str, public_url: str, storage: str) -> str:
-    scheme = storage.partition("://")[0]
-    shown = storage if scheme in _PUBLIC_SCHEMES else f"{scheme}://…"
     return (
         f"\n  Open {wix_url} and add the demo to a site.\n\n"
-        f"  The app is at {public_url}, its installations are in {shown}.\n"
+        f"  The app is at {public_url}, its installations are in {shown(storage)}.\n"
         "  Ctrl-C ends both; a site that has the app keeps it.\n"
     )
 
@@ -102,8 +99,3 @@ def _serve_app(app: WixMiddleware, listener: socket.socket) -> None:
 def _cannot_listen(port: int, exc: OSError, option: str) -> str:
     why = os.strerror(exc.errno) if exc.errno else str(exc)
     return f"Port {port} cannot be used: {why}. Choose another with {option}."
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"wix-asgi: {message}", err=True)
-    raise typer.Exit(1)

@@ -99,9 +99,9 @@ def _is_missing_file(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return what may be printed of a storage's URL: all of a file's, or else its scheme."""
+    """Return what may be printed of a storage's URL: others than these can have passwords."""
     scheme = url.partition("://")[0]
-    return url if scheme.lower() == "sqlite" else f"{scheme}://…"
+    return url if scheme.lower() in {"sqlite", "memory"} else f"{scheme}://…"
 
 
 def count(number: int) -> str:

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wix_asgi._keys import parse_key
 from wix_asgi.errors import BackendNotFound, SettingsError
-from wix_asgi.storage import find_backend, open_storage
+from wix_asgi.storage import open_storage
 
 __all__ = ["WixSettings"]
 
@@ -183,12 +183,11 @@ class WixSettings(BaseSettings):
         # A secret that is kept in a file has a newline at its end.
         url = value.get_secret_value().strip()
         try:
-            scheme = find_backend(url).name
             # Thrown away: only its backend can tell whether it understands the rest of the URL.
             open_storage(url)
         except (BackendNotFound, SettingsError) as exc:
             raise ValueError(exc.message) from None
-        if scheme == "memory" and _web_concurrency() > 1:
+        if url.lower().startswith("memory://") and _web_concurrency() > 1:
             raise ValueError(
                 "memory:// cannot serve several workers (WEB_CONCURRENCY is above 1): "
                 "each would have its own installations"

@@ -25,6 +25,8 @@ _PLACEHOLDER = re.compile(
     r"|(your|my|the|app)[-_ ]?(id|secret)([-_ ](key|here))?|secret",
     re.IGNORECASE,
 )
+# An ID may begin so, a secret that was generated does not.
+_PHRASE = re.compile(r"(your|my|the)[-_ ].*", re.IGNORECASE)
 _MIN_SECRET = 8
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
@@ -211,6 +213,8 @@ class WixSettings(BaseSettings):
 
 def _refuse_weak_secret(value: str) -> None:
     _refuse_placeholder(value)
+    if _PHRASE.fullmatch(value):
+        raise ValueError("is a placeholder")
     if len(value.strip()) < _MIN_SECRET:
         raise ValueError("is too short")
 

@@ -18,6 +18,8 @@ nox.options.sessions = ["lint", "typing", "tests"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
+# What tests with a mark drive; everything else they bring themselves.
+PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
@@ -32,7 +34,7 @@ def tests(session: nox.Session) -> None:
         session.env["COVERAGE_FILE"] = f"{room}/coverage"
         # Every process measures itself from its start, the imports of pytest's plugins included.
         start = {"COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
-        session.run("pytest", *WORKERS, *_without_chromium(session), env=start)
+        session.run("pytest", *WORKERS, *_without_missing(session), env=start)
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--fail-under=100")
 
@@ -73,7 +75,7 @@ def wheel(session: nox.Session) -> None:
         _install(session, f"{built}[cli]", groups=["test"])
         _copy_without_sources(session, elsewhere)
         with session.chdir(elsewhere):
-            session.run("pytest", *(session.posargs or [*WORKERS, *_without_chromium(session)]))
+            session.run("pytest", *(session.posargs or [*WORKERS, *_without_missing(session)]))
 
 
 @nox.session
@@ -90,18 +92,30 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Break things at full size, with the arguments that `python -m tests.chaos` takes."""
+    _install(session, "-e", ".[cli]", groups=["test"])
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+
+
 def _install(session: nox.Session, *requirements: str, groups: list[str]) -> None:
     session.install(*requirements, *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
-def _without_chromium(session: nox.Session) -> list[str]:
-    """Return what leaves the browser tests out where there is no browser, but never in CI."""
-    if shutil.which("chromium"):
-        return []
-    if os.environ.get("CI"):
-        session.error("No chromium on the PATH: the browser tests cannot run.")
-    session.warn("NOTICE: no chromium on the PATH, so the tests marked `browser` are left out.")
-    return ["-m", "not browser"]
+def _without_missing(session: nox.Session) -> list[str]:
+    """Return what leaves out the tests whose program is not here, but never in CI."""
+    missing = [mark for mark, program in PROGRAMS.items() if not _find(program)]
+    for mark in missing:
+        if os.environ.get("CI"):
+            session.error(f"No {PROGRAMS[mark]} here: the tests marked `{mark}` cannot run.")
+        session.warn(f"NOTICE: no {PROGRAMS[mark]} here, so tests marked `{mark}` are left out.")
+    return ["-m", " and ".join(f"not {mark}" for mark in missing)] if missing else []
+
+
+def _find(program: str) -> str | None:
+    # Debian keeps servers where a user's PATH does not lead.
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 def _compare(session: nox.Session, built: Path) -> None:

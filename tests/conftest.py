@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.postgres_server"]
+pytest_plugins = ["tests.postgres_server", "tests.pgbouncer_server"]
 
 # What the machine has set is not what a test means.
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:

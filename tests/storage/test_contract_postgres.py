@@ -1,16 +1,16 @@
-"""The storage in Postgres keeps the contract, over several processes too."""
+"""The storage in Postgres keeps the contract, behind PgBouncer and over several processes too."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import asyncpg
 import pytest
 
+from tests.daemons import execute
+from tests.postgres_server import database
 from tests.storage.backends import connections_in_use as count
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
@@ -21,34 +21,23 @@ from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage
 
 
-@pytest.fixture(name="database", scope="module")
-def _database(postgres_server: str) -> Iterator[str]:
+@pytest.fixture(name="shared_url", scope="module")
+def _shared_url(postgres_server: str) -> Iterator[str]:
     """Give the URL of a database for all cases; a new one for each would take most of the time."""
-    name = f"wix_asgi_{secrets.token_hex(8)}"
-    execute(postgres_server, f"CREATE DATABASE {name}")
-    server, _, query = postgres_server.partition("?")
-    yield f"{server.rpartition('/')[0]}/{name}?{query}"
-    execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    with database(postgres_server) as url:
+        yield url
 
 
-@pytest.fixture
-def make_storage(database: str) -> Iterator[Callable[[], Storage]]:
+@pytest.fixture(params=["direct", pytest.param("pgbouncer", marks=pytest.mark.pgbouncer)])
+def make_storage(
+    shared_url: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], Storage]]:
     """Give what makes storages over one database, which is left without tables."""
-    yield partial(PostgresStorage.from_url, database)
-    execute(database, "DROP TABLE IF EXISTS wix_installations, wix_claims")
-
-
-def execute(url: str, statement: str) -> None:
-    """Carry out a statement past the storage."""
-
-    async def main() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(main())
+    url = shared_url
+    if request.param == "pgbouncer":
+        url = request.getfixturevalue("pgbouncer").url(shared_url)
+    yield partial(PostgresStorage.from_url, url)
+    asyncio.run(execute(shared_url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
 
 
 @pytest.fixture

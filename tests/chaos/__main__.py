@@ -1,0 +1,32 @@
+"""`python -m tests.chaos [names]`: break things at full size, and print what was counted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tests.chaos.figures import Figure, table
+from tests.chaos.places import Places
+
+__all__: list[str] = []
+
+Scenario = Callable[[Places], Iterator[Figure]]
+SCENARIOS: Final[dict[str, Scenario]] = {}
+
+
+def main(names: list[str]) -> int:
+    """Run the scenarios of these names, or all of them; return how many figures were missed."""
+    figures: list[Figure] = []
+    with Places() as places:
+        for name in names or SCENARIOS:
+            print(f"{name}…", flush=True)
+            for figure in SCENARIOS[name](places):
+                print(f"  {figure}", flush=True)
+                figures.append(figure)
+    print(f"\n{table(figures)}")
+    return sum(not figure.held for figure in figures)
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))

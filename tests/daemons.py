@@ -1,0 +1,72 @@
+"""Database servers of the tests' own, which refuse to run as root."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+__all__ = ["execute", "make_room", "start", "wait_until_answering"]
+
+_AS_ROOT: Final = os.geteuid() == 0
+_USER: Final = "nobody" if _AS_ROOT else getpass.getuser()
+
+
+def make_room(name: str) -> Path:
+    """Return a new directory that belongs to the user whom servers run as."""
+    room = Path(tempfile.mkdtemp(prefix=f"wix-{name}-"))
+    shutil.chown(room, _USER)
+    return room
+
+
+def start(command: Sequence[str | Path], room: Path) -> subprocess.Popen[bytes]:
+    """Start `command` in `room`, where all it says goes into the file `log`."""
+    with (room / "log").open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=room,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # So that Ctrl-C reaches the tests only.
+            process_group=0,
+            user=_USER if _AS_ROOT else None,
+            group="nogroup" if _AS_ROOT else None,
+            extra_groups=[] if _AS_ROOT else None,
+        )
+
+
+def wait_until_answering(process: subprocess.Popen[bytes], url: str, room: Path) -> None:
+    """Return once the database at `url` answers, or fail with what the server said."""
+    deadline = time.monotonic() + 30
+    while not _answers(url):
+        assert process.poll() is None, (room / "log").read_text()
+        assert time.monotonic() < deadline, (room / "log").read_text()
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError, asyncpg.PostgresError):
+        asyncio.run(execute(url, "SELECT 1"))
+        return True
+    time.sleep(0.02)
+    return False
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Carry out `statements` on a connection of their own, past every storage."""
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()

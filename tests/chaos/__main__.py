@@ -6,13 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tests.chaos import installing, killing
 from tests.chaos.figures import Figure, table
 from tests.chaos.places import Places
 
 __all__: list[str] = []
 
 Scenario = Callable[[Places], Iterator[Figure]]
-SCENARIOS: Final[dict[str, Scenario]] = {}
+SCENARIOS: Final[dict[str, Scenario]] = {
+    "installing": installing.measure,
+    "killing": killing.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -123,9 +123,10 @@ def running(
     room: Path,
     workers: int = 1,
     example: str = QUICKSTART,
+    port: int | None = None,
 ) -> Iterator[App]:
     """Run an example for as long as a block lasts; all that can be logged is its output."""
-    port = free_port()
+    port = port or free_port()
     log_config = room / "logging.json"
     log_config.write_text(json.dumps(_LOG_EVERYTHING))
     command = uvicorn(

@@ -21,7 +21,7 @@ from wix_asgi.testing import DEMO_SITES, FakeWix
 
 __all__ = ["MOMENTS", "killed", "measure"]
 
-ROUNDS: Final = 10
+ROUNDS: Final = 5
 ACCESS: Final = "/oauth/access"
 MOMENTS: Final = {
     "while the code is exchanged": ACCESS,

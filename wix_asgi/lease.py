@@ -52,20 +52,24 @@ class Lease:
         """
         outcome: list[T] = []
         error: Exception | None = None
+        done = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._renew)
+            tasks.start_soon(self._renew_until, done)
             try:
                 outcome.append(await work())
             except Exception as exc:
                 error = exc
-            tasks.cancel_scope.cancel()
+            # Not cancelled: a renewal that is cut off costs a connection, and may come too late.
+            done.set()
         if error is not None:
             raise error
         return outcome[0]
 
-    async def _renew(self) -> None:
-        while True:
-            await anyio.sleep(TTL / 3)
+    async def _renew_until(self, done: anyio.Event) -> None:
+        while not done.is_set():
+            with anyio.move_on_after(TTL / 3):
+                await done.wait()
+                return
             try:
                 await self.take()
             except Exception as exc:

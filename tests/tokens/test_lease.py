@@ -67,6 +67,27 @@ async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
+    """The work that ends meanwhile waits for it: what is cut off may come after giving back."""
+    steps: list[str] = []
+    begun = anyio.Event()
+
+    async def renew() -> None:
+        begun.set()
+        await anyio.wait_all_tasks_blocked()
+        steps.append("renewed")
+
+    async def work() -> None:
+        storage.before["claim"] = renew
+        await begun.wait()
+        steps.append("worked")
+
+    await Lease(storage, NAME).while_renewing(work)
+
+    assert ["worked", "renewed"] == steps
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("error", [StorageUnavailable(), OSError("driver")])
 async def test_the_work_survives_a_failed_renewal(
     storage: Steps, error: Exception, caplog: pytest.LogCaptureFixture

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wix_asgi._detached import Detached
-from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.errors import HandshakeRefused, Reason, StorageUnavailable
 from wix_asgi.state import Flow
 from wix_asgi.storage import Storage
 
@@ -19,6 +19,8 @@ __all__ = ["Claim", "Purge"]
 
 # By how much the clocks of hosts may differ: the claim outlasts the state on each of them.
 _CLOCKS_APART: Final = 3600.0
+# Storage takes about ten seconds for each.
+_TRIES: Final = 3
 _READER: Final = "reader"
 _PURGE_INTERVAL: Final = 60.0
 # A purge that is not over by then was lost with its event loop.
@@ -28,9 +30,12 @@ _PURGE_LONGEST: Final = 600.0
 class Claim:
     """The one use of a state, which leaves one name in storage."""
 
-    def __init__(self, storage: Storage, flow: Flow, *, state_ttl: float) -> None:
+    def __init__(
+        self, storage: Storage, flow: Flow, detached: Detached, *, state_ttl: float
+    ) -> None:
         """Prepare to use the state of `flow`, as an owner like no other."""
         self._storage = storage
+        self._detached = detached
         self._name = f"state:{hashlib.sha256(flow.nonce.encode()).hexdigest()}"
         self._owner = secrets.token_hex(16)
         self._ttl = state_ttl + _CLOCKS_APART
@@ -40,8 +45,15 @@ class Claim:
 
         Raises:
             HandshakeRefused: It is used up already.
+            StorageUnavailable: It is not known; what this used up is given back.
         """
-        if not await self._storage.claim(self._name, self._owner, self._ttl):
+        try:
+            is_ours = await self._storage.claim(self._name, self._owner, self._ttl)
+        except StorageUnavailable:
+            # It may have been carried out all the same. Who has waited for storage waits no more.
+            self._detached.start(self._give_back_later)
+            raise
+        if not is_ours:
             raise HandshakeRefused(Reason.STATE_REUSED)
 
     async def is_taken(self) -> bool:
@@ -56,6 +68,12 @@ class Claim:
         """Make the state good for another try; one that cannot be freed stays used."""
         with contextlib.suppress(Exception):
             await self._storage.release(self._name, self._owner)
+
+    async def _give_back_later(self) -> None:
+        for _ in range(_TRIES):
+            with contextlib.suppress(StorageUnavailable):
+                await self._storage.release(self._name, self._owner)
+                return
 
 
 class Purge:

@@ -150,7 +150,8 @@ class Handshake:
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
     def _claim(self, flow: Flow) -> Claim:
-        return Claim(self._parts.storage, flow, state_ttl=self._parts.settings.state_ttl)
+        parts = self._parts
+        return Claim(parts.storage, flow, parts.detached, state_ttl=parts.settings.state_ttl)
 
     async def _settle(self, request: Request, query: Query, flow: Flow) -> Response:
         response = await _outcome(self._complete(request, query, self._claim(flow)))

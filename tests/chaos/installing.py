@@ -39,6 +39,7 @@ __all__ = ["MOMENTS", "Case", "Moment", "Night", "cases", "measure", "moments_of
 logger = logging.getLogger(__name__)
 
 _PATIENCE: Final = 30.0
+_PAUSE: Final = 0.1
 _AT_ONCE: Final = 60
 
 
@@ -58,14 +59,16 @@ class Moment:
         return self.name
 
 
+_CLAIM: Final = b"INSERT INTO wix_claims"
 _WRITE: Final = b"INSERT INTO wix_installations"
 MOMENTS: Final = (
     Moment("connecting to Wix", to_wix=True),
     Moment("exchange", to_wix=True, when=b"POST /oauth/access "),
     Moment("token-info", to_wix=True, when=b"POST /oauth2/token-info "),
-    Moment("claim", to_wix=False, when=b"INSERT INTO wix_claims"),
+    # A statement is sent first, then its values: with these it is carried out.
+    Moment("claim", to_wix=False, when=_CLAIM),
+    Moment("commit of the claim", to_wix=False, when=_CLAIM, after=1),
     Moment("between exchange and store", to_wix=False, when=_WRITE),
-    # The statement is sent first, then its values: with these it is carried out.
     Moment("commit", to_wix=False, when=_WRITE, after=1),
     Moment("after the commit", to_wix=False, when=b"FROM wix_installations"),
 )
@@ -217,6 +220,17 @@ class Night:
         self.longest = max(self.longest, monotonic() - began)
         return answer
 
+    async def _load_again(self, install: Install) -> Answer | None:
+        """Load once more; where another load is said to be under way, until that is over."""
+        with anyio.move_on_after(_PATIENCE):
+            while True:
+                again = await install.load()
+                if again.status != 409 or not install.cookie:
+                    return again
+                # What may have been claimed is given back behind the answer.
+                await anyio.sleep(_PAUSE)
+        return None
+
     async def _judge(
         self, case: Case, install: Install, first: Answer | None
     ) -> AsyncIterator[str]:
@@ -229,7 +243,7 @@ class Night:
             yield f"an install failed ({first.status})"
         if succeeded and not await self._is_kept(install):
             yield "an install was lost after its success"
-        again = await self._load(install)
+        again = await self._load_again(install)
         if again is None or _succeeded(again) != may_come_again:
             yield f"loaded again: {again and again.status}, after {first.status}"
         if self.fake.count(ACCESS, code=query_of(install.callback)["code"]) > 1:

@@ -22,6 +22,7 @@ from tests.support import SITE, Browser, running
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi.claim import Purge
+from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -146,6 +147,46 @@ async def test_installs_purge_no_more_than_needed() -> None:
             await Browser(app).install(fake)
 
     assert 1 == storage.steps.count("purge")
+
+
+class DeafStorage(FlakyStorage):
+    """A storage whose answers to claims are lost, and that then is down for some releases."""
+
+    def __init__(self, lost_releases: int) -> None:
+        super().__init__()
+        self.is_deaf = True
+        self.lost_releases = lost_releases
+
+    async def claim(self, name: str, owner: str, ttl: float) -> bool:
+        answer = await super().claim(name, owner, ttl)
+        if self.is_deaf:
+            raise StorageUnavailable("The answer of the test storage was lost.")
+        return answer
+
+    async def release(self, name: str, owner: str) -> None:
+        self.down = {"release"} if self.steps.count("release") < self.lost_releases else set()
+        await super().release(name, owner)
+
+
+@pytest.mark.parametrize(
+    ("lost_releases", "later"), [(0, 303), (2, 303), (3, 409)], ids=["at once", "later", "never"]
+)
+async def test_claim_of_which_nothing_is_known(lost_releases: int, later: int) -> None:
+    """A state that was promised to be good still is, where storage can be told in time (R24)."""
+    fake = FakeWix()
+    storage = DeafStorage(lost_releases)
+    async with running(fake, storage=storage) as app:
+        browser = Browser(app)
+        url = await begin(browser, fake)
+        refused = await call_back(browser, url)
+        storage.is_deaf = False
+        await anyio.wait_all_tasks_blocked()
+        answer = await call_back(browser, url)
+
+    assert (503, "storage_unavailable") == reason_of(refused)
+    assert later == answer.status_code
+    assert min(3, lost_releases + 1) == storage.steps.count("release")
+    assert (later == 303) == fake.count(ACCESS)
 
 
 class SlowStorage(MemoryStorage):

@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -35,8 +35,9 @@ _SETTINGS = {
 class PostgresServer:
     """A PostgreSQL of its own in a temporary directory, reached through a socket there."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         """Make the directory and the files of the databases; start nothing."""
+        self._settings = _SETTINGS | settings
         self.room = daemons.make_room("pg")
         self._programs = self._find_programs()
         self._data = self.room / "data"
@@ -52,7 +53,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
-        settings = [part for item in _SETTINGS.items() for part in ("-c", "=".join(item))]
+        settings = [part for item in self._settings.items() for part in ("-c", "=".join(item))]
         self._process = self._run(
             ["postgres", "-D", str(self._data), "-k", str(self.room), *settings]
         )
@@ -68,9 +69,12 @@ class PostgresServer:
     def signal_all(self, signum: signal.Signals) -> None:
         """Send a signal to the server and to every process that serves a connection."""
         assert self._process is not None
+        # The server first: while it is stopped it makes no more of them.
+        self._process.send_signal(signum)
         pids = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        for pid in [self._process.pid, *map(int, pids.split())]:
-            os.kill(pid, signum)
+        for pid in map(int, pids.split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signum)
 
     def remove(self) -> None:
         """Stop the server and remove its files."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.chaos import installing, killing
+from tests.chaos import installing, killing, postgres_faults
 from tests.chaos.figures import Figure, table
 from tests.chaos.places import Places
 
@@ -16,6 +16,7 @@ Scenario = Callable[[Places], Iterator[Figure]]
 SCENARIOS: Final[dict[str, Scenario]] = {
     "installing": installing.measure,
     "killing": killing.measure,
+    "postgres_faults": postgres_faults.measure,
 }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import asyncpg
 import pytest
 
-from tests.storage.backends import connections_in_use
+from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi.testing.storage_check.tasks import until
@@ -87,6 +90,71 @@ async def test_lock_that_passes(postgres_url: str) -> None:
         with anyio.fail_after(10):
             await written.wait()
     await watcher.close()
+
+
+class Pauses:
+    """Pauses between attempts, which are counted."""
+
+    def __init__(self, last: float = math.inf) -> None:
+        self._last = last
+        self._count = 0
+        self.two = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds, but after the last one for ever."""
+        self._count += 1
+        if self._count == 2:
+            self.two.set()
+        await (anyio.sleep(seconds) if self._count < self._last else anyio.sleep_forever())
+
+
+async def test_statement_that_is_not_answered(postgres_url: str) -> None:
+    """It is given up after its time and sent again, for as long as its caller waits."""
+    pauses = Pauses()
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
+        target = parse_url(postgres_url)
+        target.arguments["command_timeout"] /= 20
+        brief = PostgresStorage(target, retry=Retry(sleep=pauses.sleep))
+        async with anyio.create_task_group() as tasks, locked_table(postgres_url):
+            tasks.start_soon(brief.put, record())
+            with anyio.fail_after(10):
+                await pauses.two.wait()
+        await brief.aclose()
+
+        assert await storage.get(APP, SITE) is not None
+
+
+async def test_connection_that_is_not_made(tmp_path: Path) -> None:
+    """A server that accepts and never answers is asked again before its caller gives up."""
+    callers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_unix_server(
+        lambda _, caller: callers.append(caller), tmp_path / ".s.PGSQL.5432"
+    )
+    pauses = Pauses(last=2)
+    target = parse_url(f"postgres://u@/db?host={tmp_path}")
+    target.arguments["timeout"] /= 20
+    storage = PostgresStorage(target, retry=Retry(sleep=pauses.sleep))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(storage.open)
+        with anyio.fail_after(10):
+            await pauses.two.wait()
+        tasks.cancel_scope.cancel()
+    for caller in callers:
+        caller.close()
+        await caller.wait_closed()
+    silent.close()
+    await storage.aclose()
+
+    assert len(callers) >= 2
+
+
+async def test_waiting_has_bounds(postgres_url: str) -> None:
+    """By default nobody waits longer than ten seconds for a connection, or for all attempts."""
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
+        pool = pool_of(await storage._engines.current())
+
+        assert 10.0 == pool.timeout()
+        assert 10.0 == storage._retry.total
 
 
 @pytest.mark.parametrize("show", [str, repr, lambda storage: repr(vars(storage))])

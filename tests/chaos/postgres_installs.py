@@ -1,0 +1,128 @@
+"""Installs of several sites at once, over the whole app."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from tests.storage.backends import connections_in_use
+from tests.support import Browser, running
+from wix_asgi import WixMiddleware
+from wix_asgi._http import httpx
+from wix_asgi.models import Record
+from wix_asgi.testing import FakeWix
+from wix_asgi_backends._postgres_url import parse_url
+from wix_asgi_backends._retry import Retry
+from wix_asgi_backends.postgres import PostgresStorage
+
+__all__ = ["POOL", "TOKEN_INFO", "Installs", "Storage", "installing"]
+
+POOL: Final = 10
+TOKEN_INFO: Final = "/oauth2/token-info"
+_ACCESS: Final = "/oauth/access"
+_JSON: Final = {"Accept": "application/json"}
+
+
+class Storage(PostgresStorage):
+    """Lets something happen between a put and what follows it.
+
+    Attributes:
+        after_put: What happens, and is waited for.
+    """
+
+    def __init__(self, url: str, retry: Retry) -> None:
+        super().__init__(parse_url(f"{url}&pool_size={POOL}"), retry=retry)
+        self.after_put: Callable[[], Awaitable[None]] | None = None
+
+    async def put(self, record: Record) -> None:
+        """Write `record`, and wait."""
+        await super().put(record)
+        if self.after_put is not None:
+            await self.after_put()
+
+
+class Installs:
+    """Sites on which the app is being installed, each in a browser of its own.
+
+    Attributes:
+        longest: The seconds of the load that took the most.
+        left: How many connections were not given back when the app was closed.
+    """
+
+    def __init__(self, app: WixMiddleware, fake: FakeWix, storage: Storage) -> None:
+        self.fake: Final = fake
+        self.storage: Final = storage
+        self.longest = 0.0
+        self.left = 0
+        self._browsers = {site: Browser(app) for site in fake.sites}
+        self._urls: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._loading: asyncio.Future[list[str]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._browsers)
+
+    @property
+    def exchanges(self) -> int:
+        """How many codes Wix was asked to exchange."""
+        return self.fake.count(_ACCESS)
+
+    async def begin(self) -> None:
+        """Begin an install on each site, up to the address to which Wix leads back."""
+        for site, browser in self._browsers.items():
+            self._urls[site] = self.fake.approve(await browser.begin(self.fake, site))
+
+    def start(self) -> None:
+        """Begin to load this address in all browsers at once."""
+        self._loading = asyncio.gather(*map(self._load, self._urls))
+
+    async def answers(self) -> dict[str, int]:
+        """Return what all of these loads are answered with, and how often."""
+        assert self._loading is not None
+        return Counter(await self._loading)
+
+    async def load(self) -> dict[str, int]:
+        """Load this address once more in all browsers at once, and return the same."""
+        self.start()
+        return await self.answers()
+
+    async def rows(self) -> set[str]:
+        """Return the sites that are stored."""
+        stored = await self.storage.scan(self.fake.app_id, limit=len(self) + 1)
+        return {row.instance_id for row in stored}
+
+    async def on_paper(self) -> int:
+        """Return how many sites were told of a success that is not stored."""
+        return len(self._told - await self.rows())
+
+    async def _load(self, site: str) -> str:
+        began = time.monotonic()
+        answer = await self._browsers[site].http.get(self._urls[site], headers=_JSON)
+        self.longest = max(self.longest, time.monotonic() - began)
+        if answer.status_code < 400:
+            self._told.add(site)
+        return _in_short(answer)
+
+
+def _in_short(answer: httpx.Response) -> str:
+    if answer.status_code < 400:
+        return str(answer.status_code)
+    again = " Retry-After" if "Retry-After" in answer.headers else ""
+    return f"{answer.status_code} {answer.json()['error']}{again}"
+
+
+@contextlib.asynccontextmanager
+async def installing(url: str, sites: int, retry: Retry) -> AsyncIterator[Installs]:
+    """Have so many sites of a new fake Wix whose installs are kept at this URL."""
+    fake = FakeWix(sites={str(uuid.uuid4()): "A site" for _ in range(sites)})
+    async with Storage(url, retry) as storage:
+        async with running(fake, storage=storage) as app:
+            installs = Installs(app, fake, storage)
+            yield installs
+        # The app has waited for what went on behind the installs.
+        installs.left = connections_in_use(storage)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from wix_asgi.errors import SettingsError
+from wix_asgi_backends._mounts import network_type
 
 __all__ = ["file_id", "make_file", "parse_url"]
 
@@ -53,7 +54,8 @@ def make_file(path: Path) -> None:
     """Make the file where it is missing, for its owner alone; SQLite's own files follow its mode.
 
     Raises:
-        SettingsError: Its directory is missing, or it is a directory.
+        SettingsError: Its directory is missing, it is a directory, or others are to write to it
+            over a network.
         OSError: It cannot be made, or not be used by this user.
     """
     if not path.parent.is_dir():
@@ -62,6 +64,7 @@ def make_file(path: Path) -> None:
         )
     if path.is_dir():
         raise SettingsError(f"The SQLite storage is to be a file, and {path} is a directory.")
+    _refuse_network(path)
     # Never opened where it exists: closing it again would drop this process's locks on it.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -73,3 +76,12 @@ def make_file(path: Path) -> None:
         logger.warning("every user of this machine may replace the SQLite storage in its directory")
     if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         logger.warning("every user of this machine may open the SQLite storage: chmod it to 0600")
+
+
+def _refuse_network(path: Path) -> None:
+    network = network_type(path)
+    if network:
+        raise SettingsError(
+            f"The SQLite storage would be on a network file system ({network}), on which hosts "
+            "lose each other's writes: put it on a local disk, or use Postgres."
+        )

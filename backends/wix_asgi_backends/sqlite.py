@@ -12,6 +12,7 @@ import aiosqlite  # noqa: F401 # where it is missing, that is said before anythi
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -27,6 +28,22 @@ __all__ = ["SQLiteStorage"]
 _BUSY_SECONDS = 5.0
 _FILE = "wix_asgi.file"
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+_HINTS: Final = {
+    sqlite3.SQLITE_BUSY: "another process has kept its lock",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened, or none be made beside it",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: bring back a copy of it",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk failed, or is full",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
+    sqlite3.SQLITE_READONLY: "this user may not write to the file, or to its directory",
+}
+_OS_HINTS: Final = {
+    errno.EACCES: "this user may not use the file, or make it in its directory",
+    errno.ENOENT: "the file is missing",
+    errno.ENOSPC: "the disk is full",
+    errno.EROFS: "the file system may only be read",
+}
 
 
 class SQLiteStorage(SQLStorage):
@@ -108,9 +125,10 @@ class SQLiteStorage(SQLStorage):
         return any("no such table" in str(cause) for cause in causes(error))
 
     def _explain(self, error: Exception) -> str:
-        names = [getattr(cause, "sqlite_errorname", None) for cause in causes(error)]
-        code = next((name for name in names if name), type(error).__name__)
-        return f"The SQLite storage cannot be used ({code})."
+        # Where a time ran out, the last of the causes is a cancellation.
+        *_, origin = (cause for cause in causes(error) if isinstance(cause, Exception))
+        code = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
+        return f"The SQLite storage cannot be used: {_hint(origin)} ({code})."
 
 
 def _prepare(connection: Any) -> None:
@@ -133,6 +151,14 @@ def _use_log(connection: Any) -> None:
             f"The SQLite storage cannot have a write-ahead log here (it stays in {mode!r} mode): "
             "put it on a local disk."
         )
+
+
+def _hint(error: Exception) -> str:
+    if isinstance(error, TimeoutError | PoolTimeoutError):
+        # All its connections were in use, most likely by those who wait for a lock.
+        return "it took too long, and another process may have kept its lock"
+    system = error.errno if isinstance(error, OSError) else None
+    return _HINTS.get(_code(error) & 0xFF) or _OS_HINTS.get(system or 0) or "it failed"
 
 
 def _code(error: BaseException) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.chaos import installing, killing, postgres_faults
+from tests.chaos import installing, killing, postgres_faults, sqlite_faults
 from tests.chaos.figures import Figure, table
 from tests.chaos.places import Places
 
@@ -17,6 +17,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "installing": installing.measure,
     "killing": killing.measure,
     "postgres_faults": postgres_faults.measure,
+    "sqlite_faults": sqlite_faults.measure,
 }
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from wix_asgi.errors import SettingsError, StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -75,6 +79,28 @@ async def test_directory_that_may_only_be_read(room: Path) -> None:
     assert list(room.iterdir()) == []
 
 
+async def test_file_in_a_directory_that_may_only_be_read(room: Path) -> None:
+    """A file beside which no log can be made is unavailable, with the reason, and left as it is."""
+    path = room / "test.db"
+    async with SQLiteStorage(path) as storage:
+        await storage.put(record())
+    path.chmod(0o666)
+    room.chmod(0o555)
+    before = path.read_bytes()
+    with (
+        as_nobody(),
+        pytest.raises(StorageUnavailable, match=r"its directory \(SQLITE_READONLY_DIR"),
+    ):
+        await SQLiteStorage(path).open()
+    left = [file.name for file in room.iterdir()]
+    room.chmod(0o755)
+    async with SQLiteStorage(path) as storage:
+        assert await storage.get(APP, SITE) is not None
+
+    assert ["test.db"] == left
+    assert before == path.read_bytes()
+
+
 async def test_no_log_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no write-ahead log can be had, opening says so, and leaves no connection behind."""
     made: list[sqlite3.Connection] = []
@@ -133,3 +159,47 @@ async def test_file_that_is_replaced_in_use(tmp_path: Path) -> None:
 
     assert found is not None
     assert "of-the-backup" == found.version
+
+
+def failed(code: int, name: str) -> Exception:
+    """Return an error of the driver as SQLAlchemy would hand it on."""
+    error = sqlite3.OperationalError("test: a text of the driver's")
+    error.sqlite_errorcode = code
+    error.sqlite_errorname = name
+    return DBAPIError("INSERT", None, error)
+
+
+def ran_out() -> Exception:
+    """Return what a time that ran out raises."""
+    error = TimeoutError()
+    error.__cause__ = asyncio.CancelledError()
+    return error
+
+
+REASONS = [
+    (failed(sqlite3.SQLITE_BUSY, "SQLITE_BUSY"), "another process has kept its lock (SQLITE_BUSY)"),
+    (failed(sqlite3.SQLITE_CANTOPEN, "SQLITE_CANTOPEN"), "none be made beside it (SQLITE_C"),
+    (failed(sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"), "the file is damaged"),
+    (failed(sqlite3.SQLITE_FULL, "SQLITE_FULL"), "the disk is full (SQLITE_FULL)"),
+    (failed(sqlite3.SQLITE_IOERR | 19 << 8, "SQLITE_IOERR_SHMSIZE"), "the disk failed, or is full"),
+    (failed(sqlite3.SQLITE_NOTADB, "SQLITE_NOTADB"), "no SQLite database (SQLITE_NOTADB)"),
+    (failed(sqlite3.SQLITE_READONLY, "SQLITE_READONLY"), "this user may not write to the file"),
+    (failed(sqlite3.SQLITE_MISMATCH, "SQLITE_MISMATCH"), "it failed (SQLITE_MISMATCH)"),
+    (PermissionError(errno.EACCES, "?"), "this user may not use the file"),
+    (FileNotFoundError(errno.ENOENT, "?"), "the file is missing (FileNotFoundError)"),
+    (OSError(errno.ENOSPC, "?"), "the disk is full (OSError)"),
+    (OSError(errno.EROFS, "?"), "the file system may only be read (OSError)"),
+    (OSError(errno.EMFILE, "?"), "it failed (OSError)"),
+    (ran_out(), "it took too long, and another process may have kept its lock (TimeoutError)"),
+    (PoolTimeoutError(), "it took too long, and another process may have kept its lock"),
+]
+
+
+@pytest.mark.parametrize(("error", "reason"), REASONS, ids=[reason for _, reason in REASONS])
+def test_reasons(error: Exception, reason: str) -> None:
+    """A message says why in plain words, and nothing of what the driver says (R35)."""
+    said = SQLiteStorage("test.db")._explain(error)
+
+    assert said.startswith("The SQLite storage cannot be used: ")
+    assert reason in said
+    assert "text of the driver" not in said

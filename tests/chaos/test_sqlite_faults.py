@@ -1,0 +1,60 @@
+"""An SQLite file to which several processes write, that is locked, full, or left by the dead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.figures import missed
+from tests.chaos.sqlite_faults import counted, opened, written
+from tests.chaos.sqlite_full import filled
+from tests.chaos.sqlite_killed import killed
+from tests.chaos.sqlite_locked import locked_for_a_while, locked_out
+from wix_asgi_backends import sqlite
+from wix_asgi_backends._retry import Retry
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "test.db"
+
+
+def test_opened_at_once(tmp_path: Path) -> None:
+    """Eight processes that open an empty file at the same moment all write to it."""
+    assert [] == missed(opened(tmp_path, processes=8, rounds=1))
+
+
+def test_no_update_is_lost(path: Path) -> None:
+    """Processes that count in one record come to the sum, and none finds the file locked."""
+    assert [] == missed(counted(path, processes=4, times=25))
+
+
+def test_no_record_is_lost(path: Path) -> None:
+    """Processes that write records of their own find them all, and none finds the file locked."""
+    assert [] == missed(written(path, processes=4, times=25))
+
+
+async def test_a_lock_is_waited_for(path: Path) -> None:
+    """Of many who write while another process has the lock, none is refused."""
+    assert [] == missed(await locked_for_a_while(path, seconds=1, callers=50))
+
+
+async def test_a_lock_that_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes while a lock is kept too long is told so; nothing changes, and it goes on."""
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.1)
+    figures = await locked_out(path, seconds=1, callers=50, retry=Retry(total=0.8))
+
+    assert [] == missed(figures)
+
+
+def test_a_killed_writer(tmp_path: Path) -> None:
+    """What a process had put when it was killed is there, and the next one writes at once."""
+    assert [] == missed(killed(tmp_path, rounds=1))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """It is told of without a token, loses nothing, is read from, and with space is used (R35)."""
+    assert [] == missed(filled(tmp_path, size="4m"))

@@ -21,6 +21,7 @@ from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._retry import Retry, causes
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
+from wix_asgi_backends._sqlite_log import LogRemoved, Logs
 from wix_asgi_backends._statements import Writes
 
 __all__ = ["SQLiteStorage"]
@@ -61,6 +62,7 @@ class SQLiteStorage(SQLStorage):
         """Keep installations in the file at `path`, which is made where it is missing."""
         super().__init__(retry=retry)
         self._path: Final = Path(path).absolute()
+        self._logs: Final = Logs(self._path)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -82,6 +84,11 @@ class SQLiteStorage(SQLStorage):
             raise self._unavailable(exc) from exc
         await super().open()
 
+    async def aclose(self) -> None:
+        """Give back what `open` took."""
+        await super().aclose()
+        self._logs.forget()
+
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
             # The driver makes no file: one that was removed is missing, and not an empty store.
@@ -98,22 +105,26 @@ class SQLiteStorage(SQLStorage):
         event.listen(engine.sync_engine, "do_connect", self._find_file)
         event.listen(engine.sync_engine, "connect", self._remember_file)
         event.listen(engine.sync_engine, "checkout", self._leave_removed_file)
+        event.listen(engine.sync_engine, "close", self._logs.drop)
         return engine
 
     def _find_file(self, *_arguments: object) -> None:
         if file_id(self._path) is None:
             # Told before the driver has a thread that fails.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self._logs.check_all()
 
     def _remember_file(self, connection: Any, record: ConnectionPoolEntry) -> None:
         record.info[_FILE] = file_id(self._path)
         _prepare(connection)
+        self._logs.add(record)
 
     def _leave_removed_file(
-        self, _connection: object, record: ConnectionPoolEntry, _proxy: object
+        self, connection: Any, record: ConnectionPoolEntry, _proxy: object
     ) -> None:
         if record.info[_FILE] != file_id(self._path):
             raise DisconnectionError
+        self._logs.check(connection, record)
 
     def _is_transient(self, error: Exception) -> bool:
         return any(_code(cause) & 0xFF in _PASSING for cause in causes(error))
@@ -145,6 +156,8 @@ def _use_log(connection: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     (mode,) = cursor.fetchone()
     cursor.execute("PRAGMA synchronous = FULL")
+    # Once something was read, the log is there until the last connection is closed.
+    cursor.execute("PRAGMA schema_version")
     cursor.close()
     if mode != "wal":
         raise SettingsError(
@@ -154,6 +167,11 @@ def _use_log(connection: Any) -> None:
 
 
 def _hint(error: Exception) -> str:
+    if isinstance(error, LogRemoved):
+        return (
+            "the log beside the file was removed while it was in use, "
+            "so end all that use the file, and start them again"
+        )
     if isinstance(error, TimeoutError | PoolTimeoutError):
         # All its connections were in use, most likely by those who wait for a lock.
         return "it took too long, and another process may have kept its lock"

@@ -11,7 +11,7 @@ import anyio
 
 __all__ = ["Brake"]
 
-_RATE: Final = 40.0
+_GAP: Final = 1 / 40
 _CALM: Final = 30.0
 _LONGEST_WAIT: Final = 5.0
 _CALLS_PER_REPEAT: Final = 5
@@ -36,6 +36,7 @@ class Brake:
         self._sleep = sleep
         self._failed_at = -math.inf
         self._next_turn = -math.inf
+        self._behind = 0.0
         self._earned = _REPEATS_AT_ONCE * _CALLS_PER_REPEAT
 
     @property
@@ -46,7 +47,7 @@ class Brake:
     @property
     def is_crowded(self) -> bool:
         """Whether the next turn is more than five seconds off."""
-        return self.is_on and self._next_turn - self._clock() > _LONGEST_WAIT
+        return self.is_on and self._next_turn + self._behind - self._clock() > _LONGEST_WAIT
 
     async def turn(self) -> bool:
         """Wait for the next turn where the brake is on; False at once where it is too far off."""
@@ -55,11 +56,16 @@ class Brake:
             return True
         if self.is_crowded:
             return False
-        now = self._clock()
-        turn = max(now, self._next_turn)
-        self._next_turn = turn + 1 / _RATE
-        if turn > now:
-            await self._sleep(turn - now)
+        turn = max(self._clock() - self._behind, self._next_turn)
+        self._next_turn = turn + _GAP
+        left, behind = turn + self._behind - self._clock(), self._behind
+        while left > 0:
+            await self._sleep(left)
+            # Again where the row was put off meanwhile.
+            due = turn + self._behind - self._clock()
+            left, behind = min(due, self._behind - behind), self._behind
+        # A process that stood still puts off the whole row, and does not make up for it at once.
+        self._behind += max(0.0, self._clock() - self._behind - turn - _GAP)
         return True
 
     def failed(self) -> None:

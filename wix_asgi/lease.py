@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -29,15 +31,27 @@ class Lease:
     connection and no lock of the database is held meanwhile.
     """
 
-    def __init__(self, storage: Storage, name: str) -> None:
-        """Prepare to hold `name`, as an owner like no other."""
+    def __init__(
+        self, storage: Storage, name: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare to hold `name`, as an owner like no other; `clock` gives monotonic seconds."""
         self._storage = storage
         self._name = name
+        self._clock = clock
         self._owner = secrets.token_hex(16)
+        self._asked_at = self._ends_at = -math.inf
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can have it: its seconds count from before it was asked for."""
+        return self._clock() < self._ends_at
 
     async def take(self) -> bool:
         """Try to get the lease, once."""
-        return await self._storage.claim(self._name, self._owner, TTL)
+        self._asked_at = self._clock()
+        is_ours = await self._storage.claim(self._name, self._owner, TTL)
+        self._ends_at = self._asked_at + TTL if is_ours else -math.inf
+        return is_ours
 
     async def give_back(self) -> None:
         """Free the lease if it is still ours; one that cannot be freed runs out by itself."""
@@ -67,7 +81,9 @@ class Lease:
 
     async def _renew_until(self, done: anyio.Event) -> None:
         while not done.is_set():
-            with anyio.move_on_after(TTL / 3):
+            # Counted from when it was asked for, since a busy storage answers late.
+            pause = self._asked_at + TTL / 3 - self._clock()
+            with anyio.move_on_after(max(TTL / 6, pause)):
                 await done.wait()
                 return
             try:

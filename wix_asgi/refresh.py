@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import anyio
 
+from wix_asgi._loops import PerLoop
 from wix_asgi.endpoints import Grant
 from wix_asgi.errors import (
     GrantRefused,
@@ -33,12 +36,17 @@ logger = logging.getLogger("wix_asgi")
 _BUDGET: Final = 30.0
 _FIRST_POLL: Final = 0.025
 _LAST_POLL: Final = 0.4
+# Fewer than a storage has connections: a holder must never wait behind those who wait for it.
+_LOOKING_AT_ONCE: Final = 4
+_TURN_SECONDS: Final = 10.0
 _REFUSED_PAUSE: Final = 30.0
 _MAX_PAUSE: Final = 60.0
 _SAVE_PAUSE: Final = 1.0
 _SAVE_SECONDS: Final = 6 * 3600.0
 # A pause ends so long before the token does that one more try can save it.
 _RESERVE: Final = 0.5
+# One that Wix asks for and that does not is made by the holder of the lease, up to so long.
+_LAST_PAUSE: Final = 5.0
 
 _REFUSED: Final = "refused"
 _MISCONFIGURED: Final = "misconfigured"
@@ -57,6 +65,7 @@ class Refresher:
         app_id: str,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
         """Work for the app `app_id`; `clock` gives monotonic seconds, `jitter` 0 to 1."""
         self._installations = installations
@@ -65,6 +74,8 @@ class Refresher:
         self._app_id = app_id
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
+        self._queue = PerLoop(lambda: anyio.CapacityLimiter(_LOOKING_AT_ONCE))
 
     async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
         """Return a token that is good and not one of `unwanted`, which may grow meanwhile.
@@ -76,17 +87,17 @@ class Refresher:
         """
         poll, deadline = _FIRST_POLL, self._clock() + _BUDGET
         while self._clock() < deadline:
-            stored = await self._read(instance_id)
-            if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
-                return token
-            if self._oauth.is_crowded:
-                if token := self._alive(stored, unwanted):
+            name = f"refresh:{self._app_id}:{instance_id}"
+            lease = Lease(self._storage, name, clock=self._clock)
+            async with self._turn():
+                if token := await self._look(instance_id, unwanted):
                     return token
-                raise WixUnavailable("Too many refreshes wait for Wix already.")
-            lease = Lease(self._storage, f"refresh:{self._app_id}:{instance_id}")
-            if await lease.take():
+                is_ours = await lease.take()
+            if is_ours:
                 try:
-                    token = await self._lead(instance_id, unwanted, lease)
+                    token = await lease.while_renewing(
+                        partial(self._lead, instance_id, unwanted, lease)
+                    )
                 finally:
                     await lease.give_back()
                 if token is not None:
@@ -95,6 +106,31 @@ class Refresher:
             await anyio.sleep(poll * (0.5 + self._jitter()))
             poll = min(2 * poll, _LAST_POLL)
         raise WixUnavailable("Another process holds the refresh of this token for too long.")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn at the storage: only holders of a lease go past this queue."""
+        queue = self._queue.here()
+        try:
+            with anyio.fail_after(_TURN_SECONDS):
+                await queue.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("Too many refreshes wait for the storage.") from None
+        try:
+            yield
+        finally:
+            queue.release()
+
+    async def _look(self, instance_id: str, unwanted: Collection[str]) -> AccessToken | None:
+        """Return what there is without a refresh; None means: try to lead one."""
+        stored = await self._read(instance_id)
+        if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
+            return token
+        if not self._oauth.is_crowded:
+            return None
+        if token := self._alive(stored, unwanted):
+            return token
+        raise WixUnavailable("Too many refreshes wait for Wix already.")
 
     async def _read(self, instance_id: str) -> Stored:
         stored = await self._installations.get(instance_id)
@@ -130,11 +166,17 @@ class Refresher:
         stored = await self._read(instance_id)
         if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
             return token
+        if not lease.is_held:
+            # Asleep for too long: another process may have sent this refresh token by now.
+            return None
+        was_alive = self._left(stored) > 0
         try:
-            grant, fresh = await lease.while_renewing(
-                lambda: self._oauth.refresh(stored.refresh_token)
-            )
+            grant, fresh = await self._oauth.refresh(stored.refresh_token)
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
+            if was_alive and (pause := self._last_pause(stored, exc)) is not None:
+                # What failed before the token's end sends nobody away after it.
+                await self._sleep(pause)
+                return None
             if not await self._settle_failure(stored, exc):
                 return None
             if token := self._alive(stored, unwanted):
@@ -142,7 +184,7 @@ class Refresher:
             if isinstance(exc, GrantRefused):
                 raise NotInstalled from exc
             raise
-        return await lease.while_renewing(lambda: self._save(stored, grant, fresh))
+        return await self._save(stored, grant, fresh)
 
     async def _save(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
         """Store what was granted; where nobody could get it again, go on trying for hours."""
@@ -182,14 +224,21 @@ class Refresher:
             logger.warning("a failed refresh could not be noted for the other processes")
             return True
 
+    def _last_pause(self, stored: Stored, exc: WixError) -> float | None:
+        """Return the pause before the next try, where that comes after the token's end and soon."""
+        if not isinstance(exc, WixUnavailable):
+            return None
+        asked = exc.asked or 0.0
+        return asked if self._left(stored) <= asked <= _LAST_PAUSE else None
+
     def _left(self, stored: Stored) -> float:
         return stored.access_token.expires_at - self._clock() if stored.access_token else 0.0
 
     def _verdict(self, exc: WixError, left: float) -> tuple[str, float]:
         spread = 0.5 + self._jitter()
         if isinstance(exc, WixUnavailable):
-            if left > _RESERVE:
-                spread = min(spread, left - _RESERVE)
+            if left > 0:
+                spread = min(spread, max(left - _RESERVE, left / 2))
             return _UNAVAILABLE, min(max(exc.asked or 0.0, spread), _MAX_PAUSE)
         refused = isinstance(exc, GrantRefused)
         return _REFUSED if refused else _MISCONFIGURED, _REFUSED_PAUSE * spread

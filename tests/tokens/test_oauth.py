@@ -162,6 +162,17 @@ async def test_a_refresh_has_three_tries(fake: FakeWix, sleeps: list[float]) -> 
     assert "Wix answered 503" in str(error)
 
 
+async def test_no_two_pauses_are_the_same(fake: FakeWix, sleeps: list[float]) -> None:
+    """What failed at one moment is not repeated at one moment."""
+    fake.fail(ACCESS, times=None)
+    oauth = make_oauth(fake)
+    for _ in range(5):
+        await fails(lambda: oauth.refresh(fake.issue_refresh_token()))
+
+    assert 10 == len(sleeps)
+    assert 10 == len(set(sleeps))
+
+
 async def test_each_try_sends_the_same(fake: FakeWix) -> None:
     """A repeated request has its body again, and a timeout of its own."""
     transport = Answers(

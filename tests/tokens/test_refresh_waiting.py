@@ -1,0 +1,144 @@
+"""Many refreshes that wait for others, beside one that others wait for."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.support import SITE
+from tests.tokens.engine import ACCESS, Engine, ManualClock, Steps, refresh, refresh_failure
+from wix_asgi import lease as lease_module
+from wix_asgi import refresh as refresh_module
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.testing import FakeWix
+
+WAITING = 50
+CONNECTIONS = 5
+"""Of the smallest pool that a storage has by default."""
+
+
+async def test_a_holder_does_not_queue_behind_those_who_wait(
+    engine: Engine, storage: Steps
+) -> None:
+    """A lease is renewed while others look, so nobody takes it and sends the same token again."""
+    looking, free = 0, anyio.Event()
+
+    async def look() -> None:
+        nonlocal looking
+        looking += 1
+        await free.wait()
+
+    sites = [engine.fake.add_site(f"Site {number}") for number in range(WAITING)]
+    for site in sites:
+        await engine.install(site, left=0)
+    await engine.install(left=0)
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.refresher.refresh, SITE, ())
+            await gate.arrived()
+            storage.before["get"] = look
+            for site in sites:
+                tasks.start_soon(engine.refresher.refresh, site, ())
+            await anyio.wait_all_tasks_blocked()
+            looked_at_once = looking
+            gate.release()
+            await storage.asked("replace")
+            storage.before["get"] = checkpoint
+            free.set()
+
+    assert 0 < looked_at_once < CONNECTIONS
+    assert WAITING + 1 == engine.posts
+
+
+async def test_nobody_waits_for_a_turn_for_ever(
+    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a storage answers nobody, those behind are told so; the next ones have their turn."""
+    free = anyio.Event()
+    await engine.install(left=0)
+    storage.before["get"] = free.wait
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(CONNECTIONS):
+                tasks.start_soon(engine.refresher.refresh, SITE, ())
+            await anyio.wait_all_tasks_blocked()
+            monkeypatch.setattr(refresh_module, "_TURN_SECONDS", 0.0)
+            error = await refresh_failure(engine)
+            monkeypatch.undo()
+            free.set()
+    token = await refresh(engine)
+
+    assert isinstance(error, StorageUnavailable)
+    assert 300.0 == token.lifetime
+    assert 1 == engine.posts
+
+
+async def test_a_lease_is_renewed_from_the_moment_it_is_taken(
+    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder whose storage is slow keeps its lease while it reads, too."""
+    monkeypatch.setattr(lease_module, "TTL", 0.03)
+    free = anyio.Event()
+    await engine.install(left=0)
+
+    async def slow_down() -> None:
+        storage.before["get"] = free.wait
+
+    storage.after["claim"] = slow_down
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.refresher.refresh, SITE, ())
+            await storage.asked("claim", 3)
+            posts_before_it_has_read = engine.posts
+            free.set()
+
+    assert 0 == posts_before_it_has_read
+    assert 1 == engine.posts
+
+
+async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: ManualClock) -> None:
+    """Frozen before it asked Wix, it leaves alone the refresh token that another has sent."""
+    holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
+    await holder.install(left=0)
+
+    async def sleep_through_the_lease() -> None:
+        del storage.after["get"]
+        clock.advance(lease_module.TTL)
+        await refresh(holder.another())
+
+    async def freeze_when_it_has_read() -> None:
+        del storage.after["claim"]
+        storage.after["get"] = sleep_through_the_lease
+
+    storage.after["claim"] = freeze_when_it_has_read
+    token = await refresh(holder)
+    posts = holder.posts
+    await refresh(holder, token.value)
+
+    assert 1 == posts
+    assert 2 == holder.posts
+
+
+async def test_a_late_answer_does_not_put_off_the_next_renewal(
+    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause counts from when the lease was asked for, and is never much shorter."""
+    delays, pauses, move_on_after = [0.25, 1.0, 0.0], [], anyio.move_on_after
+    lease = lease_module.Lease(storage, "refresh", clock=clock)
+
+    def move_on_at_once(seconds: float) -> anyio.CancelScope:
+        pauses.append(seconds)
+        return move_on_after(0)
+
+    async def answer_late() -> None:
+        clock.advance(delays.pop(0) if delays else 0.0)
+
+    storage.after["claim"] = answer_late
+    monkeypatch.setattr(anyio, "move_on_after", move_on_at_once)
+    await lease.take()
+    await lease.while_renewing(lambda: storage.asked("claim", 4))
+
+    third = lease_module.TTL / 3
+    assert pytest.approx([third - 0.25, third / 2, third]) == pauses[:3]

@@ -6,7 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.chaos import installing, killing, postgres_faults, sqlite_faults
+from tests.chaos import (
+    installing,
+    killing,
+    outages,
+    postgres_faults,
+    refreshing,
+    rotating,
+    sqlite_faults,
+)
 from tests.chaos.figures import Figure, table
 from tests.chaos.places import Places
 
@@ -14,6 +22,9 @@ __all__: list[str] = []
 
 Scenario = Callable[[Places], Iterator[Figure]]
 SCENARIOS: Final[dict[str, Scenario]] = {
+    "refreshing": refreshing.measure,
+    "rotating": rotating.measure,
+    "outages": outages.measure,
     "installing": installing.measure,
     "killing": killing.measure,
     "postgres_faults": postgres_faults.measure,

@@ -1,0 +1,32 @@
+"""A Wix that fails while it is needed for new tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.figures import missed
+from tests.chaos.outages import Times, outages
+from tests.chaos.outages_many import busiest_second, crowd
+from wix_asgi import oauth as oauth_module
+
+
+async def test_an_outage_that_the_token_outlives_costs_no_call(
+    store: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the token endpoint fails, it is asked seldom, and once when it is well again."""
+    monkeypatch.setitem(oauth_module._TIMEOUT, "read", 1.0)  # scaled, as the token's life is
+
+    assert [] == missed(await outages(*store, Times(left=4.0, outage=3.0)))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_crowd_is_served_after_an_outage(store: tuple[str, str], processes: int) -> None:
+    """Every installation recovers, and none fails again, from one process or from two."""
+    assert [] == missed(crowd(*store, sites=40, outage=3.0, processes=processes))
+
+
+def test_the_busiest_second_may_begin_at_any_moment() -> None:
+    """Calls are counted over every second, and not from one full second to the next."""
+    assert 3 == busiest_second([0.0, 0.6, 0.9, 1.5, 1.6])
+    assert 0 == busiest_second([])

@@ -1,0 +1,69 @@
+"""One refresh over all processes, in a small way (R40)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.figures import missed
+from tests.chaos.refreshing import ENDS, End, clocks_off, crowd, many
+from tests.chaos.refreshing_holders import SIGNALS, gone, woken
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_crowd_costs_one_refresh(store: tuple[str, str], end: End) -> None:
+    """However the token ended, Wix is asked once, and every caller is served."""
+    kind, url = store
+    figures = await crowd(url, kind, processes=2, tasks=25, rounds=1, end=end)
+
+    assert [] == missed(figures)
+
+
+async def test_a_rotating_refresh_token_is_sent_once(store: tuple[str, str]) -> None:
+    """A Wix that ends every token when one is sent twice still knows the site, rounds later."""
+    kind, url = store
+    figures = await crowd(url, kind, processes=2, tasks=10, rounds=3, rotating=True)
+
+    assert [] == missed(figures)
+
+
+async def test_many_sites_cost_one_refresh_each(store: tuple[str, str]) -> None:
+    """Sites whose tokens end together are refreshed once each, and called as themselves (R40)."""
+    kind, url = store
+    figures = await many(url, kind, processes=2, sites=10, rounds=2, delay=0.0)
+
+    assert [] == missed(figures)
+
+
+@pytest.mark.parametrize("how", SIGNALS)
+async def test_a_holder_that_is_gone_is_replaced(store: tuple[str, str], how: str) -> None:
+    """Others refresh in its place and what they store is good; who wakes up is served, too."""
+    kind, url = store
+    figures = await gone(url, kind, how, processes=2, tasks=5, rounds=1)
+
+    assert [] == missed(figures)
+
+
+async def test_who_wakes_with_the_only_token_saves_it(store: tuple[str, str]) -> None:
+    """The verdict that others have noted meanwhile does not keep the new refresh token out."""
+    kind, url = store
+    figures = await woken(url, kind, processes=2, tasks=5, rounds=1)
+
+    assert [] == missed(figures)
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["postgresql", pytest.param("pgbouncer", marks=pytest.mark.pgbouncer)],
+    indirect=True,
+)
+async def test_clocks_an_hour_off(store: tuple[str, str]) -> None:
+    """A host whose clock is off neither refreshes more nor uses what is dead.
+
+    Processes over SQLite are on one host, and have one clock.
+    """
+    kind, url = store
+    figures = await clocks_off(url, kind, tasks=2, rounds=1)
+
+    assert [] == missed(figures)

@@ -65,7 +65,7 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel from the sdist, compare it with the sources, and run the tests on it."""
+    """Build the wheel from the sdist, compare it with the sources, and run most tests on it."""
     session.install("build[virtualenv]")
     with tempfile.TemporaryDirectory() as room:
         dist, elsewhere = Path(room, "dist"), Path(room, "checkout")
@@ -75,7 +75,9 @@ def wheel(session: nox.Session) -> None:
         _install(session, f"{built}[cli]", groups=["test"])
         _copy_without_sources(session, elsewhere)
         with session.chdir(elsewhere):
-            session.run("pytest", *(session.posargs or [*WORKERS, *_without_missing(session)]))
+            # What breaks things is no matter of packaging, and takes long.
+            rest = [*WORKERS, *_without_missing(session), "--ignore=tests/chaos"]
+            session.run("pytest", *(session.posargs or rest))
 
 
 @nox.session

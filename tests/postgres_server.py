@@ -71,8 +71,7 @@ class PostgresServer:
         assert self._process is not None
         # The server first: while it is stopped it makes no more of them.
         self._process.send_signal(signum)
-        pids = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        for pid in map(int, pids.split()):
+        for pid in _children(self._process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signum)
 
@@ -99,6 +98,15 @@ class PostgresServer:
 
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         return daemons.start([self._programs / command[0], *command[1:]], self.room)
+
+
+def _children(parent: int) -> Iterator[int]:
+    # Not from /proc/…/children, which may leave some out while others end.
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            _state, pid, *_ = status.read_text().rpartition(")")[2].split()
+            if int(pid) == parent:
+                yield int(status.parent.name)
 
 
 @contextmanager

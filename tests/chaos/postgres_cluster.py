@@ -122,8 +122,9 @@ class Cluster:
 
     @contextlib.contextmanager
     def emptied(self) -> Iterator[Self]:
-        """Leave no tables in the database after a block."""
+        """Leave no tables in the database after a block, and nobody who holds a lock on one."""
         yield self
+        asyncio.run(self.hang_up())
         asyncio.run(execute(self.url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
 
     @contextlib.asynccontextmanager

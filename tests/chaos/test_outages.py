@@ -13,7 +13,7 @@ from wix_asgi import oauth as oauth_module
 async def test_an_outage_that_the_token_outlives_costs_no_call(
     store: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However the token endpoint fails, it is asked seldom, and once when it is well again."""
+    """However the token endpoint fails, it is asked seldom, and nobody is refused meanwhile."""
     monkeypatch.setitem(oauth_module._TIMEOUT, "read", 1.0)  # scaled, as the token's life is
 
     assert [] == missed(await outages(*store, Times(left=4.0, outage=3.0)))

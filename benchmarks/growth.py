@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import text
 from starlette.types import Message, Scope
 
+from tests.daemons import running
 from tests.postgres_server import PostgresServer
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.models import AccessToken
@@ -59,18 +60,13 @@ def key(number: int) -> str:
 @contextmanager
 def stores() -> Iterator[dict[str, tuple[SQLStorage, str]]]:
     """Give an empty store of each kind, and the statement that fills it."""
-    server = PostgresServer()
-    server.start()
-    # A million rows are written by one statement.
-    url = f"{server.url}&command_timeout=600"
-    with tempfile.TemporaryDirectory() as room:
-        try:
-            yield {
-                "sqlite": (SQLiteStorage(Path(room, "store.db")), FILL_SQLITE),
-                "postgres": (PostgresStorage(parse_url(url)), FILL_POSTGRES),
-            }
-        finally:
-            server.remove()
+    with running(PostgresServer()) as server, tempfile.TemporaryDirectory() as room:
+        # A million rows are written by one statement.
+        url = f"{server.url}&command_timeout=600"
+        yield {
+            "sqlite": (SQLiteStorage(Path(room, "store.db")), FILL_SQLITE),
+            "postgres": (PostgresStorage(parse_url(url)), FILL_POSTGRES),
+        }
 
 
 async def fill(storage: SQLStorage, statement: str, first: int, last: int) -> None:

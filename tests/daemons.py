@@ -9,14 +9,24 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import asyncpg
 
-__all__ = ["execute", "make_room", "start", "wait_until_answering"]
+__all__ = [
+    "Daemon",
+    "connected",
+    "execute",
+    "make_room",
+    "running",
+    "start",
+    "wait_until_answering",
+]
+
+D = TypeVar("D", bound="Daemon")
 
 _AS_ROOT: Final = os.geteuid() == 0
 _USER: Final = "nobody" if _AS_ROOT else getpass.getuser()
@@ -50,6 +60,9 @@ def wait_until_answering(process: subprocess.Popen[bytes], url: str, room: Path)
     """Return once the database at `url` answers, or fail with what the server said."""
     deadline = time.monotonic() + 30
     while not _answers(url):
+        # That it listens is told by nobody, and that it has ended by this.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
         assert process.poll() is None, (room / "log").read_text()
         assert time.monotonic() < deadline, (room / "log").read_text()
 
@@ -58,15 +71,41 @@ def _answers(url: str) -> bool:
     with suppress(OSError, asyncpg.PostgresError):
         asyncio.run(execute(url, "SELECT 1"))
         return True
-    time.sleep(0.02)
     return False
 
 
-async def execute(url: str, *statements: str) -> None:
-    """Carry out `statements` on a connection of their own, past every storage."""
+class Daemon(Protocol):
+    """A server that leaves nothing behind."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+
+    def remove(self) -> None:
+        """Stop it, if it runs, and remove its files."""
+
+
+@contextmanager
+def running(daemon: D) -> Iterator[D]:
+    """Have a server run for as long as a block lasts."""
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.remove()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Speak to a database past every storage, for as long as a block lasts."""
     connection = await asyncpg.connect(url, statement_cache_size=0)
     try:
-        for statement in statements:
-            await connection.execute(statement)
+        yield connection
     finally:
         await connection.close()
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Carry out `statements` on a connection of their own."""
+    async with connected(url) as connection:
+        for statement in statements:
+            await connection.execute(statement)

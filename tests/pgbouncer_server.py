@@ -51,11 +51,16 @@ class PgBouncer:
         self._process = daemons.start([program, self._settings], self._room)
         daemons.wait_until_answering(self._process, self.url(self._server), self._room)
 
+    def kill(self) -> None:
+        """Stop it as a crash does, if it runs."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(30)
+
     def remove(self) -> None:
         """Stop it and remove its files."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(30)
+        self.kill()
         shutil.rmtree(self._room)
 
 
@@ -70,12 +75,8 @@ def _login(url: str) -> str:
 @pytest.fixture(name="pgbouncer", scope="session")
 def _pgbouncer(postgres_server: str) -> Iterator[PgBouncer]:
     """Give a PgBouncer for all tests of this process."""
-    pgbouncer = PgBouncer(postgres_server)
-    try:
-        pgbouncer.start()
+    with daemons.running(PgBouncer(postgres_server)) as pgbouncer:
         yield pgbouncer
-    finally:
-        pgbouncer.remove()
 
 
 @pytest.fixture(name="pgbouncer_url")

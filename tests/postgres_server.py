@@ -127,12 +127,8 @@ def _postgres_server() -> Iterator[str]:
     if url := os.environ.get("WIX_ASGI_TEST_POSTGRES_URL"):
         yield url
         return
-    server = PostgresServer()
-    try:
-        server.start()
+    with daemons.running(PostgresServer()) as server:
         yield server.url
-    finally:
-        server.remove()
 
 
 @pytest.fixture(name="postgres_url")

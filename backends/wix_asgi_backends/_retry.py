@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Retry", "causes", "forget_locals", "sqlstate"]
+__all__ = ["Retry", "causes", "forget_locals", "origin", "sqlstate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while following is not None:
         yield following
         following = getattr(following, "orig", None) or following.__cause__
+
+
+def origin(error: Exception) -> Exception:
+    """Return the driver's own error, from which `error` was made."""
+    # Where a time ran out, the last of the causes is a cancellation.
+    *_, found = (cause for cause in causes(error) if isinstance(cause, Exception))
+    return found
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -54,8 +54,8 @@ def make_file(path: Path) -> None:
     """Make the file where it is missing, for its owner alone; SQLite's own files follow its mode.
 
     Raises:
-        SettingsError: Its directory is missing, it is a directory, or others are to write to it
-            over a network.
+        SettingsError: Its directory is missing, it is a directory, or it would be on a network
+            file system.
         OSError: It cannot be made, or not be used by this user.
     """
     if not path.parent.is_dir():

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
-from wix_asgi_backends._retry import Retry, causes, sqlstate
+from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
 
@@ -95,9 +95,8 @@ class PostgresStorage(SQLStorage):
 
     def _explain(self, error: Exception) -> str:
         code = sqlstate(error)
-        # Where a time ran out, the last of the causes is a cancellation.
-        *_, origin = (cause for cause in causes(error) if isinstance(cause, Exception))
-        kind = f"{type(origin).__name__}, SQLSTATE {code}" if code else type(origin).__name__
+        name = type(origin(error)).__name__
+        kind = f"{name}, SQLSTATE {code}" if code else name
         hint = _HINTS.get(code or "", "it cannot be reached, or failed")
         return f"The Postgres storage cannot be used: {hint} ({kind})."
 

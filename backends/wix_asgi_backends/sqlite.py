@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
-from wix_asgi_backends._retry import Retry, causes
+from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
 from wix_asgi_backends._sqlite_log import LogRemoved, Logs
@@ -136,10 +136,9 @@ class SQLiteStorage(SQLStorage):
         return any("no such table" in str(cause) for cause in causes(error))
 
     def _explain(self, error: Exception) -> str:
-        # Where a time ran out, the last of the causes is a cancellation.
-        *_, origin = (cause for cause in causes(error) if isinstance(cause, Exception))
-        code = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
-        return f"The SQLite storage cannot be used: {_hint(origin)} ({code})."
+        cause = origin(error)
+        code = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+        return f"The SQLite storage cannot be used: {_hint(cause)} ({code})."
 
 
 def _prepare(connection: Any) -> None:

@@ -16,7 +16,7 @@ from tests.chaos import (
     sqlite_faults,
 )
 from tests.chaos.figures import Figure, table
-from tests.chaos.places import Places
+from tests.chaos.places import Places, open_places
 
 __all__: list[str] = []
 
@@ -35,7 +35,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
 def main(names: list[str]) -> int:
     """Run the scenarios of these names, or all of them; return how many figures were missed."""
     figures: list[Figure] = []
-    with Places() as places:
+    with open_places() as places:
         for name in names or SCENARIOS:
             print(f"{name}…", flush=True)
             for figure in SCENARIOS[name](places):

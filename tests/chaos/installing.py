@@ -11,13 +11,14 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
 import anyio
 
 from tests.chaos.figures import Figure, at_most, exactly, noted
+from tests.chaos.installed import many_sites
 from tests.chaos.places import KINDS as STORES
 from tests.chaos.places import Places
 from tests.chaos.proxy import HARMLESS, KINDS, Fault, Kind, Proxy, address_of, before_postgres
@@ -29,6 +30,7 @@ from tests.handshake.handshaking import (
     query_of,
     split_url,
 )
+from tests.processes.apps import Secrets
 from tests.support import PUBLIC_URL, make_app
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.storage import Storage, open_storage
@@ -168,6 +170,7 @@ class Night:
     url: str
     store: Storage
     log: _Log
+    secrets: Secrets = field(default_factory=Secrets)
     longest: float = 0.0
 
     async def broken(self, every: Sequence[Case]) -> list[str]:
@@ -183,11 +186,11 @@ class Night:
         async with anyio.create_task_group() as tasks:
             for case, site in zip(every, self.fake.sites, strict=False):
                 tasks.start_soon(one, case, site)
-        return broken + [f"logged: …{secret[-6:]}" for secret in self._secrets_logged()]
+        return broken + [f"logged: …{secret}" for secret in self._secrets_logged()]
 
     async def _broken(self, case: Case, site: str) -> AsyncIterator[str]:
         async with self._installing(case, site) as (install, proxy):
-            await install.begin()
+            await self._begin(install)
             await proxy.arm(case.fault)
             first = await self._load(install)
             struck = proxy.struck
@@ -202,8 +205,7 @@ class Night:
         async with AsyncExitStack() as stack:
             if case.moment.to_wix:
                 proxy = await stack.enter_async_context(Proxy(address_of(self.fake.url), seed=case))
-                host, port = proxy.address  # type: ignore[misc] # it is no socket in a directory
-                api_url, url = f"http://{host}:{port}", self.url
+                api_url, url = proxy.url, self.url
             else:
                 proxy, url = await stack.enter_async_context(before_postgres(self.url, seed=case))
                 api_url = self.fake.url
@@ -211,6 +213,11 @@ class Night:
             wix = Wix(public_url=PUBLIC_URL, storage=url, **settings)
             await stack.enter_async_context(wix)
             yield Install(wix, self.fake, site), proxy
+
+    async def _begin(self, install: Install) -> None:
+        await install.begin()
+        self.secrets.note(install.callback, "code", "state")
+        self.secrets.values.add(install.cookie.partition("=")[2])
 
     async def _load(self, install: Install) -> Answer | None:
         began = monotonic()
@@ -248,7 +255,7 @@ class Night:
             yield f"loaded again: {again and again.status}, after {first.status}"
         if self.fake.count(ACCESS, code=query_of(install.callback)["code"]) > 1:
             yield "a code was exchanged twice"
-        await install.begin()
+        await self._begin(install)
         if not _succeeded(await install.load()) or not await self._is_kept(install):
             yield "the site cannot be installed on"
 
@@ -257,8 +264,8 @@ class Night:
         return record is not None and await install.calls_as() == install.site
 
     def _secrets_logged(self) -> list[str]:
-        text = "".join(self.log.lines)
-        return sorted(secret for secret in _secrets(self.fake) if secret in text)
+        self.secrets.note_calls(self.fake)
+        return self.secrets.found_in("".join(self.log.lines).encode())
 
 
 def measure(places: Places) -> Iterator[Figure]:
@@ -285,24 +292,12 @@ def _succeeded(answer: Answer | None) -> bool:
     return location is not None and "/installer/close-window?" in location
 
 
-def _secrets(fake: FakeWix) -> set[str]:
-    """Return every credential that Wix was sent."""
-    found = {fake.app_secret}
-    for call in fake.calls:
-        body = call.json if isinstance(call.json, dict) else {}
-        fields = ("code", "refresh_token", "token")
-        found |= {body[name] for name in fields if isinstance(body.get(name), str)}
-    return found
-
-
 @asynccontextmanager
 async def night(url: str, sites: int) -> AsyncIterator[Night]:
     """Serve a fake Wix of so many sites beside the store at `url`, and listen to every log."""
     fake = FakeWix(
         app_secret="test-secret-of-a-bad-night",
-        sites={
-            f"5e000000-0000-4000-8000-{number:012}": f"Site {number}" for number in range(sites)
-        },
+        sites=many_sites(sites),
     )
     log, root = _Log(), logging.getLogger()
     level = root.level

@@ -9,35 +9,29 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 import anyio
 
 from tests.chaos.figures import Figure, at_most, exactly, noted
+from tests.chaos.installed import ACCESS, LIFETIME, install, installations
 from tests.chaos.outages_many import crowd
 from tests.chaos.places import KINDS as STORES
 from tests.chaos.places import Places
 from tests.chaos.proxy import Fault, Kind, Proxy, address_of
+from tests.support import PUBLIC_URL
 from wix_asgi import Wix
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Grant
 from wix_asgi.errors import WixError
-from wix_asgi.installations import Installations
-from wix_asgi.models import AccessToken
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import DEMO_SITES, FakeWix
 from wix_asgi.testing._clock import Clock
-from wix_asgi.vault import Vault
 
 __all__ = ["ANSWERS", "BROKEN", "Times", "measure", "outages"]
 
 logger = logging.getLogger(__name__)
 
-ACCESS: Final = "/oauth/access"
-LIFETIME: Final = 300.0
-PUBLIC_URL: Final = "https://app.example.com"
 SITE, *_ = DEMO_SITES
 _A_SECOND: Final = 5
 _PATIENCE: Final = 30.0
@@ -106,6 +100,7 @@ class _App:
     fake: FakeWix
     clock: Clock
     wix: Wix
+    options: dict[str, Any]
     times: Times
     proxy: Proxy
     dies_at: float = math.inf
@@ -120,14 +115,12 @@ class _App:
 
     async def install(self, url: str) -> None:
         """Store a token that is soon over, for the store and for Wix."""
-        value = self.fake.issue_access_token(SITE)
-        self.clock.advance(LIFETIME - self.times.left)
-        self.dies_at = monotonic() + self.times.left
-        token = AccessToken(value, self.times.lifetime, self.dies_at)
+        left, lifetime = self.times.left, self.times.lifetime
+        self.dies_at = monotonic() + left
         async with open_storage(url) as storage:
-            vault = Vault.from_settings(self.wix.settings)
-            installations = Installations(self.fake.app_id, storage, vault)
-            await installations.put(SITE, Grant(value, self.fake.issue_refresh_token(SITE)), token)
+            stored = installations(self.fake, storage, self.options)
+            await install(self.fake, stored, SITE, lifetime=lifetime, left=left)
+        self.clock.advance(LIFETIME - left)
 
     async def call(self) -> None:
         """Call the API once."""
@@ -164,24 +157,23 @@ class _App:
 
 
 @contextlib.asynccontextmanager
-async def _app(name: str, url: str, times: Times) -> AsyncIterator[tuple[_App, Proxy]]:
+async def _app(name: str, url: str, times: Times) -> AsyncIterator[_App]:
     """Serve a fake Wix behind a proxy, to an app of this name in the store at `url`."""
     clock = Clock()
     fake = FakeWix(app_id=name.replace(" ", "-"), clock=clock)
     with fake.serve() as served:
         async with Proxy(address_of(served)) as proxy:
-            assert not isinstance(proxy.address, Path)
-            api_url = "http://{}:{}".format(*proxy.address)
-            settings = {**fake.settings(), "api_url": api_url, "public_url": PUBLIC_URL}
-            async with Wix(**settings, storage=url) as wix:
-                app = _App(fake, clock, wix, times, proxy)
+            options = {**fake.settings(), "api_url": proxy.url, "public_url": PUBLIC_URL}
+            options["storage"] = url
+            async with Wix(**options) as wix:
+                app = _App(fake, clock, wix, options, times, proxy)
                 await app.install(url)
                 await app.call()
-                yield app, proxy
+                yield app
 
 
 async def _answering(name: str, url: str, times: Times, seen: dict[str, Seen]) -> None:
-    async with _app(name, url, times) as (app, _proxy):
+    async with _app(name, url, times) as app:
         app.fake.fail(ACCESS, times=None, **ANSWERS[name])
 
         async def heal() -> None:
@@ -192,10 +184,10 @@ async def _answering(name: str, url: str, times: Times, seen: dict[str, Seen]) -
 
 
 async def _breaking(name: str, url: str, times: Times, seen: dict[str, Seen]) -> None:
-    async with _app(name, url, times) as (app, proxy):
+    async with _app(name, url, times) as app:
         app.kept_from_wix = BROKEN[name] in {"reset_before", "hang"}
-        await proxy.arm(Fault(BROKEN[name], b"POST /oauth/access ", times=None))
-        await app.live_through(proxy.heal)
+        await app.proxy.arm(Fault(BROKEN[name], b"POST /oauth/access ", times=None))
+        await app.live_through(app.proxy.heal)
     seen[name] = app.seen
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,22 +17,17 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from tests.chaos.figures import Figure, at_most, exactly, noted
+from tests.chaos.installed import ACCESS, install, installations, many_sites
 from tests.support import PUBLIC_URL
 from wix_asgi import Wix
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Grant
 from wix_asgi.errors import StorageUnavailable, WixError, WixUnavailable
-from wix_asgi.installations import Installations
-from wix_asgi.models import AccessToken
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing._serve import serve
-from wix_asgi.vault import Vault
 
 __all__ = ["busiest_second", "crowd"]
 
-ACCESS: Final = "/oauth/access"
-LIFETIME: Final = 300.0
 MOST_A_SECOND: Final = 50
 _RECOVERY: Final = 30.0
 # It is counted how many were not served by then, and not waited for them any longer.
@@ -90,7 +84,8 @@ def crowd(kind: str, url: str, *, sites: int, outage: float, processes: int = 1)
         every = list(provider.fake.sites)
         shares = [(options, every[n::processes], outage + _PATIENCE) for n in range(processes)]
         calling = pool.starmap_async(_call_in_process, shares)
-        time.sleep(outage)
+        # Nobody can be served before it is over: only an error ends this wait earlier.
+        calling.wait(outage)
         provider.fake.heal()
         healed_at = monotonic()
         told = _Told()
@@ -117,21 +112,17 @@ def busiest_second(times: list[float]) -> int:
 
 @contextlib.contextmanager
 def _provider(sites: int) -> Iterator[tuple[_Provider, dict[str, Any]]]:
-    names = {f"5e000000-0000-4000-8000-{n:012}": f"Site {n}" for n in range(sites)}
-    provider = _Provider(FakeWix(sites=names))
+    provider = _Provider(FakeWix(sites=many_sites(sites)))
     with serve(provider, "127.0.0.1", 0) as url:
         yield provider, {**provider.fake.settings(), "api_url": url}
 
 
 async def _install(fake: FakeWix, options: dict[str, Any]) -> None:
     """Store an installation on every site, with a token whose time is over."""
-    vault = Vault.from_settings(Wix(**options).settings)
     async with open_storage(options["storage"]) as storage:
-        installations = Installations(fake.app_id, storage, vault)
+        stored = installations(fake, storage, options)
         for site in fake.sites:
-            value = fake.issue_access_token(site)
-            grant = Grant(value, fake.issue_refresh_token(site))
-            await installations.put(site, grant, AccessToken(value, LIFETIME, monotonic()))
+            await install(fake, stored, site)
 
 
 def _call_in_process(options: dict[str, Any], sites: Sequence[str], patience: float) -> _Told:

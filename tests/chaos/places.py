@@ -5,42 +5,24 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final
 
+from tests.daemons import running
 from tests.pgbouncer_server import PgBouncer
 from tests.postgres_server import PostgresServer, database
 
-__all__ = ["KINDS", "Places"]
+__all__ = ["KINDS", "Places", "open_places"]
 
 KINDS: Final = ("sqlite", "postgresql", "pgbouncer")
 
 
+@dataclass(frozen=True, slots=True)
 class Places:
-    """A Postgres of its own, and a PgBouncer before it, for as long as a block lasts."""
+    """A Postgres, and a PgBouncer before it."""
 
-    def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-        self.server = PostgresServer()
-
-    def __enter__(self) -> Self:
-        self._stack.callback(self.server.remove)
-        with contextlib.ExitStack() as failing:
-            failing.callback(self._stack.close)
-            self.server.start()
-            self._pgbouncer = PgBouncer(self.server.url)
-            self._stack.callback(self._pgbouncer.remove)
-            self._pgbouncer.start()
-            failing.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    server: PostgresServer
+    pgbouncer: PgBouncer
 
     @contextlib.contextmanager
     def empty(self, kind: str) -> Iterator[str]:
@@ -50,4 +32,11 @@ class Places:
                 yield f"sqlite:///{room}/wix-asgi.db"
             return
         with database(self.server.url) as url:
-            yield self._pgbouncer.url(url) if kind == "pgbouncer" else url
+            yield self.pgbouncer.url(url) if kind == "pgbouncer" else url
+
+
+@contextlib.contextmanager
+def open_places() -> Iterator[Places]:
+    """Have servers of our own for as long as a block lasts."""
+    with running(PostgresServer()) as server, running(PgBouncer(server.url)) as pgbouncer:
+        yield Places(server, pgbouncer)

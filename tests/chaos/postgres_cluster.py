@@ -8,17 +8,17 @@ import signal
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
 
-from tests.daemons import execute
+from tests.daemons import connected, execute, running
 from tests.pgbouncer_server import PgBouncer
 from tests.postgres_server import PostgresServer, database
 
-__all__ = ["CONNECTIONS", "END_SESSIONS", "Cluster", "connected"]
+__all__ = ["CONNECTIONS", "END_SESSIONS", "Cluster", "open_cluster"]
 
 CONNECTIONS: Final = 60
 """How many connections the server takes."""
@@ -54,61 +54,29 @@ class _Bouncer(PgBouncer):
         super().start()
         threading.Thread(target=self._watch, args=[self._process]).start()
 
-    def kill(self) -> None:
-        """Stop it as a crash does."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait(30)
-
-    def remove(self) -> None:
-        """Stop it and remove its files."""
-        self.kill()
-        super().remove()
-
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
         if process is self._process:
             self.start()
 
 
+@dataclass(frozen=True, slots=True)
 class Cluster:
-    """A server of its own for as long as a block lasts.
+    """A server of its own, and a PgBouncer before it or none.
 
     Attributes:
-        kind: "postgresql", or "pgbouncer" where clients come through one.
+        server: The server, which nobody else uses.
         url: A database of its own, as the server itself has it.
     """
 
-    def __init__(self, kind: str, *, login_retry: float = 1.0) -> None:
-        """Be of a `kind`; PgBouncer asks for a server that was gone every `login_retry` seconds."""
-        self._login_retry = login_retry
-        self.kind: Final = kind
-        self.server: Final = PostgresServer(**_SETTINGS)
-        self.url = self.server.url
-        self._bouncer: _Bouncer | None = None
-        self._stack = contextlib.ExitStack()
-        self._stack.callback(self.server.remove)
+    server: PostgresServer
+    url: str
+    _bouncer: _Bouncer | None
 
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as failing:
-            failing.callback(self._stack.close)
-            self.server.start()
-            if self.kind == "pgbouncer":
-                self._bouncer = _Bouncer(self.server.url, self._login_retry)
-                self._stack.callback(self._bouncer.remove)
-                self._bouncer.start()
-            self.url = self._stack.enter_context(database(self.server.url))
-            failing.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.close()
+    @property
+    def kind(self) -> str:
+        """What its clients speak to: "postgresql" or "pgbouncer"."""
+        return "pgbouncer" if self._bouncer else "postgresql"
 
     @property
     def client_url(self) -> str:
@@ -121,9 +89,9 @@ class Cluster:
         return urlsplit(self.url).path.removeprefix("/")
 
     @contextlib.contextmanager
-    def emptied(self) -> Iterator[Self]:
+    def emptied(self) -> Iterator[None]:
         """Leave no tables in the database after a block, and nobody who holds a lock on one."""
-        yield self
+        yield
         asyncio.run(self.hang_up())
         asyncio.run(execute(self.url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
 
@@ -214,11 +182,15 @@ class Cluster:
         await execute(self.server.url, *statements)
 
 
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Speak to a database past every storage."""
-    connection = await asyncpg.connect(url, statement_cache_size=0)
-    try:
-        yield connection
-    finally:
-        await connection.close()
+@contextlib.contextmanager
+def open_cluster(kind: str, *, login_retry: float = 1.0) -> Iterator[Cluster]:
+    """Have a cluster of this kind for as long as a block lasts.
+
+    PgBouncer asks for a server that was gone every `login_retry` seconds.
+    """
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(PostgresServer(**_SETTINGS)))
+        bouncer = None
+        if kind == "pgbouncer":
+            bouncer = stack.enter_context(running(_Bouncer(server.url, login_retry)))
+        yield Cluster(server, stack.enter_context(database(server.url)), bouncer)

@@ -17,10 +17,11 @@ import asyncpg
 from tests.chaos.figures import Figure, at_most, exactly, noted
 from tests.chaos.places import Places
 from tests.chaos.postgres_answers import answers_lost
-from tests.chaos.postgres_cluster import CONNECTIONS, END_SESSIONS, Cluster, connected
+from tests.chaos.postgres_cluster import CONNECTIONS, END_SESSIONS, Cluster, open_cluster
 from tests.chaos.postgres_load import Load
 from tests.chaos.postgres_outage import MOMENTS, long_outage, short_outage
 from tests.chaos.postgres_waiting import silence
+from tests.daemons import connected
 from tests.storage.backends import connections_in_use
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
@@ -141,7 +142,7 @@ def measure(_places: Places) -> Iterator[Figure]:
     # What is refused here is counted, and need not be told.
     logging.getLogger("wix_asgi").addHandler(logging.NullHandler())
     for kind in ("postgresql", "pgbouncer"):
-        with Cluster(kind) as cluster:
+        with open_cluster(kind) as cluster:
             for name, fault in FAULTS.items():
                 if kind in fault.kinds:
                     with cluster.emptied():

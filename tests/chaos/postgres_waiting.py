@@ -8,8 +8,7 @@ from typing import Final
 
 from tests.chaos.figures import Figure, at_most, exactly, noted
 from tests.chaos.postgres_cluster import Cluster
-from tests.storage.backends import connections_in_use
-from wix_asgi.errors import StorageUnavailable
+from tests.storage.backends import connections_in_use, refusal
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
@@ -25,15 +24,11 @@ async def silence(cluster: Cluster, *, callers: int, total: float, least: float)
     target = parse_url(f"{cluster.client_url}&pool_size={_POOL}")
     waits: list[float] = []
 
-    async def call(storage: PostgresStorage, number: int) -> int:
+    async def call(storage: PostgresStorage, number: int) -> bool:
         began = time.monotonic()
-        try:
-            await storage.put(record(f"site-{number}"))
-        except StorageUnavailable:
-            return 1
-        finally:
-            waits.append(time.monotonic() - began)
-        return 0
+        said = await refusal(storage.put(record(f"site-{number}")))
+        waits.append(time.monotonic() - began)
+        return said is not None
 
     async def call_together(storage: PostgresStorage) -> int:
         return sum(await asyncio.gather(*(call(storage, number) for number in range(callers))))

@@ -105,6 +105,12 @@ class Proxy:
         if self._holder is not None:
             self._holder.close()
 
+    @property
+    def url(self) -> str:
+        """Where an HTTP client finds what is behind it; not for one in a directory."""
+        assert not isinstance(self.address, Path)
+        return "http://{}:{}".format(*self.address)
+
     async def arm(self, fault: Fault) -> None:
         """Have `fault` happen from now on; one that refuses ends what is connected, too."""
         self._fault, self._left = fault, fault.times

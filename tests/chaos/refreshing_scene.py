@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
@@ -13,19 +12,15 @@ from typing import Any, Final
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tests.chaos.installed import ACCESS, install, installations, many_sites
 from tests.support import PUBLIC_URL
-from wix_asgi.endpoints import Grant
-from wix_asgi.installations import Installations
-from wix_asgi.models import AccessToken, Record
-from wix_asgi.settings import WixSettings
+from wix_asgi.models import Record
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing._serve import serve
-from wix_asgi.vault import Vault
 
 __all__ = ["REFRESH", "Scene", "scene"]
 
-ACCESS: Final = "/oauth/access"
 REFRESH: Final = {"path": ACCESS, "grant_type": "refresh_token"}
 
 
@@ -64,13 +59,10 @@ class Scene:
 
     async def install(self, keys: Sequence[str] = ()) -> None:
         """Install the app on every site, with an access token whose time is over."""
-        settings = WixSettings.load(**{**self.options, "encryption_keys": keys})
-        vault = Vault.from_settings(settings)
-        installations = Installations(self.fake.app_id, self.storage, vault)
+        options = {**self.options, "encryption_keys": keys}
+        stored = installations(self.fake, self.storage, options)
         for site in self.sites:
-            token = AccessToken(self.fake.issue_access_token(site), 300.0, time.monotonic() - 1)
-            grant = Grant(token.value, self.fake.issue_refresh_token(site))
-            await installations.put(site, grant, token)
+            await install(self.fake, stored, site, left=-1)
         self.fake.expire_access_tokens()
 
     async def end_tokens(self) -> None:
@@ -93,10 +85,7 @@ async def scene(
     url: str, *, sites: int = 1, rotating: bool = False, delay: float = 0.0
 ) -> AsyncIterator[Scene]:
     """Serve a fake Wix whose token endpoint takes `delay` seconds, beside the store at `url`."""
-    fake = FakeWix(
-        sites={f"5e000000-0000-4000-8000-{n:012}": f"Site {n}" for n in range(sites)},
-        rotate_refresh_tokens=rotating,
-    )
+    fake = FakeWix(sites=many_sites(sites), rotate_refresh_tokens=rotating)
     with _served(fake, delay):
         async with open_storage(url) as storage:
             options = {**fake.settings(), "public_url": PUBLIC_URL, "storage": url}

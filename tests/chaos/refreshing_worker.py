@@ -10,33 +10,33 @@ import datetime as dt
 import sys
 import time
 from multiprocessing.connection import Connection
+from typing import Self
 
 __all__ = ["set_off"]
 
 
 def set_off(seconds: int) -> None:
     """Have this process take the time to be so many seconds later than it is."""
-    now, now_ns, real = time.time, time.time_ns, dt.datetime
+    now, now_ns = time.time, time.time_ns
 
-    class Shifted(real):  # type: ignore[valid-type, misc] # it is the class of that module
+    class Shifted(dt.datetime):
         """A datetime that asks the shifted clock."""
 
         # As large as the one that C knows.
         __slots__ = ()
 
         @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
-            shifted: dt.datetime = cls.fromtimestamp(time.time(), tz)
-            return shifted
+        def now(cls, tz: dt.tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time(), tz)
 
         @classmethod
-        def utcnow(cls) -> dt.datetime:
-            now: dt.datetime = cls.now(dt.UTC)
-            return now.replace(tzinfo=None)
+        def utcnow(cls) -> Self:
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
     time.time = lambda: now() + seconds
     time.time_ns = lambda: now_ns() + seconds * 10**9
-    dt.datetime = Shifted  # type: ignore[misc] # before anybody has taken the other one
+    # Before anybody has taken the other one.
+    vars(dt)["datetime"] = Shifted
 
 
 def main(file: int, seconds: int) -> None:

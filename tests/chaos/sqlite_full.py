@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.chaos.figures import Figure, exactly, noted
 from tests.servers import ROOT
+from tests.storage.backends import refusal
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._retry import causes
@@ -79,10 +80,10 @@ async def _fill(room: Path) -> _Seen:
         seen.lost_when_full = await _missing(storage, seen.kept)
         async with SQLiteStorage(path) as another:
             seen.lost_in_another = await _missing(another, seen.kept)
-        seen.refused_again = await _refused(storage, "when full")
+        seen.refused_again = await _refused(storage, ["when full"])
         ballast.unlink()
         more = [f"with space {number}" for number in range(50)]
-        seen.refused_with_space = sum([await _refused(storage, name) for name in more])
+        seen.refused_with_space = await _refused(storage, more)
     async with SQLiteStorage(path) as storage:
         seen.lost = await _missing(storage, seen.kept + more)
     return seen
@@ -100,12 +101,9 @@ async def _put_until_full(storage: SQLiteStorage, caller: int, seen: _Seen) -> N
         seen.leaks += sum("canary" in f"{cause} {cause!r}" for cause in causes(exc))
 
 
-async def _refused(storage: SQLiteStorage, name: str) -> int:
-    try:
-        await storage.put(record(name, refresh_token=_TOKEN))
-    except StorageUnavailable:
-        return 1
-    return 0
+async def _refused(storage: SQLiteStorage, names: list[str]) -> int:
+    puts = [storage.put(record(name, refresh_token=_TOKEN)) for name in names]
+    return sum([await refusal(put) is not None for put in puts])
 
 
 async def _missing(storage: SQLiteStorage, names: list[str]) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.chaos.figures import Figure, exactly, noted
 from tests.servers import ROOT
-from wix_asgi.errors import StorageUnavailable
+from tests.storage.backends import refusal
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -31,7 +31,7 @@ def killed(room: Path, *, rounds: int) -> Iterator[Figure]:
             path = Path(place) / "test.db"
             names = _kill_writer(path, after=5 + 7 * number)
             put += len(names)
-            refused += asyncio.run(_refused(path))
+            refused += asyncio.run(_is_refused(path))
             lost += asyncio.run(_missing(path, names))
     yield noted("writer killed: puts that had returned", "sqlite", put)
     yield exactly("writer killed: records lost", "sqlite", lost, 0)
@@ -54,14 +54,10 @@ def _kill_writer(path: Path, *, after: int) -> list[str]:
     return [name.rstrip("\n") for name in names]
 
 
-async def _refused(path: Path) -> int:
+async def _is_refused(path: Path) -> bool:
     # Not even the lock of one that died is to be waited for.
     async with SQLiteStorage(path, retry=Retry(total=2.0)) as storage:
-        try:
-            await storage.put(record("the next"))
-        except StorageUnavailable:
-            return 1
-    return 0
+        return await refusal(storage.put(record("the next"))) is not None
 
 
 async def _missing(path: Path, names: list[str]) -> int:

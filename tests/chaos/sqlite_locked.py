@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.figures import Figure, at_most, exactly
-from wix_asgi.errors import StorageUnavailable
+from tests.storage.backends import refusal
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -33,13 +33,12 @@ connection.execute("ROLLBACK")
 async def locked_for_a_while(path: Path, *, seconds: float, callers: int) -> list[Figure]:
     """Have another process lock the file for `seconds`, in which so many callers write."""
     what = f"locked for {seconds:g} s"
-    done: list[str] = []
     async with SQLiteStorage(path) as storage:
         async with _locked(path):
-            putting = asyncio.gather(*(_put(storage, n, done) for n in range(callers)))
+            putting = [asyncio.ensure_future(_put(storage, n)) for n in range(callers)]
             await asyncio.sleep(seconds)
-            early = len(done)
-        refused = [failure for failure in await putting if failure]
+            early = sum(put.done() and put.result() is None for put in putting)
+        refused = [said for said in await asyncio.gather(*putting) if said]
         kept = await _kept(storage)
     return [
         exactly(f"{what}: puts that did not wait", "sqlite", early, 0),
@@ -57,12 +56,12 @@ async def locked_out(
         await put_all(storage, "before")
         async with _locked(path):
             before = _checksums(path)
-            told = await asyncio.gather(*(_put(storage, n, []) for n in range(callers)))
+            told = await asyncio.gather(*(_put(storage, n) for n in range(callers)))
             longest = time.monotonic() - began
             await asyncio.sleep(began + seconds - time.monotonic())
             changed = before != _checksums(path)
         kept = await _kept(storage)
-        after = await _put(storage, callers, [])
+        after = await _put(storage, callers)
         rows = await _kept(storage)
     clear = sum("kept its lock" in (said or "") for said in told)
     return [
@@ -92,15 +91,9 @@ async def _locked(path: Path) -> AsyncIterator[None]:
             await locker.wait()
 
 
-async def _put(storage: SQLiteStorage, number: int, done: list[str]) -> str | None:
+async def _put(storage: SQLiteStorage, number: int) -> str | None:
     """Return what was said where it was refused."""
-    name = f"site-{number}"
-    try:
-        await storage.put(record(name))
-    except StorageUnavailable as exc:
-        return str(exc)
-    done.append(name)
-    return None
+    return await refusal(storage.put(record(f"site-{number}")))
 
 
 async def _kept(storage: SQLiteStorage) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.figures import missed
 from tests.chaos.postgres_answers import answers_lost
-from tests.chaos.postgres_cluster import Cluster
+from tests.chaos.postgres_cluster import Cluster, open_cluster
 from tests.chaos.postgres_faults import FAULTS, under_load
 from tests.chaos.postgres_outage import MOMENTS, long_outage, short_outage
 from tests.chaos.postgres_waiting import silence
@@ -33,7 +33,7 @@ def everywhere(names: Iterable[str]) -> pytest.MarkDecorator:
 
 @pytest.fixture(name="servers", scope="module", params=KINDS)
 def _servers(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with Cluster(request.param, login_retry=0.1) as cluster:
+    with open_cluster(request.param, login_retry=0.1) as cluster:
         yield cluster
 
 

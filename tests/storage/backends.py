@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi_backends._sql import SQLStorage
 
@@ -44,3 +46,12 @@ def connections_in_use(storage: Storage) -> int:
     assert isinstance(storage, SQLStorage)
     engines = [held.engine for held in storage._engines._by_loop.values()]
     return sum(pool_of(engine).checkedout() for engine in engines)
+
+
+async def refusal(work: Awaitable[object]) -> str | None:
+    """Return what a storage says where it refuses `work`; None where it does not."""
+    try:
+        await work
+    except StorageUnavailable as exc:
+        return str(exc)
+    return None

@@ -8,8 +8,7 @@ import signal
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import InvalidRequestError, OperationalError
 
+from tests.daemons import connected, running
 from tests.postgres_server import PostgresServer
 from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
@@ -41,22 +41,8 @@ def anyio_backend() -> str:
 @pytest.fixture(name="server")
 def _server() -> Iterator[PostgresServer]:
     """Give a server that may be stopped."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with running(PostgresServer()) as server:
         yield server
-    finally:
-        server.remove()
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Speak to a database past the storage."""
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def test_tables_are_ours(postgres_url: str) -> None:

@@ -12,6 +12,7 @@ import anyio
 import asyncpg
 import pytest
 
+from tests.daemons import connected
 from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -32,13 +33,9 @@ def anyio_backend() -> str:
 @asynccontextmanager
 async def locked_table(url: str) -> AsyncIterator[None]:
     """Hold the table of installations, as a migration does."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE wix_installations IN ACCESS EXCLUSIVE MODE")
-            yield
-    finally:
-        await connection.close()
+    async with connected(url) as connection, connection.transaction():
+        await connection.execute("LOCK TABLE wix_installations IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 async def test_locked_table(postgres_url: str) -> None:

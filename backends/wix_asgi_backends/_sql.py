@@ -84,7 +84,12 @@ class SQLStorage(ABC):
         await self._engines.dispose()
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            # Nobody else will: the block is not entered.
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.storage.backends import pool_of
@@ -52,6 +53,20 @@ async def test_one_engine_for_a_loop(sql: SQLiteStorage | PostgresStorage) -> No
         assert await sql._engines.current() is first
     async with sql:
         assert await sql._engines.current() is not first
+
+
+async def test_opening_that_fails_leaves_nothing_open(
+    sql: SQLiteStorage | PostgresStorage,
+) -> None:
+    """Nobody closes what a block could not be entered with, so it is closed at once."""
+    async with sql, (await sql._engines.current()).connect() as connection:
+        await connection.execute(text("DROP TABLE wix_claims"))
+        await connection.execute(text("CREATE TABLE wix_claims (another BIGINT)"))
+    with pytest.raises(StorageUnavailable):
+        async with sql:
+            pass
+
+    assert 0 == len(sql._engines._by_loop)
 
 
 def test_trio_is_refused(sql: SQLiteStorage | PostgresStorage) -> None:

@@ -21,6 +21,8 @@ def serve(app: ASGIApp, host: str, port: int) -> Iterator[str]:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
+        # Connections inherit it; asyncio sets it only where a socket was made as one of TCP.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = uvicorn.Server(_config(app))
         # The listener takes connections from here on, so nobody has to wait for the server.
         thread = threading.Thread(

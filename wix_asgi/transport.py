@@ -69,8 +69,11 @@ class PoolTransport(httpx.AsyncBaseTransport):
         return self._pool().idle
 
     def warm(self) -> None:
-        """Make the process's TLS context now: it takes some 20 ms of the first request else."""
-        _ssl_context()
+        """Make the process's TLS context, and import what sends requests.
+
+        Else the first request would do that, and hold up its event loop for as long.
+        """
+        _connector(self._keepalive_expiry)()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` on the connection used last, or on a new one.

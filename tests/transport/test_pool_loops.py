@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import subprocess
+import sys
+import textwrap
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -94,3 +97,17 @@ def test_the_tls_context_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (0, 1, 1) == (made_by_constructor, made_by_warm, len(made))
     assert ssl.CERT_REQUIRED == made[0].verify_mode
+
+
+def test_what_sends_requests_is_imported_early() -> None:
+    """`warm` imports the network part of the HTTP library, which holds up a loop for a while."""
+    script = """
+        import sys
+        from wix_asgi.transport import PoolTransport
+        pool = PoolTransport()
+        before = "httpcore" in sys.modules
+        pool.warm()
+        print(before, "httpcore" in sys.modules)
+    """
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+    assert b"False True\n" == subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout

@@ -46,6 +46,14 @@ class Lease:
         """Whether nobody else can have it: its seconds count from before it was asked for."""
         return self._clock() < self._ends_at
 
+    @property
+    def is_due(self) -> bool:
+        """Whether to ask for it: at first, and a few times in its two seconds from then on.
+
+        No more often, since a holder that ends well leaves word in what the lease is for.
+        """
+        return self._clock() - self._asked_at >= TTL / 5
+
     async def take(self) -> bool:
         """Try to get the lease, once."""
         self._asked_at = self._clock()
@@ -55,6 +63,7 @@ class Lease:
 
     async def give_back(self) -> None:
         """Free the lease if it is still ours; one that cannot be freed runs out by itself."""
+        self._asked_at = self._ends_at = -math.inf
         with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
             await self._storage.release(self._name, self._owner)
 

@@ -34,8 +34,10 @@ __all__ = ["Refresher", "advisory_window", "mandatory_window"]
 logger = logging.getLogger("wix_asgi")
 
 _BUDGET: Final = 30.0
-_FIRST_POLL: Final = 0.025
-_LAST_POLL: Final = 0.4
+_FIRST_POLL: Final = 0.1
+_LAST_POLL: Final = 0.25
+# Processes that begin together would ask for the same leases at once, and all but one in vain.
+_SPREAD: Final = 0.1
 # Fewer than a storage has connections: a holder must never wait behind those who wait for it.
 _LOOKING_AT_ONCE: Final = 4
 _TURN_SECONDS: Final = 10.0
@@ -86,13 +88,15 @@ class Refresher:
             WixMisconfigured: Wix refuses the app's credentials.
         """
         poll, deadline = _FIRST_POLL, self._clock() + _BUDGET
+        name = f"refresh:{self._app_id}:{instance_id}"
+        lease = Lease(self._storage, name, clock=self._clock)
+        if self._queue.here().available_tokens < 1:
+            await self._sleep(_SPREAD * self._jitter())
         while self._clock() < deadline:
-            name = f"refresh:{self._app_id}:{instance_id}"
-            lease = Lease(self._storage, name, clock=self._clock)
             async with self._turn():
                 if token := await self._look(instance_id, unwanted):
                     return token
-                is_ours = await lease.take()
+                is_ours = lease.is_due and await lease.take()
             if is_ours:
                 try:
                     token = await lease.while_renewing(

@@ -28,6 +28,22 @@ async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
     assert [True, False, True, False, True] == taken
 
 
+async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: ManualClock) -> None:
+    """At first, 0.4 seconds after the last time, and at once where it was given back."""
+    lease = Lease(storage, NAME, clock=clock)
+    due = [lease.is_due]
+    await lease.take()
+    due += [lease.is_due]
+    clock.advance(0.41)
+    due += [lease.is_due]
+    await lease.take()
+    await lease.give_back()
+    due += [lease.is_due]
+
+    assert [True, False, True, True] == due
+    assert not lease.is_held
+
+
 async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
     """A lease that ran out and has another holder is not freed by the one before."""
     first, second = Lease(storage, NAME), Lease(storage, NAME)

@@ -52,11 +52,81 @@ async def test_a_holder_does_not_queue_behind_those_who_wait(
     assert WAITING + 1 == engine.posts
 
 
+async def test_those_who_wait_look_more_often_than_they_ask_for_the_lease(
+    engine: Engine, storage: Steps
+) -> None:
+    """A holder that ends well is seen in what it stored; the lease tells only that it is gone."""
+    await engine.install(left=0)
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.refresher.refresh, SITE, ())
+            await gate.arrived()
+            looks, claims = storage.log.count("get"), storage.log.count("claim")
+            tasks.start_soon(engine.another().refresher.refresh, SITE, ())
+            await storage.asked("get", looks + 3)
+            asked = storage.log.count("claim") - claims
+            gate.release()
+
+    assert 1 == asked
+    assert 1 == engine.posts
+
+
+async def test_a_lease_that_is_free_again_is_found(
+    engine: Engine, storage: Steps, clock: ManualClock
+) -> None:
+    """One whose holder is gone without a word is taken when its seconds are over."""
+    await engine.install(left=0)
+    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+    await gone.take()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.refresher.refresh, SITE, ())
+            await storage.asked("get", 2)
+            posts_before_it_is_over = engine.posts
+            clock.advance(lease_module.TTL)
+
+    assert 0 == posts_before_it_is_over
+    assert 1 == engine.posts
+
+
+async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
+    engine: Engine, storage: Steps, clock: ManualClock
+) -> None:
+    """Of many refreshes those that find no turn begin at random moments of a tenth of a second."""
+    pauses: list[float] = []
+    moments = iter(range(WAITING))
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    refresher = refresh_module.Refresher(
+        engine.installations,
+        storage,
+        engine.oauth,
+        app_id=engine.fake.app_id,
+        clock=clock,
+        jitter=lambda: next(moments) / WAITING,
+        sleep=pause,
+    )
+    sites = [engine.fake.add_site(f"Site {number}") for number in range(WAITING)]
+    for site in sites:
+        await engine.install(site, left=0)
+    async with anyio.create_task_group() as tasks:
+        for site in sites:
+            tasks.start_soon(refresher.refresh, site, ())
+
+    at_once = WAITING - len(pauses)
+    assert 0 < at_once < CONNECTIONS
+    assert pytest.approx([0.1 * number / WAITING for number in range(len(pauses))]) == pauses
+
+
 async def test_nobody_waits_for_a_turn_for_ever(
     engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a storage answers nobody, those behind are told so; the next ones have their turn."""
     free = anyio.Event()
+    monkeypatch.setattr(refresh_module, "_SPREAD", 0.0)
     await engine.install(left=0)
     storage.before["get"] = free.wait
     with anyio.fail_after(10):
@@ -64,9 +134,9 @@ async def test_nobody_waits_for_a_turn_for_ever(
             for _ in range(CONNECTIONS):
                 tasks.start_soon(engine.refresher.refresh, SITE, ())
             await anyio.wait_all_tasks_blocked()
-            monkeypatch.setattr(refresh_module, "_TURN_SECONDS", 0.0)
-            error = await refresh_failure(engine)
-            monkeypatch.undo()
+            with monkeypatch.context() as patch:
+                patch.setattr(refresh_module, "_TURN_SECONDS", 0.0)
+                error = await refresh_failure(engine)
             free.set()
     token = await refresh(engine)
 

@@ -9,34 +9,46 @@ from typing import Final
 
 import anyio
 
+from wix_asgi._loops import PerLoop
+
 __all__ = ["Brake"]
 
 _GAP: Final = 1 / 40
+_QUIET: Final = 1.0
 _CALM: Final = 30.0
-_LONGEST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 2.0
+# Of how many steps the usual one is the mean, more or less.
+_MEMORY: Final = 8
 _CALLS_PER_REPEAT: Final = 5
 _REPEATS_AT_ONCE: Final = 10
 
 
 class Brake:
-    """Lets everything pass until a call fails; then 40 calls a second, until 30 seconds after.
+    """Lets everything pass until a call fails; then, after a second, 40 calls a second.
 
-    Repeats have a budget at all times: one for every five calls, and ten in advance. A process has
-    one brake for refreshes and one for installs, over all its event loops.
+    It ends 30 seconds after the last failure. Repeats have a budget at all times: one for every
+    five calls, and ten in advance. A process has one brake for refreshes and one for installs,
+    over all its event loops.
     """
 
     def __init__(
         self,
         *,
+        pace: Callable[[], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        """Begin without a failure; `clock` gives monotonic seconds."""
+        """Begin without a failure; `clock` gives monotonic seconds.
+
+        While the brake is on, `pace` is waited for before each call: what other processes leave.
+        """
+        self._pace = pace or _at_once
         self._clock = clock
         self._sleep = sleep
         self._failed_at = -math.inf
         self._next_turn = -math.inf
-        self._behind = 0.0
+        self._row = PerLoop(anyio.Lock)
+        self._usual_step = _GAP
         self._earned = _REPEATS_AT_ONCE * _CALLS_PER_REPEAT
 
     @property
@@ -46,31 +58,28 @@ class Brake:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether the next turn is more than five seconds off."""
-        return self.is_on and self._next_turn + self._behind - self._clock() > _LONGEST_WAIT
+        """Whether the next turn is more than two seconds off."""
+        if not self.is_on:
+            return False
+        return self._row.here().statistics().tasks_waiting * self._usual_step > _LONGEST_WAIT
 
     async def turn(self) -> bool:
-        """Wait for the next turn where the brake is on; False at once where it is too far off."""
+        """Wait for the next turn where the brake is on; False where it is too far off."""
         self._earned = min(self._earned + 1, _REPEATS_AT_ONCE * _CALLS_PER_REPEAT)
         if not self.is_on:
             return True
         if self.is_crowded:
             return False
-        turn = max(self._clock() - self._behind, self._next_turn)
-        self._next_turn = turn + _GAP
-        left, behind = turn + self._behind - self._clock(), self._behind
-        while left > 0:
-            await self._sleep(left)
-            # Again where the row was put off meanwhile.
-            due = turn + self._behind - self._clock()
-            left, behind = min(due, self._behind - behind), self._behind
-        # A process that stood still puts off the whole row, and does not make up for it at once.
-        self._behind += max(0.0, self._clock() - self._behind - turn - _GAP)
-        return True
+        async with self._row.here():
+            return await self._step()
 
     def failed(self) -> None:
         """Put the brake on, for 30 seconds from now."""
-        self._failed_at = self._clock()
+        now = self._clock()
+        if not self.is_on:
+            # What every process had begun by then are the calls of this second.
+            self._next_turn = now + _QUIET
+        self._failed_at = now
 
     def may_repeat(self) -> bool:
         """Spend one repeat of the budget; False where there is none left."""
@@ -78,3 +87,20 @@ class Brake:
             return False
         self._earned -= _CALLS_PER_REPEAT
         return True
+
+    async def _step(self) -> bool:
+        """Go as the first of the row, when its turn has come."""
+        began = self._clock()
+        # Who stood still does not make up for it at once.
+        turn = max(began, self._next_turn)
+        self._next_turn = turn + _GAP
+        if turn > began:
+            await self._sleep(turn - began)
+        may_go = await self._pace()
+        step = max(_GAP, self._clock() - turn)
+        self._usual_step += (step - self._usual_step) / _MEMORY
+        return may_go
+
+
+async def _at_once() -> bool:
+    return True

@@ -8,9 +8,11 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
+from wix_asgi._brake import Brake
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi._loops import PerLoop
+from wix_asgi._pace import Pace
 from wix_asgi.answers import Answers
 from wix_asgi.client import ClientFactory, WixClient
 from wix_asgi.endpoints import Endpoints
@@ -95,7 +97,8 @@ class Wix:
         self._hooks = hooks
         self._detached = Detached()
         endpoints = Endpoints(settings)
-        self._oauth = OAuth(endpoints, refreshes)
+        pace = Pace(self.storage, f"pace:{settings.app_id}")
+        self._oauth = OAuth(endpoints, refreshes, brake=Brake(pace=pace.step))
         self._installations = Installations(
             settings.app_id, self.storage, Vault.from_settings(settings)
         )

@@ -93,12 +93,12 @@ def crowd(kind: str, url: str, *, sites: int, outage: float, processes: int = 1)
             told.add(one)
     what = f"{outage:.0f} s, {sites} installations, {processes} process{'es' * (processes > 1)}"
     back = max(told.served_at, default=healed_at + _PATIENCE) - healed_at
-    asked, most = busiest_second(sorted(provider.asked_at)), MOST_A_SECOND * processes
+    asked = busiest_second(sorted(provider.asked_at))
     return [
         exactly(f"{what}: never served", kind, sites - len(told.served_at), 0),
         exactly(f"{what}: failed once they were served", kind, told.failed.total(), 0),
         exactly(f"{what}: refused as the store fails", kind, told.refused["StorageUnavailable"], 0),
-        at_most(f"{what}: token calls in a second", kind, asked, most, timed=True),
+        at_most(f"{what}: token calls in a second", kind, asked, MOST_A_SECOND, timed=True),
         noted(f"{what}: token calls in all", kind, len(provider.asked_at)),
         noted(f"{what}: calls refused as Wix fails", kind, told.refused["WixUnavailable"]),
         at_most(f"{what}: all served after the end, s", kind, back, _RECOVERY, timed=True),

@@ -6,12 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.tokens.engine import make_settings
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Endpoints
 from wix_asgi.errors import WixError
-from wix_asgi.oauth import OAuth
-from wix_asgi.testing import FakeWix
 
 CANARY = "canary-code-or-token-0123456789"
 
@@ -37,11 +33,6 @@ class Answers(httpx.AsyncBaseTransport):
         self.requests.append(request)
         self.bodies.append(request.content)
         return request.content
-
-
-def make_oauth(fake: FakeWix, transport: httpx.AsyncBaseTransport | None = None) -> OAuth:
-    """Return an OAuth that speaks to `fake`, or through `transport`."""
-    return OAuth(Endpoints(make_settings(fake)), transport or fake.transport)
 
 
 async def fails(work: Callable[[], Awaitable[object]]) -> WixError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.support import PUBLIC_URL, SITE
+from wix_asgi._brake import Brake
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi.endpoints import Endpoints, Grant
@@ -144,7 +146,7 @@ class Engine:
         self.installations = Installations(
             fake.app_id, storage, Vault.from_settings(self.settings), clock=clock
         )
-        self.oauth = OAuth(Endpoints(self.settings), transport or fake.transport, clock=clock)
+        self.oauth = make_oauth(fake, transport, clock=clock)
         self.refresher = Refresher(
             self.installations,
             storage,
@@ -183,6 +185,18 @@ class Engine:
         """Wait for what goes on in the background."""
         with anyio.fail_after(10):
             await self.detached.aclose(10)
+
+
+def make_oauth(
+    fake: FakeWix,
+    transport: httpx.AsyncBaseTransport | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> OAuth:
+    """Return what speaks to `fake`, and never waits for its turn."""
+    brake = Brake(clock=clock, sleep=lambda _: checkpoint())
+    endpoints = Endpoints(make_settings(fake))
+    return OAuth(endpoints, transport or fake.transport, clock=clock, brake=brake)
 
 
 def make_settings(fake: FakeWix) -> WixSettings:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 import anyio
 import pytest
 import stamina
+from anyio.lowlevel import checkpoint
 
 from tests.tokens.engine import (
     ACCESS,
@@ -15,6 +15,7 @@ from tests.tokens.engine import (
     Engine,
     ManualClock,
     Steps,
+    make_oauth,
     make_settings,
     refresh,
     refresh_failure,
@@ -27,15 +28,24 @@ from wix_asgi.testing import FakeWix
 
 
 class Row:
-    """Callers of a brake, on a clock that goes from one of their moments to the next."""
+    """Callers of a brake, on a clock that goes on while the first of them waits.
+
+    Attributes:
+        refused: How many were sent away.
+        went_at: When each of the others went, in seconds.
+        others: Seconds that the calls of other processes put off each of ours.
+        may_go: Whether they leave anything.
+    """
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.brake = Brake(clock=clock, sleep=self._sleep)
+        self.brake = Brake(pace=self._pace, clock=clock, sleep=self._sleep)
         self.refused = 0
         self.went_at: list[float] = []
+        self.others = 0.0
+        self.may_go = True
         self._began = clock()
-        self._sleeping: list[tuple[float, anyio.Event]] = []
+        self._stands_still: Sequence[tuple[float, float]] = ()
 
     async def ask(
         self, count: int, *, stands_still: Sequence[tuple[float, float]] = ()
@@ -44,13 +54,10 @@ class Row:
 
         The process stands still from one second to another, and nobody wakes up meanwhile.
         """
+        self._stands_still = stands_still
         async with anyio.create_task_group() as tasks:
             for _ in range(count):
                 tasks.start_soon(self._ask_once)
-            await anyio.wait_all_tasks_blocked()
-            while self._sleeping:
-                self._wake(stands_still)
-                await anyio.wait_all_tasks_blocked()
         return self.went_at
 
     async def _ask_once(self) -> None:
@@ -59,20 +66,17 @@ class Row:
         else:
             self.refused += 1
 
-    def _wake(self, stands_still: Sequence[tuple[float, float]]) -> None:
-        due, event = first = min(self._sleeping, key=itemgetter(0))
-        for begin, end in stands_still:
-            if begin <= due - self._began < end:
-                due = self._began + end
-        self.clock.now = max(self.clock.now, due)
-        self._sleeping.remove(first)
-        event.set()
+    async def _pace(self) -> bool:
+        await checkpoint()
+        self.clock.advance(self.others)
+        return self.may_go
 
     async def _sleep(self, seconds: float) -> None:
-        event = anyio.Event()
-        # No clock is so exact that a sleep ends in the moment it began.
-        self._sleeping.append((self.clock() + max(seconds, 1e-6), event))
-        await event.wait()
+        await checkpoint()
+        self.clock.advance(seconds)
+        for begin, end in self._stands_still:
+            if begin <= self.clock() - self._began < end:
+                self.clock.now = self._began + end
 
 
 @pytest.fixture(name="row")
@@ -86,31 +90,75 @@ async def test_nothing_is_slowed_while_all_is_well(row: Row) -> None:
 
 
 async def test_a_failure_puts_calls_in_a_row(row: Row) -> None:
-    """After one there are forty turns a second, the first of them at once."""
+    """After one there is a second without a turn, and then there are forty a second."""
+    row.brake.failed()
+    row.clock.advance(0.5)
     row.brake.failed()
 
-    assert [0.0, 0.025, 0.05, 0.075, 0.1] == await row.ask(5)
+    assert [1.0, 1.025, 1.05, 1.075, 1.1] == await row.ask(5)
 
 
 async def test_a_row_has_an_end(row: Row) -> None:
-    """Who would wait for more than five seconds is sent away, and takes nobody's turn."""
+    """Who would wait for more than two seconds is sent away, and takes nobody's turn."""
     row.brake.failed()
     went_at = await row.ask(300)
 
-    assert (201, 99) == (len(went_at), row.refused)
-    assert 5.0 == went_at[-1]
-    assert 5.025 == (await row.ask(1))[-1]
+    assert (82, 218) == (len(went_at), row.refused)
+    assert 3.025 == went_at[-1]
+    assert 3.05 == (await row.ask(1))[-1]
+
+
+async def test_a_row_is_shorter_where_other_processes_call_too(row: Row) -> None:
+    """Their calls put off ours, and the end of the row comes nearer; it goes back later."""
+    row.brake.failed()
+    row.others = 0.1
+    await row.ask(50)
+    slow = len(row.went_at)
+    await row.ask(300)
+    slow_again = len(row.went_at) - slow
+    row.others = 0.0
+    row.brake.failed()
+    await row.ask(10)
+    await row.ask(10)
+    before = len(row.went_at)
+    await row.ask(300)
+
+    assert 50 == slow
+    assert pytest.approx(20, abs=2) == slow_again
+    assert len(row.went_at) - before > 60
+
+
+async def test_who_finds_no_place_among_other_processes_is_sent_away(row: Row) -> None:
+    """They are waited for only while the brake is on."""
+    row.may_go = False
+    went_at = list(await row.ask(3))
+    row.brake.failed()
+    await row.ask(2)
+
+    assert [0.0, 0.0, 0.0] == went_at == row.went_at
+    assert 2 == row.refused
+
+
+async def test_who_gives_up_leaves_the_row(row: Row) -> None:
+    """A caller that is cancelled is not counted among those who wait."""
+    row.brake.failed()
+    await row.ask(1)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await row.ask(200)
+    row.clock.advance(1)
+
+    assert 82 == len(await row.ask(300)) - 1
 
 
 async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(row: Row) -> None:
     """The whole row is that much later, but for one call, each time the process stands still."""
     row.brake.failed()
-    went_at = list(await row.ask(8, stands_still=[(0.03, 0.5), (0.54, 1.0)]))
-    went_later = (await row.ask(300))[8:]
+    went_at = list(await row.ask(8, stands_still=[(1.03, 1.5), (1.54, 2.0)]))
+    went_later = (await row.ask(4))[8:]
 
-    assert [0.0, 0.025, 0.5, 0.5, 0.525, 1.0, 1.0, 1.025] == went_at
-    assert (1.05, 6.025) == (went_later[0], went_later[-1])
-    assert (200, 100) == (len(went_later), row.refused)
+    assert [1.0, 1.025, 1.5, 1.5, 1.525, 2.0, 2.0, 2.025] == went_at
+    assert [2.05, 2.075, 2.1, 2.125] == went_later
 
 
 @pytest.mark.parametrize(("passed", "is_on"), [(0.0, True), (29.9, True), (30.0, False)])
@@ -160,7 +208,7 @@ async def test_a_failing_wix_puts_the_brake_on(fake: FakeWix, clock: ManualClock
 
 async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) -> None:
     """A process whose calls all fail soon makes each of them once."""
-    oauth = OAuth(Endpoints(make_settings(fake)), fake.transport, clock=clock)
+    oauth = make_oauth(fake, clock=clock)
     fake.fail(ACCESS, times=None, **FAILING)
     counts: list[int] = []
     with stamina.set_testing(True, attempts=3):
@@ -175,21 +223,25 @@ async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) 
     assert 12 >= sum(counts[5:])
 
 
-async def test_a_crowd_costs_nobody_a_token_that_is_alive(engine: Engine) -> None:
+async def test_a_crowd_costs_nobody_a_token_that_is_alive(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is stored and good for some seconds is served, though nobody can refresh it now."""
     token = await engine.install(left=10)
+    monkeypatch.setattr(Brake, "is_crowded", True)
     engine.oauth._brake.failed()
-    engine.oauth._brake._next_turn = engine.clock() + 6
 
     assert token.value == (await refresh(engine)).value
     assert [] == engine.fake.calls
 
 
-async def test_a_crowd_is_told_at_once(engine: Engine, storage: Steps) -> None:
+async def test_a_crowd_is_told_at_once(
+    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where too many wait already, a refresh is not begun: it takes no lease and no call."""
     await engine.install(left=0)
+    monkeypatch.setattr(Brake, "is_crowded", True)
     engine.oauth._brake.failed()
-    engine.oauth._brake._next_turn = engine.clock() + 6
     storage.log.clear()
     error = await refresh_failure(engine)
     with pytest.raises(WixUnavailable) as caught:

@@ -7,14 +7,12 @@ import pytest
 import stamina
 
 from tests.support import SITE
-from tests.tokens.answering import CANARY, Answers, fails, make_oauth
-from tests.tokens.engine import ACCESS, ManualClock, make_settings
+from tests.tokens.answering import CANARY, Answers, fails
+from tests.tokens.engine import ACCESS, ManualClock, make_oauth
 from wix_asgi import oauth as oauth_module
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Endpoints
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken
-from wix_asgi.oauth import OAuth
 from wix_asgi.testing import FakeWix
 
 TOKEN_INFO = "/oauth2/token-info"
@@ -68,7 +66,7 @@ async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
 
     grant = httpx.Response(200, json={"access_token": CANARY, "expires_in": 100})
     transport = Slow(httpx.Response(503), grant)
-    oauth = OAuth(Endpoints(make_settings(fake)), transport, clock=clock)
+    oauth = make_oauth(fake, transport, clock=clock)
     _, token = await oauth.refresh(CANARY)
 
     assert AccessToken(CANARY, 100.0, 1_107.0) == token

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import anyio
 import pytest
 
-from tests.tokens.answering import CANARY, Answers, fails, make_oauth
+from tests.tokens.answering import CANARY, Answers, fails
+from tests.tokens.engine import make_oauth
 from wix_asgi import oauth as oauth_module
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixError, WixUnavailable

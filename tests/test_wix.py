@@ -255,7 +255,7 @@ async def test_it_opens_by_itself(own_storage: NotingStorage) -> None:
 
 
 async def test_storage_that_is_down(own_storage: NotingStorage) -> None:
-    """Where the storage cannot be opened nothing is open, and the next try may succeed."""
+    """What it may have opened is closed, for nobody else will; the next try may succeed."""
     own_storage.is_down = True
     fake = FakeWix()
     wix = make_wix(fake)
@@ -268,8 +268,33 @@ async def test_storage_that_is_down(own_storage: NotingStorage) -> None:
     is_open_now = wix.is_open
     await wix.aclose()
 
-    assert (False, 0) == closed_after_failure
+    assert (False, 3) == closed_after_failure
     assert is_open_now
+
+
+async def test_given_storage_that_is_down(storage: NotingStorage) -> None:
+    """One that was handed in stays its owner's to close."""
+    storage.is_down = True
+    with pytest.raises(StorageUnavailable):
+        await make_wix(FakeWix(), storage=storage).open()
+
+    assert 0 == storage.closed
+
+
+async def test_cancelled_opening_closes(
+    own_storage: NotingStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that gives up while its database is slow leaves no connection."""
+    with anyio.CancelScope() as scope:
+
+        async def give_up() -> None:
+            scope.cancel()
+            await anyio.lowlevel.checkpoint()
+
+        monkeypatch.setattr(own_storage, "open", give_up)
+        await make_wix(FakeWix()).open()
+
+    assert 1 == own_storage.closed
 
 
 async def test_cancelled_job_closes(own_storage: NotingStorage) -> None:

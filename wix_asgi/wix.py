@@ -151,7 +151,7 @@ class Wix:
         async with self._opening.here():
             if self.is_open:
                 return
-            await self.storage.open()
+            await self._open_storage()
             for pool in self._pools:
                 pool.warm()
             self.is_open = True
@@ -167,8 +167,20 @@ class Wix:
                 await self._detached.aclose(_GRACE)
                 for pool in self._pools:
                     await pool.aclose()
-                if self._given_storage is None:
-                    await self.storage.aclose()
+                await self._close_storage()
+
+    async def _open_storage(self) -> None:
+        try:
+            await self.storage.open()
+        except BaseException:
+            # Closing what is not open does nothing, so nobody else will.
+            with anyio.CancelScope(shield=True):
+                await self._close_storage()
+            raise
+
+    async def _close_storage(self) -> None:
+        if self._given_storage is None:
+            await self.storage.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()

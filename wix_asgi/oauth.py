@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar, cast
@@ -38,9 +39,9 @@ _KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
 # Raised before a byte of the request was sent.
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-_repeat: Final = stamina.AsyncRetryingCaller(
-    attempts=_TRIES, timeout=_TOTAL_SECONDS, wait_initial=0.25, wait_max=2.0
-)
+_BACKOFF: Final = 0.5
+
+_repeat: Final = stamina.AsyncRetryingCaller(attempts=_TRIES, timeout=_TOTAL_SECONDS)
 
 
 class OAuth:
@@ -52,12 +53,17 @@ class OAuth:
         transport: httpx.AsyncBaseTransport,
         *,
         clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
         brake: Brake | None = None,
     ) -> None:
-        """Send through `transport`, which stays the caller's; `clock` gives monotonic seconds."""
+        """Send through `transport`, which stays the caller's.
+
+        `clock` gives monotonic seconds, and `jitter` 0 to 1.
+        """
         self._endpoints = endpoints
         self._transport = transport
         self._clock = clock
+        self._jitter = jitter
         self._brake = brake or Brake(clock=clock)
 
     @property
@@ -143,7 +149,10 @@ class OAuth:
         def may_repeat(exc: Exception) -> bool | float:
             # It is asked after the last try as well, which must cost no repeat.
             wanted = tries < _TRIES and retry(exc)
-            return wanted if wanted is False or self._brake.may_repeat() else False
+            if wanted is False or not self._brake.may_repeat():
+                return False
+            # Full jitter: what failed at one moment does not come back at another.
+            return self._jitter() * _BACKOFF * 2**tries if wanted is True else wanted
 
         return await _repeat(may_repeat, ask_in_turn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -192,11 +193,12 @@ def make_oauth(
     transport: httpx.AsyncBaseTransport | None = None,
     *,
     clock: Callable[[], float] = time.monotonic,
+    jitter: Callable[[], float] = random.random,
 ) -> OAuth:
     """Return what speaks to `fake`, and never waits for its turn."""
     brake = Brake(clock=clock, sleep=lambda _: checkpoint())
     endpoints = Endpoints(make_settings(fake))
-    return OAuth(endpoints, transport or fake.transport, clock=clock, brake=brake)
+    return OAuth(endpoints, transport or fake.transport, clock=clock, jitter=jitter, brake=brake)
 
 
 def make_settings(fake: FakeWix) -> WixSettings:

@@ -202,7 +202,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     exchange, question, call, refresh = (used[name] for name in CALLS)
     assert exchange == question
     assert 3 == len({exchange[0], call[0], refresh[0]})
-    assert (50, 100, 100) == (exchange[1], call[1], refresh[1])
+    assert (50, 100, 50) == (exchange[1], call[1], refresh[1])
 
 
 async def test_opening_again_changes_nothing(own_storage: NotingStorage) -> None:

@@ -1,22 +1,28 @@
-"""Sparing an endpoint that is failing: calls in a row instead of at once, and few repeats."""
+"""Sparing an endpoint: few calls at once, and while it is failing in a row, with few repeats."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
 
 from wix_asgi._loops import PerLoop
 
-__all__ = ["Brake"]
+__all__ = ["PLACES", "Brake"]
+
+PLACES: Final = 50
+"""How many calls may be under way."""
 
 _GAP: Final = 1 / 40
 _QUIET: Final = 1.0
-_CALM: Final = 30.0
+# Longer than it takes a thousand installations to have their turns.
+_CALM: Final = 60.0
 _LONGEST_WAIT: Final = 2.0
+_LONGEST_WAIT_FOR_A_PLACE: Final = 10.0
 # Of how many steps the usual one is the mean, more or less.
 _MEMORY: Final = 8
 _CALLS_PER_REPEAT: Final = 5
@@ -24,16 +30,17 @@ _REPEATS_AT_ONCE: Final = 10
 
 
 class Brake:
-    """Lets everything pass until a call fails; then, after a second, 40 calls a second.
+    """Lets fifty calls be under way until one fails; then 40 a second, after one without any.
 
-    It ends 30 seconds after the last failure. Repeats have a budget at all times: one for every
-    five calls, and ten in advance. A process has one brake for refreshes and one for installs,
-    over all its event loops.
+    It ends a minute after the last failure. Repeats have a budget at all times: one for every
+    five calls, and ten in advance. A process has one brake for refreshes and one for installs;
+    each of its event loops has a row and fifty places of its own.
     """
 
     def __init__(
         self,
         *,
+        places: int = PLACES,
         pace: Callable[[], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
@@ -47,34 +54,36 @@ class Brake:
         self._sleep = sleep
         self._failed_at = -math.inf
         self._next_turn = -math.inf
+        self._places = PerLoop(lambda: anyio.Semaphore(places))
         self._row = PerLoop(anyio.Lock)
         self._usual_step = _GAP
         self._earned = _REPEATS_AT_ONCE * _CALLS_PER_REPEAT
 
     @property
     def is_on(self) -> bool:
-        """Whether a call has failed in the last 30 seconds."""
+        """Whether a call has failed in the last minute."""
         return self._clock() - self._failed_at < _CALM
 
     @property
     def is_crowded(self) -> bool:
-        """Whether the next turn is more than two seconds off."""
-        if not self.is_on:
-            return False
-        return self._row.here().statistics().tasks_waiting * self._usual_step > _LONGEST_WAIT
+        """Whether calls fail, and the next turn is more than two seconds off or no place free."""
+        return self.is_on and (self._places.here().value == 0 or self._is_row_long())
 
-    async def turn(self) -> bool:
-        """Wait for the next turn where the brake is on; False where it is too far off."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Make a call in the block, with a place and in turn; not if what is given is False."""
         self._earned = min(self._earned + 1, _REPEATS_AT_ONCE * _CALLS_PER_REPEAT)
-        if not self.is_on:
-            return True
-        if self.is_crowded:
-            return False
-        async with self._row.here():
-            return await self._step()
+        places = self._places.here()
+        if self.is_crowded or not await _acquired(places):
+            yield False
+            return
+        try:
+            yield await self._in_row()
+        finally:
+            places.release()
 
     def failed(self) -> None:
-        """Put the brake on, for 30 seconds from now."""
+        """Put the brake on, for a minute from now."""
         now = self._clock()
         if not self.is_on:
             # What every process had begun by then are the calls of this second.
@@ -88,6 +97,18 @@ class Brake:
         self._earned -= _CALLS_PER_REPEAT
         return True
 
+    async def _in_row(self) -> bool:
+        if not self.is_on:
+            return True
+        if self._is_row_long():
+            return False
+        async with self._row.here():
+            return await self._step()
+
+    def _is_row_long(self) -> bool:
+        waiting = self._row.here().statistics().tasks_waiting
+        return waiting * self._usual_step > _LONGEST_WAIT
+
     async def _step(self) -> bool:
         """Go as the first of the row, when its turn has come."""
         began = self._clock()
@@ -100,6 +121,16 @@ class Brake:
         step = max(_GAP, self._clock() - turn)
         self._usual_step += (step - self._usual_step) / _MEMORY
         return may_go
+
+
+async def _acquired(places: anyio.Semaphore) -> bool:
+    try:
+        places.acquire_nowait()
+    except anyio.WouldBlock:
+        with anyio.move_on_after(_LONGEST_WAIT_FOR_A_PLACE) as patience:
+            await places.acquire()
+        return not patience.cancelled_caught
+    return True
 
 
 async def _at_once() -> bool:

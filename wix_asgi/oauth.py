@@ -138,13 +138,14 @@ class OAuth:
         async def ask_in_turn() -> T:
             nonlocal tries
             tries += 1
-            if not await self._brake.turn():
-                raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
-            try:
-                return await ask()
-            except WixUnavailable:
-                self._brake.failed()
-                raise
+            async with self._brake.turn() as may_go:
+                if not may_go:
+                    raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
+                try:
+                    return await ask()
+                except WixUnavailable:
+                    self._brake.failed()
+                    raise
 
         def may_repeat(exc: Exception) -> bool | float:
             # It is asked after the last try as well, which must cost no repeat.

@@ -8,7 +8,7 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
-from wix_asgi._brake import Brake
+from wix_asgi._brake import PLACES, Brake
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi._loops import PerLoop
@@ -35,8 +35,6 @@ __all__ = ["Wix", "WixOptions"]
 H = TypeVar("H", bound=Hook)
 
 _GRACE: Final = 10.0
-# So many sites may need a new token at one moment: they were installed together, or came back.
-_REFRESH_CONNECTIONS: Final = 100
 
 
 class WixOptions(TypedDict, total=False):
@@ -244,6 +242,6 @@ def _make_pools() -> list[PoolTransport]:
     """
     return [
         PoolTransport(),
-        PoolTransport(max_connections=_REFRESH_CONNECTIONS),
+        PoolTransport(max_connections=PLACES),
         PoolTransport(max_connections=MAX_EXCHANGES),
     ]

@@ -24,6 +24,9 @@ __all__ = ["CLOSE_SECONDS", "Connection", "Origin", "Place", "Pool", "origin_of"
 CLOSE_SECONDS = 5.0
 """How long closing a connection may take before it is abandoned."""
 
+# Servers hang up on idle connections after two seconds or more, be a request on its way or not.
+_FRESH_SECONDS = 1.0
+
 Origin: TypeAlias = tuple[str, bytes, int | None]
 
 
@@ -68,11 +71,13 @@ class _Idle:
         self._coldest_first[connection] = None
         self._by_origin.setdefault(connection.origin, {})[connection] = None
 
-    def pop_warmest(self, origin: Origin) -> Connection | None:
+    def pop_warmest(self, origin: Origin, since: float) -> Connection | None:
         of_origin = self._by_origin.get(origin)
         if of_origin is None:
             return None
         connection = next(reversed(of_origin))
+        if connection.idle_since <= since:
+            return None
         self._remove(connection)
         return connection
 
@@ -138,10 +143,14 @@ class Pool:
         """Hand the place on; called by Place alone."""
         self._places.release()
 
-    async def take(self, origin: Origin) -> Connection:
-        """Hand out the warmest idle connection to `origin`, or else a new one."""
+    async def take(self, origin: Origin, *, repeatable: bool) -> Connection:
+        """Hand out the warmest idle connection to `origin`, or else a new one.
+
+        A request that is not `repeatable` gets none that its server may be about to close.
+        """
         await self.sweep()
-        return self._idle.pop_warmest(origin) or await self.open(origin)
+        since = -math.inf if repeatable else monotonic() - _FRESH_SECONDS
+        return self._idle.pop_warmest(origin, since) or await self.open(origin)
 
     async def open(self, origin: Origin) -> Connection:
         """Open a connection, at the cost of the coldest idle one where there is no room."""
@@ -201,9 +210,9 @@ class Place:
         self._pool = pool
         self._connection: Connection | None = None
 
-    async def take(self, origin: Origin) -> Connection:
+    async def take(self, origin: Origin, *, repeatable: bool) -> Connection:
         """Own a connection to `origin`, used before or not."""
-        self._connection = await self._pool.take(origin)
+        self._connection = await self._pool.take(origin, repeatable=repeatable)
         return self._connection
 
     async def replace(self, connection: Connection) -> Connection:

@@ -79,7 +79,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
         """Send `request` on the connection used last, or on a new one.
 
         A connection that turns out to have been closed by the server is replaced once, where
-        repeating the request can do no harm.
+        repeating the request can do no harm. Any other request goes on no connection that has
+        been idle for a second: it would be lost where the server closes that meanwhile.
 
         Raises:
             httpx.PoolTimeout: All connections were in use for as long as the request may wait.
@@ -161,11 +162,12 @@ class _PlacedStream(httpx.AsyncByteStream):
 
 
 async def _exchange(place: Place, request: httpx.Request) -> httpx.Response:
-    connection = await place.take(origin_of(request.url))
+    repeatable = _is_repeatable(request)
+    connection = await place.take(origin_of(request.url), repeatable=repeatable)
     try:
         return await connection.transport.handle_async_request(request)
     except _LOST:
-        if not (connection.reused and _is_repeatable(request)):
+        if not (connection.reused and repeatable):
             raise
     connection = await place.replace(connection)
     return await connection.transport.handle_async_request(request)

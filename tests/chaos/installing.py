@@ -256,8 +256,9 @@ class Night:
         if self.fake.count(ACCESS, code=query_of(install.callback)["code"]) > 1:
             yield "a code was exchanged twice"
         await self._begin(install)
-        if not _succeeded(await install.load()) or not await self._is_kept(install):
-            yield "the site cannot be installed on"
+        last = await install.load()
+        if not _succeeded(last) or not await self._is_kept(install):
+            yield f"the site cannot be installed on ({last.status})"
 
     async def _is_kept(self, install: Install) -> bool:
         record = await self.store.get(self.fake.app_id, install.site)

@@ -126,9 +126,9 @@ class Fakes:
         return await response.aread()
 
     @staticmethod
-    async def start(pool: PoolTransport, url: str = URL) -> httpx.Response:
+    async def start(pool: PoolTransport, url: str = URL, method: str = "GET") -> httpx.Response:
         """Call `url` and leave the answer unread."""
-        return await pool.handle_async_request(httpx.Request("GET", url))
+        return await pool.handle_async_request(httpx.Request(method, url))
 
 
 @pytest.fixture

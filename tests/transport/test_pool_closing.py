@@ -38,6 +38,37 @@ class TestExpiry:
         assert [2, 1] == fakes.requests
         assert [1] == fakes.open
 
+    @pytest.mark.parametrize("method", ["POST", "PATCH"])
+    async def test_what_is_sent_once_takes_no_connection_that_may_be_closing(
+        self, method: str, clock: list[float], fakes: Fakes
+    ) -> None:
+        """A call that may not be repeated goes on a connection used less than a second ago (R26).
+
+        A server hangs up on idle connections when it likes, be it while a request is on its way.
+        """
+        pool = PoolTransport(connect=fakes)
+        await fakes.call(pool, method=method)
+        clock[0] += 0.9
+        await fakes.call(pool, method=method)
+        clock[0] += 1.0
+        await fakes.call(pool, method=method)
+
+        assert [2, 1] == fakes.requests
+
+    async def test_a_connection_left_alone_serves_what_may_be_repeated(
+        self, clock: list[float], fakes: Fakes
+    ) -> None:
+        """What a POST does not trust is kept for calls that do no harm twice."""
+        pool = PoolTransport(connect=fakes)
+        await fakes.call(pool)
+        clock[0] += 1.0
+        posted = await fakes.start(pool, method="POST")
+        for _ in range(2):
+            await fakes.call(pool)
+        await posted.aclose()
+
+        assert [3, 1] == fakes.requests
+
     async def test_old_connections_of_other_origins_go_too(
         self, clock: list[float], fakes: Fakes
     ) -> None:

@@ -1,8 +1,9 @@
 """Installs in which a connection fails, in every way at every moment, and what must hold.
 
 Whatever happens: no code is exchanged twice, no install is lost after it was answered as a success,
-an address that may be loaded again works again, every request ends within 30 seconds, no secret is
-in any log, and the site can be installed on once all is well.
+an address that may be loaded again works again (but where a changed byte had the database say what
+it did not), every request ends within 30 seconds, no secret is in any log, and the site can be
+installed on once all is well.
 """
 
 from __future__ import annotations
@@ -98,9 +99,13 @@ class Case:
     @property
     def costs_nothing(self) -> bool:
         """Whether the install has to succeed at the first load."""
-        # A byte that is changed on its way may change what the database is told.
-        passing = self.kind != "corrupt" and not self.lasting and not self.moment.to_wix
+        passing = not self.may_mislead and not self.lasting and not self.moment.to_wix
         return self.kind in HARMLESS or (passing and self.kind != "refuse")
+
+    @property
+    def may_mislead(self) -> bool:
+        """Whether a byte changes on its way, and with it what the database says or is told."""
+        return self.kind == "corrupt" and not self.moment.to_wix
 
 
 def moments_of(kind: str) -> list[Moment]:
@@ -250,9 +255,10 @@ class Night:
             yield f"an install failed ({first.status})"
         if succeeded and not await self._is_kept(install):
             yield "an install was lost after its success"
-        again = await self._load_again(install)
-        if again is None or _succeeded(again) != may_come_again:
-            yield f"loaded again: {again and again.status}, after {first.status}"
+        if not case.may_mislead:
+            again = await self._load_again(install)
+            if again is None or _succeeded(again) != may_come_again:
+                yield f"loaded again: {again and again.status}, after {first.status}"
         if self.fake.count(ACCESS, code=query_of(install.callback)["code"]) > 1:
             yield "a code was exchanged twice"
         await self._begin(install)

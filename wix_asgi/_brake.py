@@ -1,28 +1,23 @@
-"""Sparing an endpoint: few calls at once, and while it is failing in a row, with few repeats."""
+"""Sparing an endpoint that is failing: calls in a row instead of at once, and few repeats."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 
 from wix_asgi._loops import PerLoop
 
-__all__ = ["PLACES", "Brake"]
-
-PLACES: Final = 50
-"""How many calls may be under way."""
+__all__ = ["Brake"]
 
 _GAP: Final = 1 / 40
 _QUIET: Final = 1.0
 # Longer than it takes a thousand installations to have their turns.
 _CALM: Final = 60.0
 _LONGEST_WAIT: Final = 2.0
-_LONGEST_WAIT_FOR_A_PLACE: Final = 10.0
 # Of how many steps the usual one is the mean, more or less.
 _MEMORY: Final = 8
 _CALLS_PER_REPEAT: Final = 5
@@ -30,17 +25,16 @@ _REPEATS_AT_ONCE: Final = 10
 
 
 class Brake:
-    """Lets fifty calls be under way until one fails; then 40 a second, after one without any.
+    """Lets everything pass until a call fails; then, after a second, 40 calls a second.
 
     It ends a minute after the last failure. Repeats have a budget at all times: one for every
     five calls, and ten in advance. A process has one brake for refreshes and one for installs;
-    each of its event loops has a row and fifty places of its own.
+    each of its event loops has a row of its own.
     """
 
     def __init__(
         self,
         *,
-        places: int = PLACES,
         pace: Callable[[], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
@@ -54,7 +48,6 @@ class Brake:
         self._sleep = sleep
         self._failed_at = -math.inf
         self._next_turn = -math.inf
-        self._places = PerLoop(lambda: anyio.Semaphore(places))
         self._row = PerLoop(anyio.Lock)
         self._usual_step = _GAP
         self._earned = _REPEATS_AT_ONCE * _CALLS_PER_REPEAT
@@ -66,21 +59,20 @@ class Brake:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether calls fail, and the next turn is more than two seconds off or no place free."""
-        return self.is_on and (self._places.here().value == 0 or self._is_row_long())
+        """Whether calls fail, and the next turn is more than two seconds off."""
+        if not self.is_on:
+            return False
+        return self._row.here().statistics().tasks_waiting * self._usual_step > _LONGEST_WAIT
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[bool]:
-        """Make a call in the block, with a place and in turn; not if what is given is False."""
+    async def turn(self) -> bool:
+        """Wait for the next turn where the brake is on; False where it is too far off."""
         self._earned = min(self._earned + 1, _REPEATS_AT_ONCE * _CALLS_PER_REPEAT)
-        places = self._places.here()
-        if self.is_crowded or not await _acquired(places):
-            yield False
-            return
-        try:
-            yield await self._in_row()
-        finally:
-            places.release()
+        if not self.is_on:
+            return True
+        if self.is_crowded:
+            return False
+        async with self._row.here():
+            return await self._step()
 
     def failed(self) -> None:
         """Put the brake on, for a minute from now."""
@@ -97,18 +89,6 @@ class Brake:
         self._earned -= _CALLS_PER_REPEAT
         return True
 
-    async def _in_row(self) -> bool:
-        if not self.is_on:
-            return True
-        if self._is_row_long():
-            return False
-        async with self._row.here():
-            return await self._step()
-
-    def _is_row_long(self) -> bool:
-        waiting = self._row.here().statistics().tasks_waiting
-        return waiting * self._usual_step > _LONGEST_WAIT
-
     async def _step(self) -> bool:
         """Go as the first of the row, when its turn has come."""
         began = self._clock()
@@ -121,16 +101,6 @@ class Brake:
         step = max(_GAP, self._clock() - turn)
         self._usual_step += (step - self._usual_step) / _MEMORY
         return may_go
-
-
-async def _acquired(places: anyio.Semaphore) -> bool:
-    try:
-        places.acquire_nowait()
-    except anyio.WouldBlock:
-        with anyio.move_on_after(_LONGEST_WAIT_FOR_A_PLACE) as patience:
-            await places.acquire()
-        return not patience.cancelled_caught
-    return True
 
 
 async def _at_once() -> bool:

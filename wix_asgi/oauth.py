@@ -67,6 +67,11 @@ class OAuth:
         self._brake = brake or Brake(clock=clock)
 
     @property
+    def is_failing(self) -> bool:
+        """Whether a call has failed in the last minute."""
+        return self._brake.is_on
+
+    @property
     def is_crowded(self) -> bool:
         """Whether Wix is failing and so many calls wait for their turn that another is no use."""
         return self._brake.is_crowded
@@ -138,14 +143,13 @@ class OAuth:
         async def ask_in_turn() -> T:
             nonlocal tries
             tries += 1
-            async with self._brake.turn() as may_go:
-                if not may_go:
-                    raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
-                try:
-                    return await ask()
-                except WixUnavailable:
-                    self._brake.failed()
-                    raise
+            if not await self._brake.turn():
+                raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
+            try:
+                return await ask()
+            except WixUnavailable:
+                self._brake.failed()
+                raise
 
         def may_repeat(exc: Exception) -> bool | float:
             # It is asked after the last try as well, which must cost no repeat.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Final
 import anyio
 
 from wix_asgi._loops import PerLoop
+from wix_asgi._places import Place, Places
 from wix_asgi.endpoints import Grant
 from wix_asgi.errors import (
     GrantRefused,
@@ -29,15 +30,23 @@ from wix_asgi.models import AccessToken
 from wix_asgi.oauth import OAuth
 from wix_asgi.storage import Storage
 
-__all__ = ["Refresher", "advisory_window", "mandatory_window"]
+__all__ = ["PLACES", "Refresher", "advisory_window", "mandatory_window"]
 
 logger = logging.getLogger("wix_asgi")
+
+PLACES: Final = 50
+"""How many refreshes of an event loop may be at Wix."""
 
 _BUDGET: Final = 30.0
 _FIRST_POLL: Final = 0.1
 _LAST_POLL: Final = 0.25
 # Processes that begin together would ask for the same leases at once, and all but one in vain.
 _SPREAD: Final = 0.1
+# Other processes may have brought a token long before there is a place here.
+_PLACE_PATIENCE: Final = 5.0
+_LONGEST_USUAL: Final = 1.0
+# Of how many refreshes the usual one is the mean, more or less.
+_MEMORY: Final = 4
 # Fewer than a storage has connections: a holder must never wait behind those who wait for it.
 _LOOKING_AT_ONCE: Final = 4
 _TURN_SECONDS: Final = 10.0
@@ -77,6 +86,8 @@ class Refresher:
         self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
+        self._usual = 0.0
+        self._places = Places(PLACES)
         self._queue = PerLoop(lambda: anyio.CapacityLimiter(_LOOKING_AT_ONCE))
 
     async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
@@ -87,29 +98,58 @@ class Refresher:
             WixUnavailable: Wix is failing, or another process holds the lease for too long.
             WixMisconfigured: Wix refuses the app's credentials.
         """
-        poll, deadline = _FIRST_POLL, self._clock() + _BUDGET
+        began = self._clock()
+        deadline, pauses = began + _BUDGET, self._pauses(began + self._usual)
         name = f"refresh:{self._app_id}:{instance_id}"
         lease = Lease(self._storage, name, clock=self._clock)
         if self._queue.here().available_tokens < 1:
             await self._sleep(_SPREAD * self._jitter())
-        while self._clock() < deadline:
-            async with self._turn():
-                if token := await self._look(instance_id, unwanted):
+        with self._places.place() as place:
+            while self._clock() < deadline:
+                if token := await self._look_or_claim(instance_id, unwanted, lease, place):
                     return token
-                is_ours = lease.is_due and await lease.take()
-            if is_ours:
-                try:
-                    token = await lease.while_renewing(
-                        partial(self._lead, instance_id, unwanted, lease)
-                    )
-                finally:
-                    await lease.give_back()
-                if token is not None:
+                if not lease.is_held:
+                    await self._wait(place, pauses)
+                elif token := await self._lead_renewing(instance_id, unwanted, lease, place):
                     return token
-                continue
-            await anyio.sleep(poll * (0.5 + self._jitter()))
+        raise WixUnavailable("Another process, or refreshes of other tokens, take too long.")
+
+    async def _look_or_claim(
+        self, instance_id: str, unwanted: Collection[str], lease: Lease, place: Place
+    ) -> AccessToken | None:
+        """Return what there is without a refresh, or else try to get the lease for one."""
+        async with self._turn():
+            # First of all: whoever has to wait for a place leaves the lease to other processes.
+            place.take()
+            if token := await self._look(instance_id, unwanted, place):
+                return token
+            if place.is_taken and lease.is_due:
+                await lease.take()
+        return None
+
+    async def _wait(self, place: Place, pauses: Iterator[float]) -> None:
+        """Wait for a place where there was none, or else for the holder of the lease."""
+        if not place.is_taken:
+            await place.wait(_PLACE_PATIENCE)
+            return
+        place.leave()
+        await self._sleep(next(pauses))
+
+    def _pauses(self, over_at: float) -> Iterator[float]:
+        """Give the seconds until the next look, which is no use before a refresh may be over."""
+        poll = _FIRST_POLL
+        while True:
+            yield max(0.0, over_at - self._clock()) + poll * (0.5 + self._jitter())
             poll = min(2 * poll, _LAST_POLL)
-        raise WixUnavailable("Another process holds the refresh of this token for too long.")
+
+    async def _lead_renewing(
+        self, instance_id: str, unwanted: Collection[str], lease: Lease, place: Place
+    ) -> AccessToken | None:
+        lead = partial(self._lead, instance_id, unwanted, lease, place)
+        try:
+            return await lease.while_renewing(lead)
+        finally:
+            await lease.give_back()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -125,12 +165,15 @@ class Refresher:
         finally:
             queue.release()
 
-    async def _look(self, instance_id: str, unwanted: Collection[str]) -> AccessToken | None:
+    async def _look(
+        self, instance_id: str, unwanted: Collection[str], place: Place
+    ) -> AccessToken | None:
         """Return what there is without a refresh; None means: try to lead one."""
         stored = await self._read(instance_id)
         if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
             return token
-        if not self._oauth.is_crowded:
+        has_room = place.is_taken or not self._oauth.is_failing
+        if has_room and not self._oauth.is_crowded:
             return None
         if token := self._alive(stored, unwanted):
             return token
@@ -164,9 +207,9 @@ class Refresher:
         raise verdict
 
     async def _lead(
-        self, instance_id: str, unwanted: Collection[str], lease: Lease
+        self, instance_id: str, unwanted: Collection[str], lease: Lease, place: Place
     ) -> AccessToken | None:
-        """Refresh as the holder of the lease; None means: look again."""
+        """Refresh as the holder of the lease and of a place; None means: look again."""
         stored = await self._read(instance_id)
         if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
             return token
@@ -175,7 +218,8 @@ class Refresher:
             return None
         was_alive = self._left(stored) > 0
         try:
-            grant, fresh = await self._oauth.refresh(stored.refresh_token)
+            with place:
+                grant, fresh = await self._refresh(stored)
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
             if was_alive and (pause := self._last_pause(stored, exc)) is not None:
                 # What failed before the token's end sends nobody away after it.
@@ -189,6 +233,14 @@ class Refresher:
                 raise NotInstalled from exc
             raise
         return await self._save(stored, grant, fresh)
+
+    async def _refresh(self, stored: Stored) -> tuple[Grant, AccessToken]:
+        """Have Wix grant a new token, and note how long that takes."""
+        began = self._clock()
+        granted = await self._oauth.refresh(stored.refresh_token)
+        took = min(self._clock() - began, _LONGEST_USUAL)
+        self._usual += (took - self._usual) / _MEMORY
+        return granted
 
     async def _save(self, stored: Stored, grant: Grant, token: AccessToken) -> AccessToken | None:
         """Store what was granted; where nobody could get it again, go on trying for hours."""

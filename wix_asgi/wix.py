@@ -8,7 +8,7 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
-from wix_asgi._brake import PLACES, Brake
+from wix_asgi._brake import Brake
 from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
 from wix_asgi._loops import PerLoop
@@ -22,7 +22,7 @@ from wix_asgi.identity import ResolveIdentity, SignedInstances
 from wix_asgi.installations import Installations
 from wix_asgi.models import Installation
 from wix_asgi.oauth import OAuth
-from wix_asgi.refresh import Refresher
+from wix_asgi.refresh import PLACES, Refresher
 from wix_asgi.settings import WixSettings
 from wix_asgi.state import StateSigner
 from wix_asgi.storage import Storage, open_storage

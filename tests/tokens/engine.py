@@ -230,6 +230,14 @@ async def refresh_failure(engine: Engine, *unwanted: str) -> WixError:
     return await failure(lambda: refresh(engine, *unwanted))
 
 
+async def overdue_sites(engine: Engine, count: int) -> list[str]:
+    """Have so many installations whose access token is over; return where."""
+    sites = [engine.fake.add_site(f"Site {number}") for number in range(count)]
+    for site in sites:
+        await engine.install(site, left=0)
+    return sites
+
+
 async def warm(engine: Engine, age: float) -> AccessToken:
     """Have a token of this age in the cache."""
     token = await engine.install()

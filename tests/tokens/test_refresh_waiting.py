@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.support import SITE
-from tests.tokens.engine import ACCESS, Engine, ManualClock, Steps, refresh, refresh_failure
+from tests.tokens.engine import (
+    ACCESS,
+    Engine,
+    ManualClock,
+    Steps,
+    overdue_sites,
+    refresh,
+    refresh_failure,
+)
 from wix_asgi import lease as lease_module
 from wix_asgi import refresh as refresh_module
 from wix_asgi.errors import StorageUnavailable
@@ -16,6 +26,26 @@ from wix_asgi.testing import FakeWix
 WAITING = 50
 CONNECTIONS = 5
 """Of the smallest pool that a storage has by default."""
+
+
+def _refresher(
+    engine: Engine,
+    storage: Steps,
+    clock: ManualClock,
+    *,
+    sleep: Callable[[float], Awaitable[object]],
+    jitter: Callable[[], float] = lambda: 0.5,
+) -> refresh_module.Refresher:
+    """Return one that waits as the test says."""
+    return refresh_module.Refresher(
+        engine.installations,
+        storage,
+        engine.oauth,
+        app_id=engine.fake.app_id,
+        clock=clock,
+        jitter=jitter,
+        sleep=sleep,
+    )
 
 
 async def test_a_holder_does_not_queue_behind_those_who_wait(
@@ -29,9 +59,7 @@ async def test_a_holder_does_not_queue_behind_those_who_wait(
         looking += 1
         await free.wait()
 
-    sites = [engine.fake.add_site(f"Site {number}") for number in range(WAITING)]
-    for site in sites:
-        await engine.install(site, left=0)
+    sites = await overdue_sites(engine, WAITING)
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
     with anyio.fail_after(10):
@@ -90,6 +118,67 @@ async def test_a_lease_that_is_free_again_is_found(
     assert 1 == engine.posts
 
 
+async def test_the_next_look_is_when_a_refresh_is_usually_over(
+    engine: Engine, storage: Steps, clock: ManualClock
+) -> None:
+    """Who waits for another process sleeps for as long as its own refreshes take, then shortly."""
+    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+        if len(pauses) == 4:
+            await gone.give_back()
+
+    refresher = _refresher(engine, storage, clock, sleep=pause)
+    await engine.install(left=0)
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refresher.refresh, SITE, ())
+            await gate.arrived()
+            clock.advance(0.8)
+            gate.release()
+    await engine.install(left=0)
+    await gone.take()
+    with anyio.fail_after(10):
+        await refresher.refresh(SITE, ())
+
+    # Of several refreshes the last one is a quarter of what is usual.
+    assert pytest.approx([0.2 + 0.1, 0.2, 0.25, 0.25]) == pauses[:4]
+    assert 2 == engine.posts
+
+
+async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_most(
+    engine: Engine, storage: Steps, clock: ManualClock
+) -> None:
+    """A lease whose holder is gone is found soon, however long refreshes take."""
+    pauses: list[float] = []
+    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+
+    refresher = _refresher(engine, storage, clock, sleep=pause)
+    for _ in range(30):
+        await engine.install(left=0)
+        gate = engine.fake.hold(ACCESS)
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(refresher.refresh, SITE, ())
+                await gate.arrived()
+                clock.advance(9.0)
+                gate.release()
+    await engine.install(left=0)
+    await gone.take()
+    with anyio.fail_after(10):
+        await refresher.refresh(SITE, ())
+
+    assert pytest.approx(1.1, abs=0.01) == pauses[0]
+
+
 async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
@@ -100,18 +189,10 @@ async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    refresher = refresh_module.Refresher(
-        engine.installations,
-        storage,
-        engine.oauth,
-        app_id=engine.fake.app_id,
-        clock=clock,
-        jitter=lambda: next(moments) / WAITING,
-        sleep=pause,
+    refresher = _refresher(
+        engine, storage, clock, jitter=lambda: next(moments) / WAITING, sleep=pause
     )
-    sites = [engine.fake.add_site(f"Site {number}") for number in range(WAITING)]
-    for site in sites:
-        await engine.install(site, left=0)
+    sites = await overdue_sites(engine, WAITING)
     async with anyio.create_task_group() as tasks:
         for site in sites:
             tasks.start_soon(refresher.refresh, site, ())

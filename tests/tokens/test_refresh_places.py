@@ -1,0 +1,168 @@
+"""How many refreshes of a process are at Wix, and what becomes of the others."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.tokens.engine import (
+    ACCESS,
+    Engine,
+    ManualClock,
+    Steps,
+    overdue_sites,
+    refresh_failure,
+)
+from wix_asgi import refresh as refresh_module
+from wix_asgi.errors import StorageUnavailable, WixUnavailable
+from wix_asgi.testing import FakeWix
+
+
+@pytest.fixture(name="few_places")
+def _few_places(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let so few refreshes of a process made from now on be at Wix at once."""
+    monkeypatch.setattr(refresh_module, "PLACES", 2)
+    return 2
+
+
+async def test_no_more_than_so_many_are_at_wix(
+    engine: Engine, storage: Steps, few_places: int
+) -> None:
+    """The next refresh goes when one of them is over, and has no lease before."""
+    one = engine.another()
+    sites = await overdue_sites(engine, few_places + 1)
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+            await gate.arrived(few_places)
+            await anyio.wait_all_tasks_blocked()
+            at_once = engine.posts, storage.log.count("claim")
+            gate.release()
+
+    assert (few_places, few_places) == at_once
+    assert few_places + 1 == engine.posts
+
+
+async def test_who_waits_for_a_place_leaves_the_lease_to_other_processes(
+    engine: Engine, few_places: int
+) -> None:
+    """Another process that has a place refreshes meanwhile, and its token is found."""
+    one, other = engine.another(), engine.another()
+    *sites, last = await overdue_sites(engine, few_places + 1)
+    tokens: list[str] = []
+
+    async def refresh_last(by: Engine) -> None:
+        tokens.append((await by.refresher.refresh(last, ())).value)
+
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+            await gate.arrived(few_places)
+            tasks.start_soon(refresh_last, one)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(refresh_last, other)
+            await gate.arrived(few_places + 1)
+            gate.release()
+
+    assert 1 == len(set(tokens))
+    assert few_places + 1 == engine.posts
+
+
+async def test_nobody_waits_for_a_place_for_long_without_a_look(
+    engine: Engine, storage: Steps, few_places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process has brought is found while all places are taken."""
+    monkeypatch.setattr(refresh_module, "_PLACE_PATIENCE", 0.01)
+    one = engine.another()
+    *sites, last = await overdue_sites(engine, few_places + 1)
+    tokens: list[str] = []
+
+    async def refresh_last() -> None:
+        tokens.append((await one.refresher.refresh(last, ())).value)
+
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+            await gate.arrived(few_places)
+            looks = storage.log.count("get")
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(refresh_last)
+                await storage.asked("get", looks + 2)
+                brought = await engine.install(last)
+            gate.release()
+
+    assert [brought.value] == tokens
+    assert few_places == engine.posts
+
+
+async def test_nobody_waits_for_a_place_while_wix_fails(
+    engine: Engine, storage: Steps, few_places: int
+) -> None:
+    """Behind calls that hang there is nothing to wait for."""
+    one = engine.another()
+    sites = await overdue_sites(engine, few_places)
+    await engine.install(left=0)
+    gate = engine.fake.hold(ACCESS)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+            await gate.arrived(few_places)
+            one.oauth._brake.failed()
+            claims = storage.log.count("claim")
+            error = await refresh_failure(one)
+            gate.release()
+
+    assert isinstance(error, WixUnavailable)
+    assert claims == storage.log.count("claim")
+    assert few_places == engine.posts
+
+
+async def test_who_waits_for_another_process_has_no_place(
+    engine: Engine, storage: Steps, few_places: int
+) -> None:
+    """A lease that is held elsewhere keeps nobody from Wix but those who want that token."""
+    one = engine.another()
+    *sites, last = await overdue_sites(engine, few_places + 1)
+    for site in sites:
+        await storage.claim(f"refresh:{engine.fake.app_id}:{site}", "another", 60.0)
+    claims = storage.log.count("claim")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+            await storage.asked("claim", claims + few_places)
+            await anyio.wait_all_tasks_blocked()
+            token = await one.refresher.refresh(last, ())
+            tasks.cancel_scope.cancel()
+
+    assert 300.0 == token.lifetime
+    assert 1 == engine.posts
+
+
+async def test_a_token_that_cannot_be_stored_takes_nobodys_place(
+    storage: Steps, clock: ManualClock, few_places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place is for what is at Wix, and is left before the storage is waited for."""
+    monkeypatch.setattr(refresh_module, "_SAVE_PAUSE", 0.01)
+    engine = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
+    *sites, last = await overdue_sites(engine, few_places + 1)
+    storage.fail("replace", StorageUnavailable("down"), times=1_000_000)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(engine.refresher.refresh, site, ())
+            await storage.asked("replace", 2 * few_places)
+            gate = engine.fake.hold(ACCESS)
+            tasks.start_soon(engine.refresher.refresh, last, ())
+            await gate.arrived()
+            gate.release()
+            del storage.before["replace"]
+
+    assert few_places + 1 == engine.posts

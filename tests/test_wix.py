@@ -202,7 +202,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     exchange, question, call, refresh = (used[name] for name in CALLS)
     assert exchange == question
     assert 3 == len({exchange[0], call[0], refresh[0]})
-    assert (50, 100, 50) == (exchange[1], call[1], refresh[1])
+    assert (50, 100, 100) == (exchange[1], call[1], refresh[1])
 
 
 async def test_opening_again_changes_nothing(own_storage: NotingStorage) -> None:
@@ -295,6 +295,21 @@ async def test_cancelled_opening_closes(
         await make_wix(FakeWix()).open()
 
     assert 1 == own_storage.closed
+
+
+async def test_what_cannot_send_requests_opens_no_storage(
+    own_storage: NotingStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where certificates are missing, nothing is left open behind the error."""
+
+    def fail(_pool: PoolTransport) -> None:
+        raise FileNotFoundError("no certificates")
+
+    monkeypatch.setattr(PoolTransport, "warm", fail)
+    with pytest.raises(FileNotFoundError):
+        await Wix(public_url=PUBLIC_URL, storage="memory://", **FakeWix().settings()).open()
+
+    assert own_storage.opened == own_storage.closed
 
 
 async def test_cancelled_job_closes(own_storage: NotingStorage) -> None:

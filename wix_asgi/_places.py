@@ -24,11 +24,17 @@ class Places:
 
 
 class Place:
-    """One of the places, for one task: taken, left, and taken again; left at the end of a block."""
+    """One of the places, for one task: taken, left, and taken again; left at the end of a block.
+
+    Attributes:
+        is_taken: Whether it is ours.
+        was_missed: Whether it was waited for in vain, the last time.
+    """
 
     def __init__(self, free: anyio.Semaphore) -> None:
         self._free = free
         self.is_taken = False
+        self.was_missed = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +49,7 @@ class Place:
                 self._free.acquire_nowait()
             except anyio.WouldBlock:
                 return False
-            self.is_taken = True
+            self.is_taken, self.was_missed = True, False
         return True
 
     async def wait(self, seconds: float) -> None:
@@ -51,6 +57,7 @@ class Place:
         with anyio.move_on_after(seconds):
             await self._free.acquire()
             self.is_taken = True
+        self.was_missed = not self.is_taken
 
     def leave(self) -> None:
         """Give it to whoever waits for it longest."""

@@ -92,7 +92,7 @@ class Lease:
         while not done.is_set():
             # Counted from when it was asked for, since a busy storage answers late.
             pause = self._asked_at + TTL / 3 - self._clock()
-            with anyio.move_on_after(max(TTL / 6, pause)):
+            with anyio.move_on_after(max(pause, self._shortest_pause())):
                 await done.wait()
                 return
             try:
@@ -100,3 +100,8 @@ class Lease:
             except Exception as exc:
                 # The work goes on: what it brings is stored by comparison, not by this lease.
                 logger.warning("a refresh lease could not be renewed: %s", type(exc).__name__)
+
+    def _shortest_pause(self) -> float:
+        """Return what spares a storage that answers late, and does not let the lease run out."""
+        left = self._ends_at - self._clock()
+        return min(TTL / 6, left / 2) if left > 0 else TTL / 6

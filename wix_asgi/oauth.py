@@ -88,17 +88,20 @@ class OAuth:
         del code  # a traceback with locals shows no secret
         return await self._granted(request, _retry_unsent)
 
-    async def refresh(self, refresh_token: str) -> tuple[Grant, AccessToken]:
-        """Take a new access token, with at most three tries.
+    async def refresh(
+        self, refresh_token: str, *, before_sending: Callable[[], None] = lambda: None
+    ) -> tuple[Grant, AccessToken]:
+        """Take a new access token, with at most three tries; `before_sending` is called in each.
 
         Raises:
+            Exception: What `before_sending` raises. Nothing is sent then.
             GrantRefused: Wix refuses the refresh token.
             WixMisconfigured: Wix refuses the app's credentials.
             WixUnavailable: Wix is failing.
         """
         request = self._endpoints.refresh(refresh_token)
         del refresh_token
-        return await self._granted(request, _retry_transient)
+        return await self._granted(request, _retry_transient, before_sending)
 
     async def token_info(self, token: str) -> TokenInfo:
         """Ask Wix whose token this is.
@@ -124,9 +127,13 @@ class OAuth:
         check_event(await self._send(self._endpoints.event(token.value, name)))
 
     async def _granted(
-        self, request: httpx.Request, retry: Callable[[Exception], bool | float]
+        self,
+        request: httpx.Request,
+        retry: Callable[[Exception], bool | float],
+        before_sending: Callable[[], None] = lambda: None,
     ) -> tuple[Grant, AccessToken]:
         async def ask() -> tuple[Grant, AccessToken]:
+            before_sending()
             began = self._clock()
             grant = parse_grant(await self._send(request))
             token = AccessToken(grant.access_token, grant.lifetime, began + grant.lifetime)

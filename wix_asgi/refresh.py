@@ -64,6 +64,10 @@ _MISCONFIGURED: Final = "misconfigured"
 _UNAVAILABLE: Final = "unavailable"
 
 
+class _Overtaken(Exception):
+    """The lease was lost, and the next try is not sent."""
+
+
 class Refresher:
     """Brings a good access token: what another process stored, or else Wix's, under a lease."""
 
@@ -172,8 +176,8 @@ class Refresher:
         stored = await self._read(instance_id)
         if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
             return token
-        has_room = place.is_taken or not self._oauth.is_failing
-        if has_room and not self._oauth.is_crowded:
+        is_useless = place.was_missed and self._oauth.is_failing
+        if not is_useless and not self._oauth.is_crowded:
             return None
         if token := self._alive(stored, unwanted):
             return token
@@ -213,13 +217,12 @@ class Refresher:
         stored = await self._read(instance_id)
         if token := self._usable(stored, unwanted) or self._judged(stored, unwanted):
             return token
-        if not lease.is_held:
-            # Asleep for too long: another process may have sent this refresh token by now.
-            return None
         was_alive = self._left(stored) > 0
         try:
             with place:
-                grant, fresh = await self._refresh(stored)
+                grant, fresh = await self._refresh(stored, lease)
+        except _Overtaken:
+            return None
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
             if was_alive and (pause := self._last_pause(stored, exc)) is not None:
                 # What failed before the token's end sends nobody away after it.
@@ -234,10 +237,16 @@ class Refresher:
             raise
         return await self._save(stored, grant, fresh)
 
-    async def _refresh(self, stored: Stored) -> tuple[Grant, AccessToken]:
+    async def _refresh(self, stored: Stored, lease: Lease) -> tuple[Grant, AccessToken]:
         """Have Wix grant a new token, and note how long that takes."""
+
+        def check() -> None:
+            # Asleep for too long: another process may have sent this refresh token by now.
+            if not lease.is_held:
+                raise _Overtaken
+
         began = self._clock()
-        granted = await self._oauth.refresh(stored.refresh_token)
+        granted = await self._oauth.refresh(stored.refresh_token, before_sending=check)
         took = min(self._clock() - began, _LONGEST_USUAL)
         self._usual += (took - self._usual) / _MEMORY
         return granted

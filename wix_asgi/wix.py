@@ -149,9 +149,9 @@ class Wix:
         async with self._opening.here():
             if self.is_open:
                 return
-            await self._open_storage()
             for pool in self._pools:
                 pool.warm()
+            await self._open_storage()
             self.is_open = True
 
     async def aclose(self) -> None:
@@ -242,6 +242,7 @@ def _make_pools() -> list[PoolTransport]:
     """
     return [
         PoolTransport(),
-        PoolTransport(max_connections=PLACES),
+        # Those that have a place never wait for the events of `finish_setup`.
+        PoolTransport(max_connections=2 * PLACES),
         PoolTransport(max_connections=MAX_EXCHANGES),
     ]

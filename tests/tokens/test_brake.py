@@ -123,9 +123,20 @@ async def test_a_row_is_shorter_where_other_processes_call_too(row: Row) -> None
     before = len(row.went_at)
     await row.ask(300)
 
-    assert 50 == slow
+    # Three seconds' worth after the quiet one: whoever has waited for four is sent away.
+    assert pytest.approx(30, abs=1) == slow
     assert pytest.approx(20, abs=2) == slow_again
     assert len(row.went_at) - before > 60
+
+
+async def test_nobody_waits_for_long_where_the_row_was_misjudged(row: Row) -> None:
+    """Where others put off all calls of a full row, it is left after four seconds."""
+    row.brake.failed()
+    row.others = 1.0
+    went_at = await row.ask(82)
+
+    assert 5.0 >= went_at[-1]
+    assert 82 == len(went_at) + row.refused
 
 
 async def test_who_finds_no_place_among_other_processes_is_sent_away(row: Row) -> None:

@@ -44,6 +44,24 @@ async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: Manual
     assert not lease.is_held
 
 
+async def test_its_seconds_count_from_before_it_was_asked_for(
+    storage: Steps, clock: ManualClock
+) -> None:
+    """A storage that answers late does not make it last longer than others see it last."""
+    lease = Lease(storage, NAME, clock=clock)
+
+    async def answer_late() -> None:
+        clock.advance(1.5)
+
+    storage.after["claim"] = answer_late
+    await lease.take()
+    held = [lease.is_held]
+    clock.advance(TTL - 1.5)
+    held += [lease.is_held]
+
+    assert [True, False] == held
+
+
 async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
     """A lease that ran out and has another holder is not freed by the one before."""
     first, second = Lease(storage, NAME), Lease(storage, NAME)

@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from tests.support import PUBLIC_URL, SITE
 from tests.tokens.engine import ACCESS, FAILING, ManualClock, Steps, failure
 from wix_asgi import Wix
+from wix_asgi import _pace as pace_module
 from wix_asgi._pace import Pace
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import FakeWix
@@ -26,7 +27,7 @@ class Process:
         self.clock = clock
         self.waited = 0.0
         self._jitter = seed
-        self.pace = Pace(storage, NAME, jitter=self._next_jitter, sleep=self._sleep)
+        self.pace = Pace(storage, NAME, clock=clock, jitter=self._next_jitter, sleep=self._sleep)
 
     def _next_jitter(self) -> float:
         self._jitter = (self._jitter + 0.618) % 1
@@ -86,6 +87,35 @@ async def test_without_storage_each_process_is_on_its_own(
 
     assert all([await process.pace.step() for _ in range(100)])
     assert 0.0 == process.waited
+
+
+async def test_a_storage_that_fails_is_asked_again_after_a_while(
+    storage: Steps, clock: ManualClock
+) -> None:
+    """It holds up one call in five seconds, and then counts again."""
+    storage.fail("claim", StorageUnavailable())
+    process = Process(storage, clock, seed=0.3)
+    asked = []
+    for seconds in (0.0, 4.9, 0.1, 0.0):
+        clock.advance(seconds)
+        await process.pace.step()
+        asked.append(storage.log.count("claim"))
+
+    assert [1, 1, 2, 3] == asked
+
+
+async def test_a_storage_that_hangs_is_not_waited_for(
+    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no answer soon is one that fails."""
+    monkeypatch.setattr(pace_module, "_ANSWER_SECONDS", 0.01)
+    storage.before["claim"] = anyio.sleep_forever
+    process = Process(storage, clock, seed=0.3)
+    with anyio.fail_after(10):
+        may_go = [await process.pace.step() for _ in range(3)]
+
+    assert [True] * 3 == may_go
+    assert 1 == storage.log.count("claim")
 
 
 async def test_nobody_waits_for_a_place_for_ever(

@@ -14,6 +14,7 @@ from tests.tokens.engine import (
     refresh_failure,
 )
 from wix_asgi import refresh as refresh_module
+from wix_asgi._places import Places
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
 
@@ -101,10 +102,11 @@ async def test_nobody_waits_for_a_place_for_long_without_a_look(
     assert few_places == engine.posts
 
 
-async def test_nobody_waits_for_a_place_while_wix_fails(
-    engine: Engine, storage: Steps, few_places: int
+async def test_nobody_waits_for_a_place_for_long_while_wix_fails(
+    engine: Engine, storage: Steps, few_places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind calls that hang there is nothing to wait for."""
+    monkeypatch.setattr(refresh_module, "_PLACE_PATIENCE", 0.01)
     one = engine.another()
     sites = await overdue_sites(engine, few_places)
     await engine.install(left=0)
@@ -122,6 +124,35 @@ async def test_nobody_waits_for_a_place_while_wix_fails(
     assert isinstance(error, WixUnavailable)
     assert claims == storage.log.count("claim")
     assert few_places == engine.posts
+
+
+async def test_a_wix_that_is_well_again_serves_more_than_have_places(
+    engine: Engine, few_places: int
+) -> None:
+    """After a failure a burst is served as it is at other times, place by place."""
+    one = engine.another()
+    sites = await overdue_sites(engine, 3 * few_places)
+    one.oauth._brake.failed()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(one.refresher.refresh, site, ())
+
+    assert len(sites) == engine.posts
+
+
+async def test_a_place_that_is_had_in_the_end_was_not_missed() -> None:
+    """What was waited for in vain, and is free a moment later, is as good as any."""
+    places = Places(1)
+    with places.place() as first, places.place() as second:
+        first.take()
+        await second.wait(0.0)
+        was_missed = [second.was_missed]
+        first.leave()
+        second.take()
+        was_missed += [second.was_missed]
+
+    assert [True, False] == was_missed
 
 
 async def test_who_waits_for_another_process_has_no_place(

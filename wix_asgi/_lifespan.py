@@ -41,7 +41,11 @@ class Lifespan:
         self._started = self._stopping = self._over = False
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the server's lifespan messages; errors of the inner app's own go through."""
+        """Answer the server's lifespan messages.
+
+        Raises:
+            Exception: What could not be opened, when the server is told; errors of the inner app.
+        """
         self._startup.append(await receive())
         try:
             await self._resource.open()
@@ -50,7 +54,8 @@ class Lifespan:
                 # Of ours the message says it all, and the server prints it.
                 logger.exception("wix-asgi cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
-            return
+            # As Starlette does: what drives the app in a test waits for it.
+            raise
         try:
             await self._run_inner(scope, receive, send)
         finally:
@@ -100,6 +105,11 @@ class Lifespan:
 
 
 async def refuse_startup(error: Exception, receive: Receive, send: Send) -> None:
-    """Tell the server not to start, and why."""
+    """Tell the server not to start, and why.
+
+    Raises:
+        Exception: The error itself, when the server is told.
+    """
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})
+    raise error.with_traceback(None)

@@ -280,9 +280,10 @@ async def test_what_cannot_be_opened_stops_the_start(
 ) -> None:
     """The server does not start and prints why; a surprise has a traceback, too (rule 1)."""
     server.resource.error = error
-    events = await server.run(telling(server.events, complete))
+    with pytest.raises(type(error)):
+        await server.run(telling(server.events, complete))
 
-    assert [NOT_STARTED] == events
+    assert [NOT_STARTED] == server.events
     assert [{"type": NOT_STARTED, "message": str(error)}] == server.sent
     assert is_logged == ("Traceback" in caplog.text)
 

@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from tests.client.clients import install
 from tests.support import SITE, make_app, make_wix
-from wix_asgi import StorageUnavailable, Wix, WixMiddleware
+from wix_asgi import SettingsError, StorageUnavailable, Wix, WixMiddleware
 from wix_asgi.testing import FakeWix
 
 
@@ -99,6 +99,30 @@ def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) 
         sent.append(message)
 
     monkeypatch.setattr(wix.storage, "open", broken)
-    anyio.run(WixMiddleware(star(), wix), {"type": "lifespan"}, receive, send)
+    with pytest.raises(StorageUnavailable):
+        anyio.run(WixMiddleware(star(), wix), {"type": "lifespan"}, receive, send)
 
     assert [{"type": "lifespan.startup.failed", "message": "The test database is down."}] == sent
+
+
+@pytest.mark.parametrize("make", [star, api])
+def test_wrong_settings_are_an_error_of_a_test_client(make: Make) -> None:
+    """A test that enters its app gets the error; Starlette's client would wait for ever (R47)."""
+    app = make()
+    app.add_middleware(WixMiddleware, public_url="nonsense")
+    with pytest.raises(SettingsError, match="WIX_APP_ID"), TestClient(app):
+        pytest.fail("it was started")
+
+
+def test_storage_that_is_down_is_an_error_of_a_test_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was to be opened and cannot be is raised, as from an app's own lifespan."""
+    wix = make_wix(FakeWix())
+
+    async def broken() -> None:
+        raise StorageUnavailable("The test database is down.")
+
+    monkeypatch.setattr(wix.storage, "open", broken)
+    with pytest.raises(StorageUnavailable), TestClient(WixMiddleware(star(), wix)):
+        pytest.fail("it was started")

@@ -127,22 +127,18 @@ def api() -> FastAPI:
     return app
 
 
-async def start(app: Any) -> list[Message]:
-    """Begin the lifespan of `app`, as a server does; return what it sends."""
-    return await call_lifespan(app, ["lifespan.startup"])
-
-
-async def call_lifespan(app: Any, messages: list[str]) -> list[Message]:
-    """Run the lifespan of `app` with these messages."""
+async def refused(app: Any) -> list[Message]:
+    """Begin the lifespan of `app`, as a server does, in vain; return what it sends."""
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": messages.pop(0)}
+        return {"type": "lifespan.startup"}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    with pytest.raises((SettingsError, BackendNotFound)):
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
     return sent
 
 
@@ -151,7 +147,7 @@ async def test_wrong_settings_stop_the_server(make: Callable[[], Any]) -> None:
     """Where the framework makes it during the start, the server hears why it cannot (R47)."""
     app = make()
     app.add_middleware(WixMiddleware, public_url="nonsense")
-    sent = await start(app)
+    sent = await refused(app)
 
     assert ["lifespan.startup.failed"] == [message["type"] for message in sent]
     assert "WIX_APP_ID" in sent[0]["message"]
@@ -197,7 +193,7 @@ async def test_missing_driver_stops_the_server(
     monkeypatch.setattr(wix_module, "open_storage", find_no_driver)
     app = make_app()
     app.add_middleware(WixMiddleware)
-    sent = await start(app)
+    sent = await refused(app)
     with pytest.raises(BackendNotFound, match="nodriver"):
         WixMiddleware(make_app())
 

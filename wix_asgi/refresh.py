@@ -99,7 +99,7 @@ class Refresher:
 
         Raises:
             NotInstalled: There is no such installation, or Wix refuses its refresh token.
-            WixUnavailable: Wix is failing, or another process holds the lease for too long.
+            WixUnavailable: Wix is failing, or another process or other refreshes take too long.
             WixMisconfigured: Wix refuses the app's credentials.
         """
         began = self._clock()

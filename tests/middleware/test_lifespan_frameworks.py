@@ -29,6 +29,17 @@ def star(lifespan: Callable[[Any], Any] | None = None) -> Starlette:
     return Starlette(routes=make_app().routes, lifespan=lifespan)
 
 
+def _without_storage(monkeypatch: pytest.MonkeyPatch) -> Wix:
+    """Return a Wix whose storage is down."""
+    wix = make_wix(FakeWix())
+
+    async def broken() -> None:
+        raise StorageUnavailable("The test database is down.")
+
+    monkeypatch.setattr(wix.storage, "open", broken)
+    return wix
+
+
 Make = Callable[..., Any]
 WAYS: dict[str, Callable[[Any, Wix], Any]] = {
     "wrapped": WixMiddleware,
@@ -86,11 +97,8 @@ def test_without_a_lifespan_it_opens_on_first_use(way: Callable[[Any, Wix], Any]
 
 def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the whole middleware, too: the server is told that it cannot start (rule 1)."""
-    wix = make_wix(FakeWix())
+    wix = _without_storage(monkeypatch)
     sent: list[Message] = []
-
-    async def broken() -> None:
-        raise StorageUnavailable("The test database is down.")
 
     async def receive() -> Message:
         return {"type": "lifespan.startup"}
@@ -98,7 +106,6 @@ def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    monkeypatch.setattr(wix.storage, "open", broken)
     with pytest.raises(StorageUnavailable):
         anyio.run(WixMiddleware(star(), wix), {"type": "lifespan"}, receive, send)
 
@@ -118,11 +125,6 @@ def test_storage_that_is_down_is_an_error_of_a_test_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was to be opened and cannot be is raised, as from an app's own lifespan."""
-    wix = make_wix(FakeWix())
-
-    async def broken() -> None:
-        raise StorageUnavailable("The test database is down.")
-
-    monkeypatch.setattr(wix.storage, "open", broken)
+    wix = _without_storage(monkeypatch)
     with pytest.raises(StorageUnavailable), TestClient(WixMiddleware(star(), wix)):
         pytest.fail("it was started")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from tests.support import PUBLIC_URL, SITE
@@ -228,6 +230,16 @@ async def refresh(engine: Engine, *unwanted: str) -> AccessToken:
 async def refresh_failure(engine: Engine, *unwanted: str) -> WixError:
     """Return what such a refresh raises."""
     return await failure(lambda: refresh(engine, *unwanted))
+
+
+@asynccontextmanager
+async def refreshing(refresher: Refresher, sites: Iterable[str]) -> AsyncIterator[TaskGroup]:
+    """Refresh all of these past the cache; the block ends when they are done, with a bound."""
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for site in sites:
+                tasks.start_soon(refresher.refresh, site, ())
+            yield tasks
 
 
 async def overdue_sites(engine: Engine, count: int) -> list[str]:

@@ -12,6 +12,7 @@ from tests.tokens.engine import (
     Steps,
     overdue_sites,
     refresh_failure,
+    refreshing,
 )
 from wix_asgi import refresh as refresh_module
 from wix_asgi._places import Places
@@ -26,6 +27,11 @@ def _few_places(monkeypatch: pytest.MonkeyPatch) -> int:
     return 2
 
 
+async def _keep(tokens: list[str], engine: Engine, site: str) -> None:
+    """Add the token that a refresh brings."""
+    tokens.append((await engine.refresher.refresh(site, ())).value)
+
+
 async def test_no_more_than_so_many_are_at_wix(
     engine: Engine, storage: Steps, few_places: int
 ) -> None:
@@ -33,14 +39,11 @@ async def test_no_more_than_so_many_are_at_wix(
     one = engine.another()
     sites = await overdue_sites(engine, few_places + 1)
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
-            await gate.arrived(few_places)
-            await anyio.wait_all_tasks_blocked()
-            at_once = engine.posts, storage.log.count("claim")
-            gate.release()
+    async with refreshing(one.refresher, sites):
+        await gate.arrived(few_places)
+        await anyio.wait_all_tasks_blocked()
+        at_once = engine.posts, storage.log.count("claim")
+        gate.release()
 
     assert (few_places, few_places) == at_once
     assert few_places + 1 == engine.posts
@@ -53,21 +56,14 @@ async def test_who_waits_for_a_place_leaves_the_lease_to_other_processes(
     one, other = engine.another(), engine.another()
     *sites, last = await overdue_sites(engine, few_places + 1)
     tokens: list[str] = []
-
-    async def refresh_last(by: Engine) -> None:
-        tokens.append((await by.refresher.refresh(last, ())).value)
-
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
-            await gate.arrived(few_places)
-            tasks.start_soon(refresh_last, one)
-            await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(refresh_last, other)
-            await gate.arrived(few_places + 1)
-            gate.release()
+    async with refreshing(one.refresher, sites) as tasks:
+        await gate.arrived(few_places)
+        tasks.start_soon(_keep, tokens, one, last)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(_keep, tokens, other, last)
+        await gate.arrived(few_places + 1)
+        gate.release()
 
     assert 1 == len(set(tokens))
     assert few_places + 1 == engine.posts
@@ -81,22 +77,15 @@ async def test_nobody_waits_for_a_place_for_long_without_a_look(
     one = engine.another()
     *sites, last = await overdue_sites(engine, few_places + 1)
     tokens: list[str] = []
-
-    async def refresh_last() -> None:
-        tokens.append((await one.refresher.refresh(last, ())).value)
-
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
-            await gate.arrived(few_places)
-            looks = storage.log.count("get")
-            async with anyio.create_task_group() as waiting:
-                waiting.start_soon(refresh_last)
-                await storage.asked("get", looks + 2)
-                brought = await engine.install(last)
-            gate.release()
+    async with refreshing(one.refresher, sites):
+        await gate.arrived(few_places)
+        looks = storage.log.count("get")
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(_keep, tokens, one, last)
+            await storage.asked("get", looks + 2)
+            brought = await engine.install(last)
+        gate.release()
 
     assert [brought.value] == tokens
     assert few_places == engine.posts
@@ -111,15 +100,12 @@ async def test_nobody_waits_for_a_place_for_long_while_wix_fails(
     sites = await overdue_sites(engine, few_places)
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
-            await gate.arrived(few_places)
-            one.oauth._brake.failed()
-            claims = storage.log.count("claim")
-            error = await refresh_failure(one)
-            gate.release()
+    async with refreshing(one.refresher, sites):
+        await gate.arrived(few_places)
+        one.oauth._brake.failed()
+        claims = storage.log.count("claim")
+        error = await refresh_failure(one)
+        gate.release()
 
     assert isinstance(error, WixUnavailable)
     assert claims == storage.log.count("claim")
@@ -133,10 +119,8 @@ async def test_a_wix_that_is_well_again_serves_more_than_have_places(
     one = engine.another()
     sites = await overdue_sites(engine, 3 * few_places)
     one.oauth._brake.failed()
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
+    async with refreshing(one.refresher, sites):
+        pass
 
     assert len(sites) == engine.posts
 
@@ -164,14 +148,11 @@ async def test_who_waits_for_another_process_has_no_place(
     for site in sites:
         await storage.claim(f"refresh:{engine.fake.app_id}:{site}", "another", 60.0)
     claims = storage.log.count("claim")
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(one.refresher.refresh, site, ())
-            await storage.asked("claim", claims + few_places)
-            await anyio.wait_all_tasks_blocked()
-            token = await one.refresher.refresh(last, ())
-            tasks.cancel_scope.cancel()
+    async with refreshing(one.refresher, sites) as tasks:
+        await storage.asked("claim", claims + few_places)
+        await anyio.wait_all_tasks_blocked()
+        token = await one.refresher.refresh(last, ())
+        tasks.cancel_scope.cancel()
 
     assert 300.0 == token.lifetime
     assert 1 == engine.posts
@@ -185,15 +166,12 @@ async def test_a_token_that_cannot_be_stored_takes_nobodys_place(
     engine = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     *sites, last = await overdue_sites(engine, few_places + 1)
     storage.fail("replace", StorageUnavailable("down"), times=1_000_000)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            for site in sites:
-                tasks.start_soon(engine.refresher.refresh, site, ())
-            await storage.asked("replace", 2 * few_places)
-            gate = engine.fake.hold(ACCESS)
-            tasks.start_soon(engine.refresher.refresh, last, ())
-            await gate.arrived()
-            gate.release()
-            del storage.before["replace"]
+    async with refreshing(engine.refresher, sites) as tasks:
+        await storage.asked("replace", 2 * few_places)
+        gate = engine.fake.hold(ACCESS)
+        tasks.start_soon(engine.refresher.refresh, last, ())
+        await gate.arrived()
+        gate.release()
+        del storage.before["replace"]
 
     assert few_places + 1 == engine.posts

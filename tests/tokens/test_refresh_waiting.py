@@ -17,6 +17,7 @@ from tests.tokens.engine import (
     overdue_sites,
     refresh,
     refresh_failure,
+    refreshing,
 )
 from wix_asgi import lease as lease_module
 from wix_asgi import refresh as refresh_module
@@ -46,6 +47,18 @@ def _refresher(
         jitter=jitter,
         sleep=sleep,
     )
+
+
+async def _refresh_in(
+    seconds: float, engine: Engine, refresher: refresh_module.Refresher, clock: ManualClock
+) -> None:
+    """Refresh at a Wix that takes so many seconds."""
+    await engine.install(left=0)
+    gate = engine.fake.hold(ACCESS)
+    async with refreshing(refresher, [SITE]):
+        await gate.arrived()
+        clock.advance(seconds)
+        gate.release()
 
 
 async def test_a_holder_does_not_queue_behind_those_who_wait(
@@ -132,14 +145,7 @@ async def test_the_next_look_is_when_a_refresh_is_usually_over(
             await gone.give_back()
 
     refresher = _refresher(engine, storage, clock, sleep=pause)
-    await engine.install(left=0)
-    gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(refresher.refresh, SITE, ())
-            await gate.arrived()
-            clock.advance(0.8)
-            gate.release()
+    await _refresh_in(0.8, engine, refresher, clock)
     await engine.install(left=0)
     await gone.take()
     with anyio.fail_after(10):
@@ -163,14 +169,7 @@ async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_m
 
     refresher = _refresher(engine, storage, clock, sleep=pause)
     for _ in range(30):
-        await engine.install(left=0)
-        gate = engine.fake.hold(ACCESS)
-        with anyio.fail_after(10):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(refresher.refresh, SITE, ())
-                await gate.arrived()
-                clock.advance(9.0)
-                gate.release()
+        await _refresh_in(9.0, engine, refresher, clock)
     await engine.install(left=0)
     await gone.take()
     with anyio.fail_after(10):
@@ -193,9 +192,8 @@ async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
         engine, storage, clock, jitter=lambda: next(moments) / WAITING, sleep=pause
     )
     sites = await overdue_sites(engine, WAITING)
-    async with anyio.create_task_group() as tasks:
-        for site in sites:
-            tasks.start_soon(refresher.refresh, site, ())
+    async with refreshing(refresher, sites):
+        pass
 
     at_once = WAITING - len(pauses)
     assert 0 < at_once < CONNECTIONS
@@ -273,20 +271,19 @@ async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: Man
 
 
 async def test_a_holder_that_is_frozen_in_the_row_sends_nothing(
-    storage: Steps, clock: ManualClock
+    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its turn may come after its lease: a refresh token that rotates is not sent twice then."""
     holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await holder.install(left=0)
-    turn = holder.oauth._brake.turn
 
     async def freeze() -> bool:
-        holder.oauth._brake.turn = turn  # type: ignore[method-assign] # frozen once
+        monkeypatch.undo()
         clock.advance(lease_module.TTL)
         await refresh(holder.another())
         return True
 
-    holder.oauth._brake.turn = freeze  # type: ignore[method-assign] # it falls asleep there
+    monkeypatch.setattr(holder.oauth._brake, "turn", freeze)
     token = await refresh(holder)
     posts = holder.posts
     await refresh(holder, token.value)

@@ -96,9 +96,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Break things at full size, with the arguments that `python -m tests.chaos` takes."""
+    """Break things at full size, with the arguments that `python -m chaos` takes."""
     _install(session, "-e", ".[cli]", groups=["test"])
-    session.run("python", "-m", "tests.chaos", *session.posargs)
+    session.run("python", "-m", "chaos", *session.posargs)
 
 
 def _install(session: nox.Session, *requirements: str, groups: list[str]) -> None:

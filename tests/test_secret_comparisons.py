@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import signing
+from tests.identity import signing
 from wix_asgi.errors import WixError
-from wix_asgi.identity import SignedInstances
-from wix_asgi.state import StateSigner
+from wix_asgi.handshake.state import StateSigner
+from wix_asgi.protocol.signed_instance import SignedInstances
 
 SECRETS = re.compile(
     r"digests?|hexdigest|hmac|mac|nonce|passwords?|secrets?|sig|signatures?|tokens?", re.IGNORECASE
@@ -75,7 +75,7 @@ def test_sources_compare_no_secret_plainly() -> None:
     """No module compares a secret, digest, signature or token by `==` or `in` (R6)."""
     found = {source.name: plain_comparisons(source.read_text("utf-8")) for source in sources()}
 
-    assert {"state.py", "identity.py", "vault.py", "handshake.py"} <= set(found)
+    assert {"state.py", "signed_instance.py", "vault.py", "handshake.py"} <= set(found)
     assert {} == {name: comparisons for name, comparisons in found.items() if comparisons}
 
 

@@ -23,12 +23,10 @@ from wix_asgi import (
     WixMiddleware,
     WixUnavailable,
 )
-from wix_asgi import (
-    wix as wix_module,
-)
+from wix_asgi import wix as wix_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 from wix_asgi_backends.memory import MemoryStorage
 
 EVENT = "/apps/v1/bi-event"

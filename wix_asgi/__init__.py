@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from wix_asgi.client import WixClient, get_wix
+from wix_asgi.client.client import WixClient, get_wix
 from wix_asgi.errors import (
     AuthorizationConflict,
     BackendNotFound,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from wix_asgi.client import WixClient, get_wix
+from wix_asgi.client.client import WixClient, get_wix
 
 __all__ = ["WixDep"]
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wix_asgi._lifespan import Lifespan, refuse_startup
-from wix_asgi._redaction import redact_access_logs
-from wix_asgi.client import STATE_KEY, WixClient
+from wix_asgi.asgi.access_logs import redact_access_logs
+from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
+from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.wix import Wix, WixOptions
 

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from wix_asgi._keys import parse_key
 from wix_asgi.errors import BackendNotFound, SettingsError
+from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.storage import open_storage
 
 __all__ = ["WixSettings"]
@@ -119,6 +119,16 @@ class WixSettings(BaseSettings):
         """The app secret, then the previous ones."""
         secrets = (self.app_secret, *self.previous_app_secrets)
         return tuple(secret.get_secret_value() for secret in secrets)
+
+    def key_ring(self) -> list[bytes]:
+        """Return the keys for tokens at rest: the first seals, all of them open.
+
+        The keys derived from the app secrets always open, so that an app which begins to set
+        `encryption_keys` can still read what it stored before.
+        """
+        given = [parse_key(key.get_secret_value()) for key in self.encryption_keys]
+        derived = [derive_key(secret, "tokens at rest") for secret in self.all_app_secrets]
+        return [*given, *derived]
 
     @property
     def is_loopback(self) -> bool:

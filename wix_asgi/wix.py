@@ -8,27 +8,28 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
-from wix_asgi._brake import Brake
-from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
-from wix_asgi._loops import PerLoop
-from wix_asgi._pace import Pace
-from wix_asgi.answers import Answers
-from wix_asgi.client import ClientFactory, WixClient
-from wix_asgi.endpoints import Endpoints
-from wix_asgi.handshake import FINISHED, MAX_EXCHANGES, Handshake, Parts
+from wix_asgi.client.client import ClientFactory, WixClient
+from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.concurrency.per_loop import PerLoop
+from wix_asgi.handshake.handshake import FINISHED, MAX_EXCHANGES, Handshake, Parts
+from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hook, Hooks
-from wix_asgi.identity import ResolveIdentity, SignedInstances
-from wix_asgi.installations import Installations
+from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import Installation
-from wix_asgi.oauth import OAuth
-from wix_asgi.refresh import PLACES, Refresher
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.oauth.shared_rate import SharedRateLimit
+from wix_asgi.oauth.throttle import FailureThrottle
+from wix_asgi.protocol.endpoints import Endpoints
+from wix_asgi.protocol.signed_instance import SignedInstances
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
-from wix_asgi.state import StateSigner
 from wix_asgi.storage import Storage, open_storage
-from wix_asgi.tokens import Tokens
-from wix_asgi.transport import PoolTransport
-from wix_asgi.vault import Vault
+from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.tokens.refresh import PLACES, Refresher
+from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["Wix", "WixOptions"]
 
@@ -93,17 +94,17 @@ class Wix:
         self._pools = [] if transport else _make_pools()
         calls, refreshes, installs = [transport] * 3 if transport else self._pools
         self._hooks = hooks
-        self._detached = Detached()
+        self._detached = DetachedTasks()
         endpoints = Endpoints(settings)
-        pace = Pace(self.storage, f"pace:{settings.app_id}")
-        self._oauth = OAuth(endpoints, refreshes, brake=Brake(pace=pace.step))
-        self._installations = Installations(
-            settings.app_id, self.storage, Vault.from_settings(settings)
+        pace = SharedRateLimit(self.storage, f"pace:{settings.app_id}")
+        self._oauth = OAuthClient(endpoints, refreshes, brake=FailureThrottle(pace=pace.step))
+        self._installations = InstallationRepository(
+            settings.app_id, self.storage, Vault(settings.key_ring())
         )
         refresher = Refresher(
             self._installations, self.storage, self._oauth, app_id=settings.app_id
         )
-        self._tokens = Tokens(refresher, self._detached)
+        self._tokens = TokenCache(refresher, self._detached)
         self.clients: Final = ClientFactory(
             api_url=settings.api_url,
             transport=calls,
@@ -119,12 +120,12 @@ class Wix:
                 signer=StateSigner(settings),
                 storage=self.storage,
                 installations=self._installations,
-                oauth=OAuth(endpoints, installs),
+                oauth=OAuthClient(endpoints, installs),
                 tokens=self._tokens,
                 clients=self.clients,
                 detached=self._detached,
                 hooks=hooks,
-                answers=Answers(settings, hooks),
+                answers=Responses(settings, hooks),
             )
         )
         # A lock of another event loop cannot be waited for.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.places import KINDS
+from chaos.stores import KINDS
 
 
 @pytest.fixture

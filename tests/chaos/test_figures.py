@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.figures import at_most, exactly, missed, noted, table
+from chaos.figures import at_most, exactly, missed, noted, table
 
 FIGURES = [
     exactly("token calls", "sqlite", 2, 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.installing import cases, moments_of, night
+from chaos.installing import cases, moments_of, night
 
 
 async def test_no_promise_is_broken(store: tuple[str, str]) -> None:

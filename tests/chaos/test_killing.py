@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.killing import MOMENTS, killed
+from chaos.killing import MOMENTS, killed
 
 pytestmark = pytest.mark.processes
 

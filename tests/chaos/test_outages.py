@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.figures import missed
-from tests.chaos.outages import Times, outages
-from tests.chaos.outages_many import busiest_second, crowd
-from wix_asgi import oauth as oauth_module
+from chaos.figures import missed
+from chaos.outages import Times, outages
+from chaos.outages_many import busiest_second, crowd
+from wix_asgi.oauth import client as oauth_module
 
 
 async def test_an_outage_that_the_token_outlives_costs_no_call(

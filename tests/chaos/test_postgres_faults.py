@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.chaos.figures import missed
-from tests.chaos.postgres_answers import answers_lost
-from tests.chaos.postgres_cluster import Cluster, open_cluster
-from tests.chaos.postgres_faults import FAULTS, under_load
-from tests.chaos.postgres_outage import MOMENTS, long_outage, short_outage
-from tests.chaos.postgres_waiting import silence
+from chaos.figures import missed
+from chaos.postgres_answers import answers_lost
+from chaos.postgres_cluster import Cluster, open_cluster
+from chaos.postgres_faults import FAULTS, under_load
+from chaos.postgres_outage import MOMENTS, long_outage, short_outage
+from chaos.postgres_waiting import silence
 
 KINDS = ["postgresql", pytest.param("pgbouncer", marks=pytest.mark.pgbouncer)]
 WITHOUT_PGBOUNCER = [name for name, fault in FAULTS.items() if "pgbouncer" not in fault.kinds]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.proxy import Fault, Kind, Proxy
+from chaos.proxy import Fault, Kind, Proxy
 
 REQUEST, ANSWER = b"request", b"the answer of the server"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.figures import missed
-from tests.chaos.refreshing import ENDS, End, clocks_off, crowd, many
-from tests.chaos.refreshing_holders import SIGNALS, gone, woken
+from chaos.figures import missed
+from chaos.refreshing import ENDS, End, clocks_off, crowd, many
+from chaos.refreshing_holders import SIGNALS, gone, woken
 
 pytestmark = pytest.mark.processes
 

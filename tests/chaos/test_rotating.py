@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.figures import missed
-from tests.chaos.rotating import KINDS, lazily, rotated
+from chaos.figures import missed
+from chaos.rotating import KINDS, lazily, rotated
 
 pytestmark = [
     pytest.mark.processes,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.figures import missed
-from tests.chaos.sqlite_faults import counted, opened, written
-from tests.chaos.sqlite_full import filled
-from tests.chaos.sqlite_killed import killed
-from tests.chaos.sqlite_locked import locked_for_a_while, locked_out
+from chaos.figures import missed
+from chaos.sqlite_faults import counted, opened, written
+from chaos.sqlite_full import filled
+from chaos.sqlite_killed import killed
+from chaos.sqlite_locked import locked_for_a_while, locked_out
 from wix_asgi_backends import sqlite
 from wix_asgi_backends._retry import Retry
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 from typer.testing import CliRunner, Result
 
-from tests.operating.sealed import contents, install, record, refresh_token, rewrite
+from tests.operations.sealed import contents, install, record, refresh_token, rewrite
 from wix_asgi.cli._app import app
 from wix_asgi.models import Record
 from wix_asgi.storage import open_storage

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import opened, run, run_for_real, seal, store
-from tests.operating.sealed import APP, LOST, NEW, OLD
-from wix_asgi._keys import parse_key
+from tests.operations.sealed import APP, LOST, NEW, OLD
 from wix_asgi.cli import _operating
-from wix_asgi.vault import Vault
+from wix_asgi.sealing.keys import parse_key
+from wix_asgi.sealing.vault import Vault
 
 SITES = ("a", "b", "c")
 
@@ -111,7 +111,7 @@ def test_what_was_tampered_with_is_a_failure(
     seal(settings["WIX_STORAGE"], "a", key=OLD)
     # Another key under the same id.
     key_id = bytes.fromhex(Vault([OLD]).newest_id)
-    monkeypatch.setattr("wix_asgi.vault._key_id", lambda _: key_id)
+    monkeypatch.setattr("wix_asgi.sealing.vault._key_id", lambda _: key_id)
     monkeypatch.setenv("WIX_ENCRYPTION_KEYS", text(NEW))
     result = run("keys", "rotate")
 

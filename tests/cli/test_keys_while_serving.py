@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from tests.cli.commands import COMMAND
-from tests.operating.sealed import NEW, OLD
+from tests.operations.sealed import NEW, OLD
 from tests.processes.apps import App, at_once, running
 from tests.servers import environment
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import DEMO_SITES, FakeWix
-from wix_asgi.vault import Vault
 
 pytestmark = pytest.mark.processes
 

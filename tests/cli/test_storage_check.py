@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import run, run_for_real, store, stored
-from tests.kit.broken import LastWriterWins
+from tests.testing.storage_suite.broken import LastWriterWins
 from wix_asgi.cli import _operating
 
 

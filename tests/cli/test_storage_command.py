@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import COMMAND, refresh, run, run_for_real, store, stored
-from tests.operating.sealed import APP
+from tests.operations.sealed import APP
 from tests.servers import serving
 from wix_asgi.cli import _operating, _storage
-from wix_asgi.copying import Copy
+from wix_asgi.operations.copy_installations import Copy
 
 OF_APP = ("--app-id", APP)
 SAME = "3 installations in FROM, 3 in TO; 3 written, 3 compared and the same."

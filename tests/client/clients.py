@@ -10,8 +10,8 @@ from typing import Unpack
 from tests.support import SITE, make_wix
 from wix_asgi import Wix, WixClient
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Grant
 from wix_asgi.models import AccessToken
+from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 

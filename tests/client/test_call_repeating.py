@@ -11,10 +11,11 @@ from anyio.lowlevel import checkpoint
 
 from tests.client.clients import API, EVIL, REFRESH, Internet, installed
 from tests.support import SITE
-from wix_asgi import NotInstalled, call
+from wix_asgi import NotInstalled
 from wix_asgi._http import httpx
+from wix_asgi.client import _auth as call
 from wix_asgi.testing import FakeWix
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 
 
 async def test_refused_token_is_renewed_once() -> None:

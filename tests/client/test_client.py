@@ -15,13 +15,7 @@ from starlette.requests import HTTPConnection
 
 from tests.client.clients import API, Internet, install, installed
 from tests.support import SITE, make_wix
-from wix_asgi import (
-    Identity,
-    MiddlewareMissing,
-    Unauthenticated,
-    WixClient,
-    get_wix,
-)
+from wix_asgi import Identity, MiddlewareMissing, Unauthenticated, WixClient, get_wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 

@@ -8,14 +8,9 @@ import anyio
 import pytest
 
 from tests.client.clients import API, MEGABYTE, Drip, Internet, dripping, installed
-from wix_asgi import (
-    ResponseTooLarge,
-    WixClient,
-)
-from wix_asgi import (
-    client as client_module,
-)
+from wix_asgi import ResponseTooLarge, WixClient
 from wix_asgi._http import httpx
+from wix_asgi.client import client as client_module
 from wix_asgi.testing import FakeWix
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.client.clients import API, EVIL, MEGABYTE, REFRESH, Drip, Internet, installed
 from wix_asgi import ResponseTooLarge, WixClient
-from wix_asgi import client as client_module
 from wix_asgi._http import httpx
+from wix_asgi.client import client as client_module
 from wix_asgi.testing import FakeWix
 
 

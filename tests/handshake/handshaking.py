@@ -18,7 +18,7 @@ from tests.support import Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.handshake import Handshake
+from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.models import Record
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends.memory import MemoryStorage

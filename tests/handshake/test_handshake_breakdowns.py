@@ -20,36 +20,36 @@ from tests.handshake.handshaking import (
     secrets_in,
 )
 from tests.support import SITE, Browser, running
-from wix_asgi._detached import Detached
-from wix_asgi.answers import Answers
-from wix_asgi.client import ClientFactory
-from wix_asgi.endpoints import Endpoints
+from wix_asgi.client.client import ClientFactory
+from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.state import Flow, StateSigner
 from wix_asgi.hooks import Hooks
-from wix_asgi.installations import Installations
-from wix_asgi.oauth import OAuth
-from wix_asgi.state import Flow, StateSigner
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import Tokens
+from wix_asgi.tokens.cache import TokenCache
 
 HTML: Final = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BEFORE_STORING: Final = [
     (StateSigner, "check"),
     (Flow, "is_bound_to"),
-    (Detached, "start"),
+    (DetachedTasks, "start"),
     (FlakyStorage, "claim"),
-    (OAuth, "exchange"),
-    (OAuth, "token_info"),
-    (Installations, "put"),
+    (OAuthClient, "exchange"),
+    (OAuthClient, "token_info"),
+    (InstallationRepository, "put"),
 ]
 
 
 AFTER_STORING: Final = [
-    (Installations, "get"),
-    (Tokens, "adopt"),
+    (InstallationRepository, "get"),
+    (TokenCache, "adopt"),
     (ClientFactory, "for_instance"),
     (Hooks, "installed"),
     (Endpoints, "close_window_url"),
-    (Answers, "unbind"),
+    (Responses, "unbind"),
 ]
 
 
@@ -83,7 +83,7 @@ async def test_anything_breaks_at_the_callback(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Answers, "bind")],
+    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "bind")],
 )
 async def test_anything_breaks_at_the_install_path(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch
@@ -125,7 +125,7 @@ async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch)
     async with running(fake) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        monkeypatch.setattr(Installations, "put", broken)
+        monkeypatch.setattr(InstallationRepository, "put", broken)
         refused = await call_back(browser, url)
         called = await browser.http.get(
             "/echo", params={"instance": fake.signed_instance(SITE)}, headers=JSON

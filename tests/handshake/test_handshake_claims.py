@@ -19,10 +19,10 @@ from tests.handshake.handshaking import (
     state_of,
 )
 from tests.support import SITE, Browser, running
-from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
-from wix_asgi.claim import Purge
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.handshake._state_use import Purge
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -206,7 +206,7 @@ class SlowStorage(MemoryStorage):
 async def test_purge_is_due_a_minute_after_the_last() -> None:
     """One that is under way is not joined by another; the minute begins with its end (R8)."""
     clock = Clock(1_000)
-    storage, detached = SlowStorage(), Detached()
+    storage, detached = SlowStorage(), DetachedTasks()
     purge = Purge(storage, detached, clock=clock.now)
     begun = []
 
@@ -230,7 +230,7 @@ async def test_purge_is_due_a_minute_after_the_last() -> None:
 async def test_purge_that_fails_is_tried_again() -> None:
     """A storage that is down, or a loop that ended meanwhile, does not end the purges (R8)."""
     clock = Clock(1_000)
-    storage, detached = FlakyStorage(), Detached()
+    storage, detached = FlakyStorage(), DetachedTasks()
     storage.down = {"purge"}
     purge = Purge(storage, detached, clock=clock.now)
     for seconds in (0, 60):

@@ -20,10 +20,10 @@ from tests.handshake.handshaking import (
     split_url,
 )
 from tests.support import Browser, make_wix, running
-from wix_asgi import handshake
 from wix_asgi._http import httpx
+from wix_asgi.handshake import handshake
 from wix_asgi.testing import FakeWix
-from wix_asgi.testing._signal import Signal
+from wix_asgi.testing.fake_wix._signal import Signal
 
 PLACES = 50
 

@@ -24,7 +24,7 @@ from tests.handshake.handshaking import (
 )
 from tests.support import SITE, Browser, make_wix, running
 from wix_asgi.errors import Reason, StorageUnavailable
-from wix_asgi.state import StateSigner
+from wix_asgi.handshake.state import StateSigner
 from wix_asgi.testing import Clock, FakeWix
 
 HTML: Final = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

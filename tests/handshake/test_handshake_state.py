@@ -26,7 +26,7 @@ from tests.handshake.handshaking import (
     state_of,
 )
 from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running
-from wix_asgi.state import StateSigner
+from wix_asgi.handshake.state import StateSigner
 from wix_asgi.testing import Clock, FakeWix
 
 CALLBACK = "/wix/callback"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wix_asgi._query import read_query
 from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.handshake._query import read_query
 
 
 def refusal(query: bytes) -> int:

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
-from wix_asgi._keys import derive_key
 from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.handshake.state import Flow, StateSigner
+from wix_asgi.sealing.keys import derive_key
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
-from wix_asgi.state import Flow, StateSigner
-from wix_asgi.vault import Vault
 
 SECRET_1 = "test-app-secret-number-one"
 SECRET_2 = "test-app-secret-number-two"
@@ -282,7 +282,7 @@ def test_state_and_cookie_are_no_other_credential() -> None:
     for stray in (flow.state, flow.nonce, flow.browser_digest):
         assert not checker.check(flow.state).is_bound_to({flow.cookie_name: [stray]})
     assert derive_key(SECRET_1, "install state") != derive_key(SECRET_1, "tokens at rest")
-    sealed = Vault.from_settings(settings()).seal("x", app_id="a", instance_id="i", field="f")
+    sealed = Vault(settings().key_ring()).seal("x", app_id="a", instance_id="i", field="f")
     assert refusal(checker, sealed.hex()) is Reason.STATE_INVALID
 
 

@@ -20,20 +20,9 @@ from starlette.types import Message
 from tests.client.clients import install
 from tests.middleware.probes import CALLBACK, INSTALL, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
-from wix_asgi import (
-    BackendNotFound,
-    SettingsError,
-    StorageUnavailable,
-    Wix,
-    WixMiddleware,
-    get_wix,
-)
-from wix_asgi import (
-    middleware as middleware_module,
-)
-from wix_asgi import (
-    wix as wix_module,
-)
+from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware, get_wix
+from wix_asgi import middleware as middleware_module
+from wix_asgi import wix as wix_module
 from wix_asgi.testing import FakeWix
 
 ENVIRONMENT = {

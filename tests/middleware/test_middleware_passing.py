@@ -21,12 +21,7 @@ from starlette.websockets import WebSocket
 from tests.client.clients import MEGABYTE, install
 from tests.middleware.probes import INSTALL, Probe, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_wix
-from wix_asgi import (
-    StorageUnavailable,
-    WixClient,
-    WixMiddleware,
-    get_wix,
-)
+from wix_asgi import StorageUnavailable, WixClient, WixMiddleware, get_wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 

@@ -14,9 +14,7 @@ from starlette.types import Scope
 from tests.client.clients import install
 from tests.middleware.probes import CALLBACK, INSTALL, Probe, http_scope, is_ours
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
-from wix_asgi import (
-    WixMiddleware,
-)
+from wix_asgi import WixMiddleware
 from wix_asgi.testing import FakeWix
 
 OWN_SCOPES = {

@@ -15,20 +15,20 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from tests.support import PUBLIC_URL, SITE
-from wix_asgi._brake import Brake
-from wix_asgi._detached import Detached
 from wix_asgi._http import httpx
-from wix_asgi.endpoints import Endpoints, Grant
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
-from wix_asgi.installations import Installations, Stored
+from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
 from wix_asgi.models import AccessToken, Record
-from wix_asgi.oauth import OAuth
-from wix_asgi.refresh import Refresher
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.oauth.throttle import FailureThrottle
+from wix_asgi.protocol.endpoints import Endpoints, Grant
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.testing import FakeWix
-from wix_asgi.testing._signal import Signal
-from wix_asgi.tokens import Tokens
-from wix_asgi.vault import Vault
+from wix_asgi.testing.fake_wix._signal import Signal
+from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.tokens.refresh import Refresher
 from wix_asgi_backends.memory import MemoryStorage
 
 ACCESS: Final = "/oauth/access"
@@ -146,8 +146,8 @@ class Engine:
         self.clock = clock
         self.storage = storage
         self.settings = make_settings(fake)
-        self.installations = Installations(
-            fake.app_id, storage, Vault.from_settings(self.settings), clock=clock
+        self.installations = InstallationRepository(
+            fake.app_id, storage, Vault(self.settings.key_ring()), clock=clock
         )
         self.oauth = make_oauth(fake, transport, clock=clock)
         self.refresher = Refresher(
@@ -158,8 +158,8 @@ class Engine:
             clock=clock,
             jitter=lambda: 0.5,
         )
-        self.detached = Detached()
-        self.tokens = Tokens(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
+        self.detached = DetachedTasks()
+        self.tokens = TokenCache(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
 
     def another(self) -> Engine:
         """Return the engine of another process over the same storage."""
@@ -173,7 +173,7 @@ class Engine:
         await self.installations.put(site, grant, token)
         return token
 
-    async def stored(self, site: str = SITE) -> Stored:
+    async def stored(self, site: str = SITE) -> StoredInstallation:
         """Return what the storage has of `site`."""
         stored = await self.installations.get(site)
         assert stored is not None
@@ -196,11 +196,13 @@ def make_oauth(
     *,
     clock: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
-) -> OAuth:
+) -> OAuthClient:
     """Return what speaks to `fake`, and never waits for its turn."""
-    brake = Brake(clock=clock, sleep=lambda _: checkpoint())
+    brake = FailureThrottle(clock=clock, sleep=lambda _: checkpoint())
     endpoints = Endpoints(make_settings(fake))
-    return OAuth(endpoints, transport or fake.transport, clock=clock, jitter=jitter, brake=brake)
+    return OAuthClient(
+        endpoints, transport or fake.transport, clock=clock, jitter=jitter, brake=brake
+    )
 
 
 def make_settings(fake: FakeWix) -> WixSettings:

@@ -4,9 +4,9 @@ import anyio
 import pytest
 
 from tests.tokens.engine import ManualClock, Steps
-from wix_asgi import lease as lease_module
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.lease import TTL, Lease
+from wix_asgi.tokens import _lease as lease_module
+from wix_asgi.tokens._lease import TTL, Lease
 
 NAME = "refresh:app:site"
 

@@ -26,10 +26,10 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
-from wix_asgi.installations import Installations
-from wix_asgi.refresh import advisory_window, mandatory_window
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import FakeWix
-from wix_asgi.vault import Vault
+from wix_asgi.tokens.refresh import advisory_window, mandatory_window
 
 
 def test_windows_scale_with_the_lifetime() -> None:
@@ -269,7 +269,7 @@ async def test_a_failing_storage_is_typed(engine: Engine, storage: Steps, step: 
 async def test_a_key_that_is_gone_is_named(engine: Engine) -> None:
     """The error says which key is wanted; the row is kept (R33)."""
     await engine.install(left=0)
-    foreign = Installations(
+    foreign = InstallationRepository(
         engine.fake.app_id, engine.storage, Vault([b"n" * 32]), clock=engine.clock
     )
     engine.refresher._installations = foreign

@@ -14,10 +14,10 @@ from tests.tokens.engine import (
     refresh_failure,
     refreshing,
 )
-from wix_asgi import refresh as refresh_module
-from wix_asgi._places import Places
+from wix_asgi.concurrency.slots import Slots
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
+from wix_asgi.tokens import refresh as refresh_module
 
 
 @pytest.fixture(name="few_places")
@@ -127,7 +127,7 @@ async def test_a_wix_that_is_well_again_serves_more_than_have_places(
 
 async def test_a_place_that_is_had_in_the_end_was_not_missed() -> None:
     """What was waited for in vain, and is free a moment later, is as good as any."""
-    places = Places(1)
+    places = Slots(1)
     with places.place() as first, places.place() as second:
         first.take()
         await second.wait(0.0)

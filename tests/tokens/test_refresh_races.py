@@ -17,13 +17,13 @@ from tests.tokens.engine import (
     refresh,
     refresh_failure,
 )
-from wix_asgi.endpoints import Grant
 from wix_asgi.errors import (
     NotInstalled,
     WixError,
     WixUnavailable,
 )
 from wix_asgi.models import AccessToken
+from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.testing import FakeWix
 
 

@@ -13,9 +13,9 @@ from tests.tokens.engine import (
     refresh,
     refresh_failure,
 )
-from wix_asgi import refresh as refresh_module
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
+from wix_asgi.tokens import refresh as refresh_module
 
 
 @pytest.fixture(name="at_once", autouse=True)

@@ -19,10 +19,10 @@ from tests.tokens.engine import (
     refresh,
     refresh_failure,
 )
-from wix_asgi.endpoints import Grant
 from wix_asgi.models import AccessToken
-from wix_asgi.refresh import Refresher
+from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.testing import FakeWix
+from wix_asgi.tokens.refresh import Refresher
 
 
 @pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED])

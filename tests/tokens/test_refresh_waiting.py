@@ -19,10 +19,10 @@ from tests.tokens.engine import (
     refresh_failure,
     refreshing,
 )
-from wix_asgi import lease as lease_module
-from wix_asgi import refresh as refresh_module
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import FakeWix
+from wix_asgi.tokens import _lease as lease_module
+from wix_asgi.tokens import refresh as refresh_module
 
 WAITING = 50
 CONNECTIONS = 5

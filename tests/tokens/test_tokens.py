@@ -17,10 +17,10 @@ from tests.tokens.engine import (
     get,
     warm,
 )
-from wix_asgi import tokens as tokens_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import Tokens
+from wix_asgi.tokens import cache as tokens_module
+from wix_asgi.tokens.cache import TokenCache
 
 
 async def test_a_fresh_token_costs_no_call(engine: Engine, storage: Steps) -> None:
@@ -67,7 +67,7 @@ async def test_the_advisory_window_is_jittered(
     engine: Engine, jitter: float, last_fresh: float, first_advisory: float
 ) -> None:
     """It begins 75 to 105 seconds before the end, so that many sites do not move together."""
-    engine.tokens = Tokens(
+    engine.tokens = TokenCache(
         engine.refresher, engine.detached, clock=engine.clock, jitter=lambda: jitter
     )
     await warm(engine, last_fresh)

@@ -21,7 +21,6 @@ from tests.tokens.engine import (
     get,
     warm,
 )
-from wix_asgi import tokens as tokens_module
 from wix_asgi.errors import (
     NotInstalled,
     StorageUnavailable,
@@ -30,6 +29,7 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
+from wix_asgi.tokens import cache as tokens_module
 
 
 async def test_a_token_that_dies_while_it_is_waited_for_has_its_successor(

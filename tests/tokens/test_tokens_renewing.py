@@ -19,13 +19,13 @@ from tests.tokens.engine import (
     get,
     warm,
 )
-from wix_asgi.endpoints import Grant
 from wix_asgi.errors import (
     NotInstalled,
     WixError,
     WixUnavailable,
 )
 from wix_asgi.models import AccessToken
+from wix_asgi.protocol.endpoints import Grant
 
 
 async def test_a_refused_token_is_renewed_once_for_all(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 
 URL = "http://upstream.example/"
 

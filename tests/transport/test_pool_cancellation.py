@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from wix_asgi import _pool
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport import _pool
+from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from wix_asgi import _pool
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport import _pool
+from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes
@@ -95,7 +95,7 @@ class TestGivingBack:
     ) -> None:
         """A connection that cannot be closed holds its place for a bounded time only."""
         monkeypatch.setattr(_pool, "CLOSE_SECONDS", 0.01)
-        monkeypatch.setattr("wix_asgi.transport.CLOSE_SECONDS", 0.01)
+        monkeypatch.setattr("wix_asgi.transport.pooled.CLOSE_SECONDS", 0.01)
         fakes.at["end"] = fakes.at["close"] = anyio.sleep_forever
         pool = PoolTransport(connect=fakes)
         with anyio.fail_after(5):

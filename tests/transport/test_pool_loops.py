@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from wix_asgi import transport
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport import pooled as transport
+from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes
@@ -103,7 +103,7 @@ def test_what_sends_requests_is_imported_early() -> None:
     """`warm` imports the network part of the HTTP library, which holds up a loop for a while."""
     script = """
         import sys
-        from wix_asgi.transport import PoolTransport
+        from wix_asgi.transport.pooled import PoolTransport
         pool = PoolTransport()
         before = "httpcore" in sys.modules
         pool.warm()

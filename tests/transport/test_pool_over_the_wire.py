@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from wix_asgi._http import httpx
-from wix_asgi.transport import PoolTransport
+from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes

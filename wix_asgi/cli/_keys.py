@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, opened, run, shown
-from wix_asgi.rotation import Rotation, rotate_keys
+from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
-from wix_asgi.vault import Vault
 
 __all__ = ["app"]
 
@@ -63,7 +63,7 @@ def rotate(
 
 async def _rotate(storage_url: str | None, progress: Progress) -> None:
     settings = WixSettings.load(storage=storage_url)
-    vault, url = Vault.from_settings(settings), settings.storage.get_secret_value()
+    vault, url = Vault(settings.key_ring()), settings.storage.get_secret_value()
     async with opened(url, "The storage") as storage:
         rotation = await rotate_keys(
             settings.app_id,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
-from wix_asgi.copying import Copy, copy_installations, is_same_storage
+from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
 from wix_asgi.testing.storage_check import check as check_storage
 
 __all__ = ["app"]

@@ -1,10 +1,10 @@
 """For your own tests and demos: a Wix that runs on your machine."""
 
-from wix_asgi.testing._calls import Call
-from wix_asgi.testing._clock import Clock
-from wix_asgi.testing._faults import Gate
-from wix_asgi.testing._installer import InstallerRefused
-from wix_asgi.testing._world import DEMO_SITES
-from wix_asgi.testing.fake_wix import FakeWix
+from wix_asgi.testing.fake_wix.app import FakeWix
+from wix_asgi.testing.fake_wix.calls import Call
+from wix_asgi.testing.fake_wix.clock import Clock
+from wix_asgi.testing.fake_wix.faults import Gate
+from wix_asgi.testing.fake_wix.installer import InstallerRefused
+from wix_asgi.testing.fake_wix.world import DEMO_SITES
 
 __all__ = ["DEMO_SITES", "Call", "Clock", "FakeWix", "Gate", "InstallerRefused"]

@@ -45,16 +45,9 @@ from wix_asgi.testing.storage import lifecycle, purging
 from wix_asgi.testing.storage._fixtures import *
 from wix_asgi.testing.storage.lifecycle import *
 from wix_asgi.testing.storage.purging import *
-from wix_asgi.testing.storage_check import (
-    claims,
-    keys,
-    removals,
-    round_trips,
-    scanning,
-    versions,
-)
-from wix_asgi.testing.storage_check._cases import PARAMETERS, functions
-from wix_asgi.testing.storage_check._check import MODULES
+from wix_asgi.testing.storage_check import claims, keys, removals, round_trips, scanning, versions
+from wix_asgi.testing.storage_check.cases import PARAMETERS, functions
+from wix_asgi.testing.storage_check.checking import MODULES
 from wix_asgi.testing.storage_check.claims import *
 from wix_asgi.testing.storage_check.keys import *
 from wix_asgi.testing.storage_check.removals import *

@@ -7,6 +7,6 @@
 Its cases are those of `wix_asgi.testing.storage` that do no harm; it needs no pytest.
 """
 
-from wix_asgi.testing.storage_check._check import Finding, check
+from wix_asgi.testing.storage_check.checking import Finding, check
 
 __all__ = ["Finding", "check"]

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from wix_asgi.storage import Storage
-from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.cases import each
 from wix_asgi.testing.storage_check.records import APP, SITE, read, record
 from wix_asgi.testing.storage_check.tasks import together, until
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from wix_asgi.storage import Storage
-from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.cases import each
 from wix_asgi.testing.storage_check.records import APP, SITE, installed_at, read, record, timeless
 from wix_asgi.testing.storage_check.tasks import together, until
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
-from wix_asgi.testing.storage_check._cases import each
+from wix_asgi.testing.storage_check.cases import each
 from wix_asgi.testing.storage_check.records import APP, put_all, record, timeless
 from wix_asgi.testing.storage_check.tasks import together
 

@@ -1,0 +1,49 @@
+"""`python -m chaos [names]`: break things at full size, and print what was counted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from chaos import (
+    installing,
+    killing,
+    outages,
+    postgres_faults,
+    refreshing,
+    rotating,
+    sqlite_faults,
+)
+from chaos.figures import Figure, table
+from chaos.stores import Stores, open_stores
+
+__all__: list[str] = []
+
+Scenario = Callable[[Stores], Iterator[Figure]]
+SCENARIOS: Final[dict[str, Scenario]] = {
+    "refreshing": refreshing.measure,
+    "rotating": rotating.measure,
+    "outages": outages.measure,
+    "installing": installing.measure,
+    "killing": killing.measure,
+    "postgres_faults": postgres_faults.measure,
+    "sqlite_faults": sqlite_faults.measure,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the scenarios of these names, or all of them; return how many figures were missed."""
+    figures: list[Figure] = []
+    with open_stores() as stores:
+        for name in names or SCENARIOS:
+            print(f"{name}…", flush=True)
+            for figure in SCENARIOS[name](stores):
+                print(f"  {figure}", flush=True)
+                figures.append(figure)
+    print(f"\n{table(figures)}")
+    return sum(not figure.held for figure in figures)
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))

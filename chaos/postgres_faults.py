@@ -1,0 +1,160 @@
+"""What a Postgres goes through in a bad night, under load: nothing is lost, nobody waits long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import asyncpg
+
+from chaos.figures import Figure, at_most, exactly, noted
+from chaos.postgres_answers import answers_lost
+from chaos.postgres_cluster import CONNECTIONS, END_SESSIONS, Cluster, open_cluster
+from chaos.postgres_load import Load
+from chaos.postgres_outage import MOMENTS, long_outage, short_outage
+from chaos.postgres_waiting import silence
+from chaos.stores import Stores
+from tests.daemons import connected
+from tests.storage.backends import connections_in_use
+from wix_asgi_backends._postgres_url import parse_url
+from wix_asgi_backends._retry import Retry
+from wix_asgi_backends.postgres import PostgresStorage
+
+__all__ = ["FAULTS", "Fault", "measure", "under_load"]
+
+_POOL: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that passes within ten seconds.
+
+    Attributes:
+        happens: A block after which the servers are as before.
+        lasts: How many seconds the block takes.
+        is_felt: Whether attempts fail because of it for certain.
+        pool_size: How many connections the storage has.
+        crowd: How many times as many tasks as usual there are.
+        kinds: Where it can happen.
+    """
+
+    happens: Callable[[Cluster], AbstractAsyncContextManager[None]]
+    lasts: float = 0.0
+    is_felt: bool = True
+    pool_size: int = _POOL
+    crowd: int = 1
+    kinds: tuple[str, ...] = ("postgresql", "pgbouncer")
+
+
+@contextlib.asynccontextmanager
+async def _connections_ended(cluster: Cluster) -> AsyncIterator[None]:
+    assert await cluster.hang_up()
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _answers_lost(cluster: Cluster) -> AsyncIterator[None]:
+    """Cut connections whose commits are done, before their clients know it."""
+    async with cluster.sessions_with("synchronous_commit", "on"):
+        await cluster.commits_unanswered(_POOL)
+    yield
+    await cluster.hang_up()
+
+
+@contextlib.asynccontextmanager
+async def _all_connections_taken(cluster: Cluster) -> AsyncIterator[None]:
+    """Hold every connection that the server takes, for as long as a block lasts."""
+    async with contextlib.AsyncExitStack() as stack:
+        held: list[asyncpg.Connection] = []
+        while len(held) < CONNECTIONS:
+            try:
+                held.append(await stack.enter_async_context(connected(cluster.server.url)))
+            except asyncpg.TooManyConnectionsError:
+                await held[0].execute(END_SESSIONS, cluster.database)
+        yield
+
+
+_LEFT_BEHIND: Final = partial(
+    Cluster.sessions_with, name="default_transaction_read_only", value="on"
+)
+
+FAULTS: Final = {
+    "restart fast": Fault(Cluster.stopped),
+    "restart immediate": Fault(partial(Cluster.stopped, how=signal.SIGQUIT)),
+    "connections ended": Fault(_connections_ended, is_felt=False),
+    "paused": Fault(Cluster.paused, lasts=3.0, is_felt=False),
+    "paused for longer than a command may take": Fault(Cluster.paused, lasts=6.0, is_felt=False),
+    "full pool": Fault(_connections_ended, is_felt=False, pool_size=2, crowd=4),
+    # PgBouncer would be quicker than whoever is to take its connections.
+    "too many connections": Fault(_all_connections_taken, lasts=2.0, kinds=("postgresql",)),
+    "standby promoted": Fault(Cluster.read_only, lasts=2.0),
+    # PgBouncer stays with a server until it is told of another.
+    "standby left behind": Fault(_LEFT_BEHIND, lasts=2.0, kinds=("postgresql",)),
+    "answers of commits lost": Fault(_answers_lost),
+    "PgBouncer killed": Fault(Cluster.without_bouncer, kinds=("pgbouncer",)),
+}
+
+
+async def under_load(
+    cluster: Cluster, name: str, *, tasks: int, rounds: int, speed: float = 1.0
+) -> list[Figure]:
+    """Have a fault happen a few times while so many tasks use one storage."""
+    fault = FAULTS[name]
+    repeated = 0
+
+    async def pause(seconds: float) -> None:
+        nonlocal repeated
+        repeated += 1
+        await asyncio.sleep(seconds)
+
+    target = parse_url(f"{cluster.client_url}&pool_size={fault.pool_size}")
+    recoveries = []
+    async with PostgresStorage(target, retry=Retry(sleep=pause)) as storage:
+        load = Load(storage, tasks * fault.crowd)
+        async with load.running():
+            for _ in range(rounds):
+                await load.goes_on()
+                async with fault.happens(cluster):
+                    await asyncio.sleep(fault.lasts / speed)
+                recoveries.append(await load.goes_on())
+        left = connections_in_use(storage)
+    place = cluster.kind
+    return [
+        exactly(f"{name}: failed operations", place, load.failed, 0),
+        exactly(f"{name}: wrong answers or rows", place, len(load.wrong), 0),
+        exactly(f"{name}: connections not given back", place, left, 0),
+        Figure(f"{name}: attempts repeated", place, repeated, least=int(fault.is_felt)),
+        at_most(f"{name}: longest operation, s", place, load.longest, 30, timed=True),
+        noted(f"{name}: from its end until all tasks went on, s", place, max(recoveries)),
+        noted(f"{name}: removals repeated with nothing left to remove", place, load.unsure),
+    ]
+
+
+def measure(_stores: Stores) -> Iterator[Figure]:
+    """Measure at full size, on servers that have to themselves what is done to them."""
+    # What is refused here is counted, and need not be told.
+    logging.getLogger("wix_asgi").addHandler(logging.NullHandler())
+    for kind in ("postgresql", "pgbouncer"):
+        with open_cluster(kind) as cluster:
+            for name, fault in FAULTS.items():
+                if kind in fault.kinds:
+                    with cluster.emptied():
+                        yield from asyncio.run(under_load(cluster, name, tasks=50, rounds=5))
+            with cluster.emptied():
+                yield from asyncio.run(answers_lost(cluster))
+            for name in MOMENTS:
+                with cluster.emptied():
+                    yield from asyncio.run(
+                        long_outage(cluster, name, sites=20, total=10.0, least=13.0)
+                    )
+                with cluster.emptied():
+                    yield from asyncio.run(short_outage(cluster, name, sites=20, lasts=5.0))
+            with cluster.emptied():
+                yield from asyncio.run(silence(cluster, callers=200, total=10.0, least=13.0))

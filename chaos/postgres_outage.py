@@ -1,0 +1,144 @@
+"""Outages in the middle of installs: codes stay unspent, and no success is on paper only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from chaos.figures import Figure, at_most, exactly, noted
+from chaos.postgres_cluster import Cluster
+from chaos.postgres_installs import POOL, TOKEN_INFO, Installs, installing
+from wix_asgi_backends._retry import Retry
+
+__all__ = ["MOMENTS", "Moment", "long_outage", "short_outage"]
+
+_SUCCESS: Final = "303"
+_COME_AGAIN: Final = "503 storage_unavailable Retry-After"
+_NOT_STORED: Final = "500 internal"
+_OVER: Final = "409 state_reused"
+
+
+@contextlib.asynccontextmanager
+async def _before_the_claim(_cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
+    yield
+    installs.start()
+
+
+@contextlib.asynccontextmanager
+async def _claim_unanswered(cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
+    async with cluster.sessions_with("synchronous_commit", "on"):
+        installs.start()
+        await cluster.commits_unanswered(min(len(installs), POOL))
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _before_the_put(_cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
+    with installs.fake.hold(TOKEN_INFO) as gate:
+        installs.start()
+        await gate.arrived(len(installs))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _before_the_read(_cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
+    carried_out, let_go = asyncio.Barrier(len(installs) + 1), asyncio.Event()
+
+    async def hold() -> None:
+        await carried_out.wait()
+        await let_go.wait()
+
+    installs.storage.after_put = hold
+    installs.start()
+    await carried_out.wait()
+    yield
+    installs.storage.after_put = None
+    let_go.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of an install at which an outage may begin.
+
+    Attributes:
+        reached: A block at whose begin all installs have come so far, and at whose end they go on.
+        refused: What is answered where the outage takes longer than the storage tries.
+        later: What the same address is answered with when the server is back.
+        is_spent: Whether the code is spent by then.
+        away: A block for as long as which the server does not answer.
+    """
+
+    reached: Callable[[Cluster, Installs], AbstractAsyncContextManager[None]]
+    refused: str = _COME_AGAIN
+    later: str = _SUCCESS
+    is_spent: bool = False
+    away: Callable[[Cluster], AbstractAsyncContextManager[None]] = Cluster.stopped
+
+
+MOMENTS: Final = {
+    "before the claim": Moment(_before_the_claim),
+    "before the claim, paused": Moment(_before_the_claim, away=Cluster.paused),
+    "claim unanswered": Moment(_claim_unanswered),
+    "before the put": Moment(_before_the_put, _NOT_STORED, _OVER, is_spent=True),
+    "before the read-back": Moment(_before_the_read, _NOT_STORED, _OVER, is_spent=True),
+}
+
+
+async def long_outage(
+    cluster: Cluster, name: str, *, sites: int, total: float, least: float
+) -> list[Figure]:
+    """Have the server away for `least` seconds, and for longer than storage tries (`total`)."""
+    moment = MOMENTS[name]
+    async with installing(cluster.client_url, sites, Retry(total=total)) as installs:
+        await installs.begin()
+        async with contextlib.AsyncExitStack() as away:
+            async with moment.reached(cluster, installs):
+                await away.enter_async_context(moment.away(cluster))
+                began = time.monotonic()
+            refused = await installs.answers()
+            spent = installs.exchanges
+            await asyncio.sleep(began + least - time.monotonic())
+        await cluster.answers_clients()
+        if not moment.is_spent:
+            await cluster.claims_freed()
+        later = await installs.load()
+        on_paper = await installs.on_paper()
+    place, what = cluster.kind, f"outage {name}"
+    return [
+        exactly(f"{what}: answers '{moment.refused}'", place, refused[moment.refused], sites),
+        exactly(f"{what}: codes exchanged meanwhile", place, spent, sites * moment.is_spent),
+        exactly(f"{what}: then '{moment.later}'", place, later[moment.later], sites),
+        exactly(f"{what}: codes exchanged", place, installs.exchanges, sites),
+        exactly(f"{what}: successes without a row", place, on_paper, 0),
+        exactly(f"{what}: connections not given back", place, installs.left, 0),
+        at_most(f"{what}: longest answer, s", place, installs.longest, 30, timed=True),
+    ]
+
+
+async def short_outage(cluster: Cluster, name: str, *, sites: int, lasts: float) -> list[Figure]:
+    """Have the server away for so many seconds, fewer than storage tries."""
+    moment = MOMENTS[name]
+    async with installing(cluster.client_url, sites, Retry()) as installs:
+        await installs.begin()
+        async with contextlib.AsyncExitStack() as away:
+            async with moment.reached(cluster, installs):
+                await away.enter_async_context(moment.away(cluster))
+            await asyncio.sleep(lasts)
+        began = time.monotonic()
+        answers = await installs.answers()
+        recovery = time.monotonic() - began
+        rows = len(await installs.rows())
+    place, what = cluster.kind, f"short outage {name}"
+    return [
+        exactly(f"{what}: successes", place, answers[_SUCCESS], sites),
+        exactly(f"{what}: codes exchanged", place, installs.exchanges, sites),
+        exactly(f"{what}: rows", place, rows, sites),
+        exactly(f"{what}: connections not given back", place, installs.left, 0),
+        at_most(f"{what}: longest answer, s", place, installs.longest, 30, timed=True),
+        noted(f"{what}: from the server's return to the last success, s", place, recovery),
+    ]

@@ -1,0 +1,134 @@
+"""The process that refreshes for all is killed or frozen while Wix is asked."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import Any, Final
+
+import anyio
+
+from chaos.figures import Figure, at_most, exactly, noted
+from chaos.refreshing_scene import REFRESH, Scene, scene
+from chaos.workers import Crew, Told, Work, call, outlive
+from wix_asgi import Wix
+
+__all__ = ["SIGNALS", "gone", "woken"]
+
+SIGNALS: Final = {"killed": signal.SIGKILL, "frozen": signal.SIGSTOP}
+_LEASE: Final = 2.0
+_SLACK: Final = 1.0
+_PATIENCE: Final = 30.0
+_REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_grant"}, "times": None}
+
+
+async def gone(
+    url: str, place: str, how: str, *, processes: int, tasks: int, rounds: int
+) -> list[Figure]:
+    """Kill or freeze the holder in mid-refresh; a frozen one goes on when the others are served."""
+    others, holder, refreshes, late = Told(), Told(), 0, 0
+    async with scene(url) as at:
+        await at.install()
+        work = partial(call, sites=at.sites, tasks=tasks)
+        async with Crew(at.options, [0] * processes) as crew:
+            await crew.do(work)
+            await _end_tokens(at, crew)
+            single = sum(await crew.do(work), Told()).longest
+            for _ in range(rounds):
+                await _end_tokens(at, crew)
+                others += await _struck(at, crew, work, SIGNALS[how])
+                holder += await _go_on(crew, work, SIGNALS[how])
+                refreshes += at.refreshes
+                late += await _refreshes_of_a_newcomer(at)
+    name, bound = f"holder {how}", _LEASE + single + _SLACK
+    callers = (processes - 1) * tasks * rounds
+    figures = [
+        exactly(f"{name}: failed callers elsewhere", place, callers - others.served, 0),
+        exactly(f"{name}: token calls", place, refreshes, 2 * rounds),
+        exactly(f"{name}: failed calls and refreshes of who comes next", place, late, 0),
+        noted(f"{name}: a single refresh, s", place, single),
+        at_most(f"{name}: the longest wait elsewhere, s", place, others.longest, bound, timed=True),
+    ]
+    if how == "frozen":
+        failed = tasks * rounds - holder.served
+        figures.append(exactly(f"{name}: failed callers when it wakes", place, failed, 0))
+    return figures
+
+
+async def woken(url: str, place: str, *, processes: int, tasks: int, rounds: int) -> list[Figure]:
+    """Freeze the holder once Wix has given it the only refresh token that is good from now on.
+
+    What the others send is refused, which they note in the store. This Wix ends no tokens for
+    that: where it does, there is nothing left that could be saved.
+    """
+    refused, served, refreshes = 0, 0, 0
+    async with scene(url, rotating=True) as at:
+        await at.install()
+        work = partial(call, sites=at.sites, tasks=tasks)
+        async with Crew(at.options, [0] * processes) as crew:
+            for _ in range(rounds):
+                await _end_tokens(at, crew)
+                told = await _struck(at, crew, work, signal.SIGSTOP, refuse=True)
+                refused += told.failed.total()
+                served += (await _go_on(crew, work, signal.SIGSTOP)).served
+                served += sum(await crew.do(work), Told()).served
+                refreshes += at.refreshes
+                await _end_tokens(at, crew)
+                served += sum(await crew.do(work), Told()).served
+                refreshes += at.refreshes
+    name, every = "holder woken with the only token", processes * tasks * rounds
+    callers = tasks * rounds + 2 * every
+    return [
+        exactly(f"{name}: refused before it wakes", place, refused, every - tasks * rounds),
+        exactly(f"{name}: failed callers from then on", place, callers - served, 0),
+        exactly(f"{name}: token calls", place, refreshes, 3 * rounds),
+    ]
+
+
+async def _end_tokens(at: Scene, crew: Crew) -> None:
+    await at.end_tokens()
+    await crew.do(outlive)
+    at.fake.calls.clear()
+
+
+async def _struck(
+    at: Scene, crew: Crew, work: Work[Told], signum: signal.Signals, *, refuse: bool = False
+) -> Told:
+    """Signal the holder once Wix has its answer ready; return what came of the others' work."""
+    holder, *others = crew.workers
+    told: list[Told] = []
+
+    async def go_on_elsewhere() -> None:
+        told.extend(await crew.do(work, by=others))
+
+    with at.fake.hold(**REFRESH) as gate:
+        await holder.prepare(work)
+        holder.begin()
+        await gate.arrived()
+        holder.signal(signum)
+        if refuse:
+            at.fake.fail(**{**REFRESH, **_REFUSED})
+        async with anyio.create_task_group() as group:
+            group.start_soon(go_on_elsewhere)
+            await gate.arrived(2, timeout=_PATIENCE)
+            gate.release()
+    at.fake.heal()
+    return sum(told, Told())
+
+
+async def _go_on(crew: Crew, work: Work[Told], signum: signal.Signals) -> Told:
+    """Have a frozen holder go on, and a new worker be there for one that was killed."""
+    holder = crew.workers[0]
+    if signum == signal.SIGKILL:
+        await crew.replace(holder)
+        return Told()
+    holder.signal(signal.SIGCONT)
+    return await holder.outcome(work)
+
+
+async def _refreshes_of_a_newcomer(at: Scene) -> int:
+    """Return how many refreshes it takes, and calls that fail, with what is stored now."""
+    before = at.refreshes
+    async with Wix(**at.options) as wix:
+        told = await call(wix, sites=at.sites)
+    return at.refreshes - before + told.failed.total()

@@ -1,0 +1,142 @@
+"""Encryption keys that are rotated while all workers refresh without a pause."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import anyio
+
+from chaos.figures import Figure, exactly
+from chaos.refreshing_scene import Scene, scene
+from chaos.stores import Stores
+from chaos.workers import Crew, Told, call
+from tests.cli.commands import COMMAND
+from tests.operations.sealed import NEW, OLD
+from tests.servers import environment
+from wix_asgi import Wix
+from wix_asgi.errors import UnsealError
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.operations.rotate_keys import rotate_keys
+from wix_asgi.sealing.vault import Vault
+
+__all__ = ["KINDS", "lazily", "measure", "rotated"]
+
+logger = logging.getLogger(__name__)
+
+KINDS: Final = ("sqlite", "postgresql")
+# So that rows change between the moments a refresh begins and is stored.
+_DELAY: Final = 0.1
+
+
+@dataclass
+class _Load:
+    """Workers that refresh every site, again and again, until it is over."""
+
+    at: Scene
+    crew: Crew
+    told: Told = field(default_factory=Told)
+    rounds: int = 0
+    is_over: bool = False
+    begun: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self) -> None:
+        """Have each worker call for all sites, whose tokens have just ended."""
+        while not self.is_over:
+            self.at.fake.expire_access_tokens()
+            self.told += sum(await self.crew.do(partial(call, sites=self.at.sites)), Told())
+            self.rounds += 1
+            self.begun.set()
+
+
+async def rotated(url: str, place: str, *, processes: int, sites: int, rounds: int) -> list[Figure]:
+    """Rotate from key to key and back for rounds of refreshes, and at last by the command.
+
+    This Wix ends every token of a site whose refresh token is sent twice: losing one shows.
+    """
+    resealed = 0
+    async with scene(url, sites=sites, rotating=True, delay=_DELAY) as at:
+        await at.install([_text(OLD)])
+        async with _crew(at, processes) as crew, anyio.create_task_group() as tasks:
+            load = _Load(at, crew)
+            tasks.start_soon(load.run)
+            await load.begun.wait()
+            while load.rounds < rounds:
+                for keys in [OLD, NEW], [NEW, OLD]:
+                    done = await rotate_keys(at.fake.app_id, at.storage, Vault(keys))
+                    resealed += done.resealed
+            status = await _rotate_by_command(at, url)
+            load.is_over = True
+        refreshes, lost = at.refreshes, await _lost(at)
+    name, callers = f"keys rotated under {processes} x {sites} refreshes", processes * sites
+    if load.told.failed:
+        logger.error("%s on %s: %s", name, place, dict(load.told.failed))
+    return [
+        Figure(f"{name}: rounds of refreshes", place, load.rounds, least=rounds),
+        Figure(f"{name}: rows resealed meanwhile", place, resealed, least=sites),
+        exactly(f"{name}: status of the command", place, status, 0),
+        exactly(f"{name}: failed callers", place, callers * load.rounds - load.told.served, 0),
+        exactly(f"{name}: token calls", place, refreshes, sites * load.rounds),
+        exactly(f"{name}: sites lost to [new] alone", place, lost, 0),
+    ]
+
+
+async def lazily(url: str, place: str, *, processes: int, sites: int) -> list[Figure]:
+    """Have workers with the new key before the old one do nothing but refresh, once."""
+    async with scene(url, sites=sites, rotating=True) as at:
+        await at.install([_text(OLD)])
+        async with _crew(at, processes) as crew:
+            told = sum(await crew.do(partial(call, sites=at.sites)), Told())
+        refreshes, lost = at.refreshes, await _lost(at)
+    name = f"keys rotated lazily by {processes} x {sites} refreshes"
+    return [
+        exactly(f"{name}: failed callers", place, processes * sites - told.served, 0),
+        exactly(f"{name}: token calls", place, refreshes, sites),
+        exactly(f"{name}: sites lost to [new] alone", place, lost, 0),
+    ]
+
+
+def _crew(at: Scene, processes: int) -> Crew:
+    return Crew({**at.options, "encryption_keys": [_text(NEW), _text(OLD)]}, [0] * processes)
+
+
+async def _rotate_by_command(at: Scene, url: str) -> int:
+    keys = ",".join([_text(NEW), _text(OLD)])
+    env = {**environment(at.fake, 1, url), "WIX_ENCRYPTION_KEYS": keys}
+    done = await anyio.run_process([str(COMMAND), "keys", "rotate"], env=env, check=False)
+    return done.returncode
+
+
+async def _lost(at: Scene) -> int:
+    """Return of how many sites the new key alone opens no row, or one of no use."""
+    rows = InstallationRepository(at.fake.app_id, at.storage, Vault([NEW]))
+    lost = set()
+    for site in at.sites:
+        try:
+            if await rows.get(site) is None:
+                lost.add(site)
+        except UnsealError:
+            lost.add(site)
+    at.fake.expire_access_tokens()
+    async with Wix(**{**at.options, "encryption_keys": [_text(NEW)]}) as wix:
+        for site in at.sites:
+            if (await call(wix, sites=[site])).failed:
+                lost.add(site)
+    return len(lost)
+
+
+def _text(key: bytes) -> str:
+    return base64.urlsafe_b64encode(key).decode()
+
+
+def measure(stores: Stores) -> Iterator[Figure]:
+    """Rotate at full size, by command and lazily."""
+    for kind in KINDS:
+        with stores.empty(kind) as url:
+            yield from anyio.run(partial(rotated, url, kind, processes=4, sites=50, rounds=20))
+        with stores.empty(kind) as url:
+            yield from anyio.run(partial(lazily, url, kind, processes=4, sites=50))

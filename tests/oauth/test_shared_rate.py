@@ -1,0 +1,156 @@
+"""All processes of an app spare an endpoint that is failing, together."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+import stamina
+from anyio.lowlevel import checkpoint
+
+from tests.support import PUBLIC_URL, SITE
+from tests.tokens.engine import ACCESS, FAILING, ManualClock, Steps, failure
+from wix_asgi import Wix
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.oauth import shared_rate as pace_module
+from wix_asgi.oauth.shared_rate import SharedRateLimit
+from wix_asgi.testing import FakeWix
+
+NAME = "pace:app"
+MOST = 45
+"""So many calls in a second."""
+
+
+class Process:
+    """A process that makes calls one after the other; time goes on while it waits."""
+
+    def __init__(self, storage: Steps, clock: ManualClock, *, seed: float) -> None:
+        self.clock = clock
+        self.waited = 0.0
+        self._jitter = seed
+        self.pace = SharedRateLimit(
+            storage, NAME, clock=clock, jitter=self._next_jitter, sleep=self._sleep
+        )
+
+    def _next_jitter(self) -> float:
+        self._jitter = (self._jitter + 0.618) % 1
+        return self._jitter
+
+    async def _sleep(self, seconds: float) -> None:
+        await checkpoint()
+        self.waited += seconds
+        self.clock.advance(seconds)
+
+
+async def test_a_process_alone_does_not_wait(storage: Steps, clock: ManualClock) -> None:
+    """At forty calls a second it finds a place each time, at once."""
+    process = Process(storage, clock, seed=0.3)
+    may_go = []
+    for _ in range(200):
+        may_go.append(await process.pace.step())
+        clock.advance(1 / 40)
+
+    assert [True] * 200 == may_go
+    assert 0.0 == process.waited
+
+
+async def test_processes_share_what_may_be_called_in_a_second(
+    storage: Steps, clock: ManualClock
+) -> None:
+    """However many they are: no second has more calls, and each process makes its part."""
+    processes = [Process(storage, clock, seed=number / 7) for number in range(4)]
+    went_at: list[tuple[float, int]] = []
+
+    async def call(number: int) -> None:
+        while clock() < began + 10:
+            assert await processes[number].pace.step()
+            went_at.append((clock(), number))
+            clock.advance(0.001)
+            await checkpoint()
+
+    began = clock()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for number in range(len(processes)):
+                tasks.start_soon(call, number)
+
+    moments = [at for at, _ in went_at]
+    calls = [[number for _, number in went_at].count(each) for each in range(4)]
+    assert MOST >= max(sum(at <= other < at + 1 for other in moments) for at in moments)
+    assert 10 * MOST / 2 < len(moments)
+    assert min(calls) > len(moments) / 8
+
+
+async def test_without_storage_each_process_is_on_its_own(
+    storage: Steps, clock: ManualClock
+) -> None:
+    """What cannot be counted is not waited for: the brake of the process is still on."""
+    storage.fail("claim", StorageUnavailable(), times=100)
+    process = Process(storage, clock, seed=0.3)
+
+    assert all([await process.pace.step() for _ in range(100)])
+    assert 0.0 == process.waited
+
+
+async def test_a_storage_that_fails_is_asked_again_after_a_while(
+    storage: Steps, clock: ManualClock
+) -> None:
+    """It holds up one call in five seconds, and then counts again."""
+    storage.fail("claim", StorageUnavailable())
+    process = Process(storage, clock, seed=0.3)
+    asked = []
+    for seconds in (0.0, 4.9, 0.1, 0.0):
+        clock.advance(seconds)
+        await process.pace.step()
+        asked.append(storage.log.count("claim"))
+
+    assert [1, 1, 2, 3] == asked
+
+
+async def test_a_storage_that_hangs_is_not_waited_for(
+    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no answer soon is one that fails."""
+    monkeypatch.setattr(pace_module, "_ANSWER_SECONDS", 0.01)
+    storage.before["claim"] = anyio.sleep_forever
+    process = Process(storage, clock, seed=0.3)
+    with anyio.fail_after(10):
+        may_go = [await process.pace.step() for _ in range(3)]
+
+    assert [True] * 3 == may_go
+    assert 1 == storage.log.count("claim")
+
+
+async def test_nobody_waits_for_a_place_for_ever(
+    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After five seconds or so a call is sent away."""
+
+    async def refuse(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(storage, "claim", refuse)
+    process = Process(storage, clock, seed=0.3)
+
+    assert not await process.pace.step()
+    assert pytest.approx(5, abs=0.5) == process.waited
+
+
+async def test_a_failing_wix_is_spared_by_all_processes(storage: Steps) -> None:
+    """Once a refresh has failed, a call takes a place that the other processes see."""
+    fake = FakeWix()
+    fake.fail(ACCESS, times=None, **FAILING)
+    names: list[str] = []
+    claim = storage.claim
+
+    async def spy(name: str, owner: str, ttl: float) -> bool:
+        names.append(name)
+        return await claim(name, owner, ttl)
+
+    storage.claim = spy  # type: ignore[method-assign] # noted, and done
+    options = {**fake.settings(), "public_url": PUBLIC_URL, "transport": fake.transport}
+    with stamina.set_testing(True, attempts=1):
+        async with Wix(storage=storage, **options) as wix:
+            for _ in range(2):
+                await failure(lambda: wix._oauth.refresh(fake.issue_refresh_token(SITE)))
+
+    assert [f"pace:{fake.app_id}"] == [name.rpartition(":")[0] for name in names]

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from traceback import TracebackException
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from wix_asgi._http import httpx
+from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.protocol.endpoints import (
+    Endpoints,
+    Grant,
+    TokenInfo,
+    check_event,
+    parse_grant,
+    parse_token_info,
+)
+from wix_asgi.settings import WixSettings
+
+SECRET = "test-app-secret-0123456789"
+ACCESS_TOKEN = "test-access-token-0123456789"
+REFRESH_TOKEN = "test-refresh-token-0123456789"
+TOKENS = {"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}
+
+
+@pytest.fixture(name="endpoints")
+def _endpoints() -> Endpoints:
+    settings = WixSettings.load(
+        app_id="test-app", app_secret=SECRET, public_url="https://app.test", storage="memory://"
+    )
+    return Endpoints(settings)
+
+
+def answer(
+    body: object = None, status: int = 200, headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    """Return what Wix answers: a body of bytes as it is, any other as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.Response(status, content=content, headers=headers)
+
+
+def wix_error(code: object) -> dict[str, Any]:
+    """Return an error in the shape of Wix's own."""
+    return {"message": "no", "details": {"applicationError": {"code": code, "data": {}}}}
+
+
+def refusal(response: httpx.Response) -> WixError:
+    """Return what `parse_grant` raises."""
+    with pytest.raises(WixError) as caught:
+        parse_grant(response)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (
+            lambda endpoints: endpoints.exchange("a-code"),
+            {"grant_type": "authorization_code", "code": "a-code"},
+        ),
+        (
+            lambda endpoints: endpoints.refresh("a-token"),
+            {"grant_type": "refresh_token", "refresh_token": "a-token"},
+        ),
+    ],
+    ids=["exchange", "refresh"],
+)
+def test_a_grant_is_asked_for_in_json(
+    endpoints: Endpoints, request_: Any, expected: dict[str, str]
+) -> None:
+    """The credentials and the grant go into a JSON body, and nowhere else."""
+    request = request_(endpoints)
+
+    assert ("POST", "https://www.wixapis.com/oauth/access") == (request.method, str(request.url))
+    assert "application/json" == request.headers["Content-Type"]
+    assert {"client_id": "test-app", "client_secret": SECRET, **expected} == json.loads(
+        request.content
+    )
+    assert "Authorization" not in request.headers
+
+
+def test_token_info_is_asked_without_credentials(endpoints: Endpoints) -> None:
+    """The token is all there is in the question."""
+    request = endpoints.token_info("a-token")
+
+    assert ("POST", "https://www.wixapis.com/oauth2/token-info") == (
+        request.method,
+        str(request.url),
+    )
+    assert {"token": "a-token"} == json.loads(request.content)
+    assert "Authorization" not in request.headers
+
+
+def test_an_event_is_sent_with_the_token(endpoints: Endpoints) -> None:
+    """The access token goes into Authorization as it is, without Bearer."""
+    request = endpoints.event("a-token", "APP_FINISHED_CONFIGURATION")
+
+    assert ("POST", "https://www.wixapis.com/apps/v1/bi-event") == (
+        request.method,
+        str(request.url),
+    )
+    assert {"eventName": "APP_FINISHED_CONFIGURATION"} == json.loads(request.content)
+    assert "a-token" == request.headers["Authorization"]
+
+
+def test_the_installer_is_told_where_to_come_back_to(endpoints: Endpoints) -> None:
+    """The query has token, app, redirect URL and state, each escaped."""
+    url = urlsplit(endpoints.installer_url("a state&", "a/token"))
+
+    assert "https://www.wix.com/installer/install" == f"{url.scheme}://{url.netloc}{url.path}"
+    assert [
+        ("token", "a/token"),
+        ("appId", "test-app"),
+        ("redirectUrl", "https://app.test/wix/callback"),
+        ("state", "a state&"),
+    ] == parse_qsl(url.query, strict_parsing=True)
+
+
+def test_an_install_begun_outside_wix_has_no_token(endpoints: Endpoints) -> None:
+    """Where no token came, the parameter is left out instead of being empty."""
+    query = parse_qsl(urlsplit(endpoints.installer_url("state", None)).query)
+
+    assert ["appId", "redirectUrl", "state"] == [name for name, _ in query]
+
+
+def test_the_window_is_closed_with_the_token(endpoints: Endpoints) -> None:
+    """The access token is escaped into the query of Wix's close-window page."""
+    assert "https://www.wix.com/installer/close-window?access_token=a%2Fb%26" == (
+        endpoints.close_window_url("a/b&")
+    )
+
+
+def test_two_tokens_are_a_grant() -> None:
+    """What Wix documents is exactly two fields, which live 300 seconds."""
+    assert Grant(ACCESS_TOKEN, REFRESH_TOKEN, 300.0) == parse_grant(answer(TOKENS))
+
+
+@pytest.mark.parametrize("token", [None, "", 5, ["x"], "line\nbreak", "\ud800", "clé"])
+def test_a_missing_refresh_token_is_none(token: object) -> None:
+    """Null, empty, of another type, or what cannot be sent again: the old one stays good."""
+    grant = parse_grant(answer({"access_token": ACCESS_TOKEN, "refresh_token": token}))
+
+    assert grant.refresh_token is None
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "expected"),
+    [
+        (14400, 14400.0),
+        (0.5, 0.5),
+        ("14400", 14400.0),
+        (86_400, 86_400.0),
+        (86_401, 300.0),
+        (None, 300.0),
+        (0, 300.0),
+        (-1, 300.0),
+        ("-1", 300.0),
+        ("", 300.0),
+        ("soon", 300.0),
+        ("9" * 400, 300.0),
+        (10**400, 300.0),
+        (True, 300.0),
+        (False, 300.0),
+        ([14400], 300.0),
+        ({"seconds": 14400}, 300.0),
+        (float("nan"), 300.0),
+        (float("inf"), 300.0),
+    ],
+)
+def test_no_lifetime_means_for_ever(expires_in: object, expected: float) -> None:
+    """A lifetime that is missing, odd or over a day is the documented five minutes."""
+    grant = parse_grant(answer({**TOKENS, "expires_in": expires_in}))
+
+    assert expected == grant.lifetime
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer({}),
+        answer({"refresh_token": REFRESH_TOKEN}),
+        answer({**TOKENS, "access_token": None}),
+        answer({**TOKENS, "access_token": ""}),
+        answer({**TOKENS, "access_token": 5}),
+        answer({**TOKENS, "access_token": "line\nbreak"}),
+        answer({**TOKENS, "access_token": "\ud800"}),
+        answer([]),
+        answer(None),
+        answer(b""),
+        answer(b"<!doctype html><title>Wix</title>"),
+        answer(b'{"access_token": "test-acc'),
+        answer(b"\xff\xfe"),
+        answer(b"[" * 100_000),
+        answer(b"9" * 10_000),
+        answer(TOKENS, 201),
+        answer(TOKENS, 204),
+        answer(b"", 302, {"Location": "https://elsewhere.test/"}),
+        answer(b"", 304),
+    ],
+)
+def test_what_is_no_grant_is_wix_failing(response: httpx.Response) -> None:
+    """A 200 without an access token, and any other success or a redirect, may pass by itself."""
+    assert isinstance(refusal(response), WixUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, {"error": "invalid_grant"}, GrantRefused),
+        (400, {"error": "invalid_request"}, GrantRefused),
+        (401, {"error": "invalid_client"}, WixMisconfigured),
+        (400, {"error": "INVALID_CLIENT"}, WixMisconfigured),
+        (400, {"error": "unauthorized_client"}, WixMisconfigured),
+        (404, wix_error("APP_ID_NOT_FOUND"), WixMisconfigured),
+        (400, wix_error("INVALID_CODE"), GrantRefused),
+        (400, wix_error(5), GrantRefused),
+        (400, {"details": {"validationError": {"fieldViolations": []}}}, GrantRefused),
+        (400, {"details": {"applicationError": "odd"}}, GrantRefused),
+        (400, {"details": "odd"}, GrantRefused),
+        (400, {"error": {"odd": "shape"}}, GrantRefused),
+        (400, b"Invalid authorization code", GrantRefused),
+        (403, b"<html>Forbidden</html>", WixUnavailable),
+        (404, b"\n <!doctype html><title>Not here</title>", WixUnavailable),
+        (404, b"", GrantRefused),
+        (400, {"error": "server_error"}, WixUnavailable),
+        (400, {"error": "temporarily_unavailable"}, WixUnavailable),
+        (408, {}, WixUnavailable),
+        (425, {}, WixUnavailable),
+        (429, {"error": "invalid_grant"}, WixUnavailable),
+        (500, {"message": "", "details": {}}, WixUnavailable),
+        (502, b"<html>Bad Gateway</html>", WixUnavailable),
+        (503, b"", WixUnavailable),
+        (504, {"error": "invalid_grant"}, WixUnavailable),
+    ],
+)
+def test_refusals_are_sorted(status: int, body: object, expected: type[WixError]) -> None:
+    """Transient, refused for good, or the app's own fault, in RFC 6749's shape and in Wix's."""
+    assert type(refusal(answer(body, status))) is expected
+
+
+def test_a_refusal_says_what_support_asks_for() -> None:
+    """The message has the status, the code and the id of the request."""
+    error = refusal(answer({"error": "invalid_grant"}, 400, {"x-wix-request-id": "1700.22-a b;"}))
+
+    assert "Wix answered 400 invalid_grant (x-wix-request-id 1700.22-ab)" == str(error)
+
+
+def test_a_refusal_repeats_nothing_else_of_the_answer() -> None:
+    """No other part of the body is shown, and no forged line of a code (R35, R36)."""
+    body = {"error": "x\n\x1b[2J" + "y" * 100, "error_description": REFRESH_TOKEN, **TOKENS}
+    error = refusal(answer(body, 401))
+
+    assert f"Wix answered 401 x2j{'y' * 58} (x-wix-request-id -)" == str(error)
+
+
+def test_a_grant_that_makes_no_sense_is_not_in_the_traceback() -> None:
+    """The frames of the error have no token in their locals (R35)."""
+    error = refusal(answer({"refresh_token": REFRESH_TOKEN}))
+    trace = TracebackException.from_exception(error, capture_locals=True)
+
+    assert REFRESH_TOKEN not in "".join(
+        line for line in trace.format() if "test_endpoints" not in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(429, 7.0), (503, 7.0), (500, 7.0), (408, 7.0), (302, 7.0)]
+)
+def test_wix_may_ask_for_a_pause(status: int, expected: float) -> None:
+    """Retry-After is passed on with any transient refusal."""
+    error = refusal(answer({}, status, {"Retry-After": "7"}))
+
+    assert isinstance(error, WixUnavailable)
+    assert (expected, expected, {"Retry-After": "7"}) == (
+        error.asked,
+        error.retry_after,
+        error.headers,
+    )
+
+
+def test_without_a_pause_a_default_is_advised() -> None:
+    """Where Wix asks for none, callers are advised to wait five seconds."""
+    error = refusal(answer({}, 503))
+
+    assert isinstance(error, WixUnavailable)
+    assert (None, 5.0, False) == (error.asked, error.retry_after, error.unsent)
+
+
+@pytest.mark.parametrize(
+    ("active", "expected"),
+    [
+        ("true", True),
+        (True, True),
+        ("false", False),
+        (False, False),
+        ("True", False),
+        (1, False),
+        ("", False),
+        (None, False),
+        (["true"], False),
+        ({"true": True}, False),
+    ],
+)
+def test_only_an_active_token_is_active(active: object, expected: bool) -> None:
+    """Truth comes as text or as JSON's own; anything else is not the truth."""
+    info = parse_token_info(answer({"active": active, "clientId": "app", "instanceId": "site"}))
+
+    assert TokenInfo(expected, "app", "site") == info
+
+
+@pytest.mark.parametrize("value", [None, "", 5, ["site"]])
+def test_whose_a_token_is_may_be_unknown(value: object) -> None:
+    """The ids are texts, or nobody's."""
+    info = parse_token_info(answer({"active": "true", "clientId": value, "instanceId": value}))
+
+    assert TokenInfo(active=True, client_id=None, instance_id=None) == info
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, {}), (401, {"error": "invalid_client"}), (404, b"no"), (200, {}), (200, {"active": 0})],
+)
+def test_a_token_that_wix_refuses_is_inactive(status: int, body: object) -> None:
+    """A refusal of the question is an answer, too."""
+    info = parse_token_info(answer(body, status))
+
+    assert TokenInfo(active=False, client_id=None, instance_id=None) == info
+
+
+@pytest.mark.parametrize("response", [answer({}, 503), answer(b"<html>"), answer({}, 429)])
+def test_token_info_tells_failing_from_inactive(response: httpx.Response) -> None:
+    """Where Wix is failing nothing is known of the token."""
+    with pytest.raises(WixUnavailable):
+        parse_token_info(response)
+
+
+def test_an_event_may_be_refused() -> None:
+    """A 200 is silent; else it is what a grant would raise."""
+    check_event(answer({}))
+    with pytest.raises(GrantRefused):
+        check_event(answer({}, 401))
+
+
+def test_grants_and_tokens_show_no_secret() -> None:
+    """Neither token is in the repr of a grant (R35)."""
+    assert "Grant(lifetime=300.0)" == repr(parse_grant(answer(TOKENS)))

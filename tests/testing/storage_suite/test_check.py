@@ -1,0 +1,313 @@
+"""Checking a store in use: what is found, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Barrier
+from typing import Any
+
+import anyio
+import asyncpg
+import pytest
+
+from tests.storage.backends import example
+from tests.testing.storage_suite import broken, expected
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.models import Record
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage import processes
+from wix_asgi.testing.storage_check import Finding, check
+from wix_asgi.testing.storage_check import checking as _check
+from wix_asgi.testing.storage_check._sandbox import Sandbox
+from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi_backends.memory import MemoryStorage
+from wix_asgi_backends.postgres import PostgresStorage
+from wix_asgi_backends.sqlite import SQLiteStorage
+
+LEFT = "What was written can be removed."
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, as most backends do."""
+    return "asyncio"
+
+
+@pytest.fixture(name="in_utc", autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in the zone for which it is written down what a backend of naive times fails."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+async def fill(storage: Storage) -> None:
+    """Put into a store what a live one has: records, names that are held and that ran out."""
+    await storage.put(record())
+    await storage.put(record(app_id="another", failure="refused"))
+    await storage.claim("held", "owner", 3600)
+    await storage.claim("over", "owner", 0)
+
+
+def cases(findings: Sequence[Finding]) -> set[str]:
+    """Return the names of the cases that failed."""
+    return {finding.case for finding in findings}
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_memory(loop: str) -> None:
+    """The storage in memory keeps every rule, and has afterwards what it had."""
+
+    async def main() -> None:
+        storage = MemoryStorage()
+        await fill(storage)
+        before = dict(storage._rows), dict(storage._claims)
+
+        assert await check(storage) == []
+        assert (storage._rows, storage._claims) == before
+
+    anyio.run(main, backend=loop)
+
+
+async def test_jsonfile(tmp_path: Path) -> None:
+    """The example keeps every rule, and its file is the same to the byte."""
+    path = tmp_path / "store.json"  # a test has its loop for itself
+    async with example()(path) as storage:
+        await fill(storage)
+        before = path.read_bytes()
+
+        assert await check(storage) == []
+        assert path.read_bytes() == before
+
+
+async def test_sqlite(tmp_path: Path) -> None:
+    """The storage in a file keeps every rule, and its tables are the same to the byte."""
+    async with SQLiteStorage(tmp_path / "store.db") as storage:
+        await fill(storage)
+        before = await sqlite_rows(storage)
+
+        assert await check(storage) == []
+        assert await sqlite_rows(storage) == before
+        assert len(before) == 4
+
+
+async def sqlite_rows(storage: SQLiteStorage) -> list[Any]:
+    """Return all rows of both tables."""
+    engine = await storage._engines.current()
+    async with engine.connect() as connection:
+        found = [
+            await connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608
+            for table in ("wix_installations", "wix_claims")
+        ]
+        return [tuple(row) for result in found for row in result]
+
+
+async def test_postgres(postgres_url: str) -> None:
+    """The storage in Postgres keeps every rule, and its tables are the same to the byte."""
+
+    async def rows() -> list[Any]:
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            return [
+                tuple(row)
+                for table in ("wix_installations", "wix_claims")
+                for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608
+            ]
+        finally:
+            await connection.close()
+
+    async with PostgresStorage.from_url(postgres_url) as storage:
+        await fill(storage)
+        before = await rows()
+
+        assert await check(storage) == []
+        assert await rows() == before
+        assert len(before) == 4
+
+
+@pytest.mark.parametrize(
+    ("backend", "found"),
+    [
+        (broken.SelectThenDelete, expected.CLAIMS),
+        (broken.LastWriterWins, expected.REPLACED),
+        (broken.NaiveTimes, expected.TIMES),
+        (broken.FoldedKeys, expected.KEYS),
+        (broken.SwallowedErrors, set()),
+    ],
+)
+async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> None:
+    """The faults that a store in use shows are found by the cases of the kit, which are named."""
+    storage = backend()
+    await fill(storage)
+    before = dict(storage._rows), dict(storage._claims)
+    findings = await check(storage)
+
+    assert cases(findings) == found
+    assert all(finding.rule.endswith(".") for finding in findings)
+    assert (storage._rows, storage._claims) == before
+
+
+async def test_what_is_told() -> None:
+    """A finding has the rule and the line that did not hold, and no value."""
+    findings = await check(broken.LastWriterWins())
+    (told,) = (finding for finding in findings if finding.case == "test_replace_of_another_version")
+
+    assert told == Finding(
+        rule="What was changed in between is left as it is.",
+        case="test_replace_of_another_version",
+        seen='AssertionError at: assert not await storage.replace(_CHANGED, expected="version-0")',
+    )
+
+
+class Failing(MemoryStorage):
+    """Raises for what it does not like, and once it is down for everything."""
+
+    is_down = False
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        if self.is_down:
+            raise StorageUnavailable from OSError("secret")
+        return await super().get(app_id, instance_id)
+
+    async def put(self, record: Record) -> None:
+        if self.is_down:
+            raise StorageUnavailable from OSError("secret")
+        if len(record.instance_id) > 255:
+            raise ValueError(record.instance_id)
+        await super().put(record)
+
+
+async def test_error_of_one_rule() -> None:
+    """What is raised in one case fails that case, with the kind of the error; the others go on."""
+    findings = await check(Failing())
+
+    assert cases(findings) == {
+        "test_ids_come_back",
+        "test_instance_ids_are_exact[the last of 2000 letters]",
+    }
+    assert {f.seen for f in findings} == {
+        "ValueError at: await put_all(storage, *ids)",
+        'ValueError at: await storage.put(record(one, "of-one"))',
+    }
+
+
+async def test_store_that_is_down() -> None:
+    """A store that does not answer is asked no further, and that is told."""
+    storage = Failing()
+    storage.is_down = True
+    first, last = await check(storage)
+
+    assert first.seen.startswith("StorageUnavailable from OSError at: await storage.put(record(")
+    assert last.case == "check"
+    assert "nothing answered" in last.seen
+
+
+async def test_time_is_bounded() -> None:
+    """No case is begun when time is up."""
+    (finding,) = await check(MemoryStorage(), seconds=0)
+
+    assert finding.rule == "Every rule is looked at."
+
+
+class Hanging(MemoryStorage):
+    """Never says that a name is taken, nor that a record is gone."""
+
+    async def delete(self, *_: Any, **__: Any) -> bool:
+        await anyio.sleep_forever()
+        return False
+
+
+async def test_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that never returns costs its case, and its cleaning up, no more than their time."""
+    monkeypatch.setattr(_check, "_LONGEST", 0.05)
+    monkeypatch.setattr(_check, "_CLEANING", 0.01)
+    findings = await check(Hanging(), seconds=2)
+
+    assert "it was not done when its time was up" in {finding.seen for finding in findings}
+    assert any("(TimeoutError)" in f.seen for f in findings if f.rule == LEFT)
+
+
+class Keeping(MemoryStorage):
+    """Removes nothing, and shows everybody's records to everybody."""
+
+    async def delete(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
+        del app_id, after
+        return [self._read(*key) or record() for key in [*self._rows][:limit]]
+
+
+async def test_what_cannot_be_removed() -> None:
+    """What stays behind is told with where it is, and no other app's record is touched."""
+    storage = Keeping()
+    await fill(storage)
+    findings = [finding for finding in await check(storage) if finding.rule == LEFT]
+
+    assert "something is left under wix-asgi-check-" in findings[0].seen
+    assert "(LookupError)" in findings[0].seen
+    assert await storage.get(APP, SITE) is not None
+
+
+async def test_caller_gives_up() -> None:
+    """A check that is cancelled leaves nothing behind."""
+    storage = MemoryStorage()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(check, storage)
+            while not storage._claims:  # whatever it is doing by then
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+
+    assert (storage._rows, storage._claims) == ({}, {})
+
+
+async def test_sandbox_is_a_storage() -> None:
+    """What the cases are given is a storage, which neither purges nor closes the real one."""
+    storage = MemoryStorage()
+    await fill(storage)
+    async with Sandbox(storage) as sandbox:
+        assert isinstance(sandbox, Storage)
+        assert await sandbox.get(APP, SITE) is None
+        assert await sandbox.purge() == 0
+        await sandbox.aclose()
+
+    assert await storage.purge() == 1
+
+
+OPTIMISED = """
+import asyncio
+from wix_asgi.testing.storage_check import check
+from wix_asgi_backends.memory import MemoryStorage
+asyncio.run(check(MemoryStorage()))
+"""
+
+
+def test_no_assertions() -> None:
+    """A Python that leaves out assertions is told that it cannot check anything."""
+    ran = subprocess.run(
+        [sys.executable, "-O", "-c", OPTIMISED], capture_output=True, text=True, check=False
+    )
+
+    assert ran.stderr.endswith("cannot be checked by a Python that leaves out assertions.\n")
+
+
+def fail() -> Storage:
+    """Make no storage."""
+    raise ConnectionRefusedError
+
+
+def test_error_of_a_process() -> None:
+    """A process that fails tells with what, so that the case shows it."""
+    told: Any = SimpleQueue()
+    start: Any = Barrier(1)
+    processes.take_part(processes._claim, fail, ("asyncio", {}), 0, start, told)
+
+    assert processes._joined([told.get(), ["name"]]) == ["ConnectionRefusedError", "name"]

@@ -1,0 +1,1 @@
+"""The httpx client that is authenticated as one site."""

@@ -1,0 +1,1 @@
+"""Install and callback: request in, answer out."""

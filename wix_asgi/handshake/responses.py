@@ -1,0 +1,187 @@
+"""The answers of the handshake's paths: their headers, their cookies, and the refusals."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import secrets
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from wix_asgi.errors import (
+    GrantRefused,
+    HandshakeRefused,
+    Reason,
+    StorageUnavailable,
+    WixMisconfigured,
+    WixUnavailable,
+)
+from wix_asgi.handshake.state import Flow
+from wix_asgi.hooks import Hooks
+from wix_asgi.pages import STYLE_SOURCE, refusal_page, refusal_text
+from wix_asgi.settings import WixSettings
+
+__all__ = ["Responses"]
+
+logger = logging.getLogger("wix_asgi")
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    # Wix closes its window from the other side: Advanced OAuth, step 1.6.
+    "Cross-Origin-Opener-Policy": "unsafe-none",
+}
+
+
+class Responses:
+    """Makes what the install and callback paths answer; immutable."""
+
+    def __init__(self, settings: WixSettings, hooks: Hooks) -> None:
+        """Take the public URL and Wix's address from the settings."""
+        self._hooks = hooks
+        # Python's http.cookies cannot write Partitioned before 3.14, hence by hand.
+        self._cookie_attributes = (
+            "Path=/; HttpOnly; SameSite=Lax"
+            if settings.is_loopback
+            else "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+        )
+        self._state_ttl = settings.state_ttl
+        # Wix shows the app's pages in an iframe of its own.
+        ancestors = f"frame-ancestors https://*.wix.com {_origin(settings.wix_url)}"
+        self._hook_policy = ancestors
+        self._policy = (
+            f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
+            f"form-action 'none'; {ancestors}"
+        )
+
+    def dress(self, response: Response, *, from_hook: bool = False) -> Response:
+        """Return an answer with the headers of the handshake; a hook's own is copied for it."""
+        if from_hook:
+            response = _copy(response)
+        headers = MutableHeaders(raw=response.raw_headers)
+        for name, value in _HEADERS.items():
+            headers[name] = value
+        if not from_hook:
+            headers["Content-Security-Policy"] = self._policy
+        elif "frame-ancestors" not in headers.get("Content-Security-Policy", "").lower():
+            # Beside the hook's own: browsers hold to all policies that a page has.
+            headers.append("Content-Security-Policy", self._hook_policy)
+        # Wix may load the page in an iframe; frame-ancestors says whose.
+        del headers["X-Frame-Options"]
+        return response
+
+    def bind(self, response: Response, flow: Flow) -> None:
+        """Bind the browser to a flow that begins."""
+        value = f"{flow.cookie_name}={flow.cookie_value}; Max-Age={self._state_ttl}"
+        response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
+
+    def unbind(self, response: Response, cookie_name: str) -> None:
+        """Remove the cookie of a flow that is over."""
+        value = f"{cookie_name}=; Max-Age=0"
+        response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
+
+    async def refuse(self, request: Request, exc: Exception) -> Response:
+        """Answer an install that stops because of `exc`, and log it under the same incident id."""
+        refusal = _without_frames(_as_refusal(exc))
+        incident = secrets.token_hex(6)
+        _log(refusal, incident, request)
+        response = await self._hook_answer(refusal, request)
+        if response is not None:
+            return self.dress(response, from_hook=True)
+        if _wants_json(request):
+            body = {
+                "error": refusal.reason.value,
+                "message": refusal_text(refusal.reason),
+                "incident": incident,
+            }
+            response = JSONResponse(body, refusal.status, refusal.headers)
+        else:
+            page = refusal_page(refusal.reason, incident)
+            response = HTMLResponse(page, refusal.status, refusal.headers)
+        return self.dress(response)
+
+    async def _hook_answer(self, refusal: HandshakeRefused, request: Request) -> Response | None:
+        try:
+            return await self._hooks.refused(refusal, request)
+        except (Exception, SystemExit):
+            logger.exception("an on_error hook raised")
+            return None
+
+
+def _as_refusal(exc: Exception) -> HandshakeRefused:
+    if isinstance(exc, HandshakeRefused):
+        return exc
+    refusal = HandshakeRefused(*_sorted(exc))
+    if isinstance(exc, StorageUnavailable | WixUnavailable):
+        refusal.headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after)))
+    refusal.__cause__ = exc
+    return refusal
+
+
+def _sorted(exc: Exception) -> tuple[Reason, str]:
+    match exc:
+        case StorageUnavailable():
+            return Reason.STORAGE_UNAVAILABLE, str(exc)
+        case WixUnavailable():
+            return Reason.WIX_UNAVAILABLE, str(exc)
+        case GrantRefused() | WixMisconfigured():
+            return Reason.EXCHANGE_REJECTED, str(exc)
+        case _:
+            return Reason.INTERNAL, type(exc).__name__
+
+
+def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
+    unexpected = refusal.status >= 500
+    logger.log(
+        logging.ERROR if unexpected else logging.WARNING,
+        "install refused: %s, incident %s",
+        _described(refusal),
+        incident,
+        exc_info=refusal.__cause__ if refusal.reason is Reason.INTERNAL else None,
+        extra={"reason": refusal.reason.value, "incident": incident, "path": request.scope["path"]},
+    )
+
+
+def _wants_json(request: Request) -> bool:
+    accept = request.headers.get("Accept", "").lower()
+    return "application/json" in accept and "text/html" not in accept
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _copy(response: Response) -> Response:
+    """Return a copy with headers of its own: an app may give the same Response every time."""
+    copied = copy.copy(response)
+    copied.raw_headers = list(response.raw_headers)
+    # Starlette's view of the list that was copied.
+    vars(copied).pop("_headers", None)
+    return copied
+
+
+def _without_frames(refusal: HandshakeRefused) -> HandshakeRefused:
+    """Drop the frames in which queries and states are; of what is unexpected, its own stay."""
+    seen: BaseException | None = refusal
+    while seen is not None:
+        seen.__traceback__ = None
+        if refusal.reason is Reason.INTERNAL:
+            break
+        seen = seen.__cause__ or seen.__context__
+    return refusal
+
+
+def _described(refusal: HandshakeRefused) -> str:
+    reason, message = refusal.reason.value, _one_line(refusal.message)
+    return reason if message == reason else f"{reason} ({message})"
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,128 @@
+"""The one-time state of an install: mint it, bind it to a browser, check it. No I/O.
+
+Beginning an install costs no storage: the state is signed (itsdangerous, HMAC-SHA256) and carries
+a random nonce, the app id, the redirect URL and the digest of a second random value, which goes
+into a cookie of its own. At the callback both are compared, and the nonce is claimed in storage,
+once (RFC 9700, 2.1 and 4.7).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
+
+from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.sealing.keys import derive_key
+from wix_asgi.settings import WixSettings
+
+__all__ = ["Flow", "StateSigner"]
+
+_COOKIE_PREFIX: Final = "wix-"
+_HOST_PREFIX: Final = "__Host-"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One install on its way: a state for the URL, and a cookie that binds it to the browser.
+
+    Attributes:
+        nonce: 256 random bits, in base64url; what is claimed in storage.
+        cookie_name: Its own for each flow, so that several installs in one browser work.
+        browser_digest: Of the cookie's value.
+        cookie_value: 256 random bits, in base64url; known only when the flow begins.
+        state: The signed text that goes to Wix and comes back; known only when it begins.
+    """
+
+    nonce: str = field(repr=False)
+    cookie_name: str
+    browser_digest: str = field(repr=False)
+    cookie_value: str = field(default="", repr=False)
+    state: str = field(default="", repr=False)
+
+    def is_bound_to(self, cookies: Mapping[str, list[str]]) -> bool:
+        """Whether these cookies are of the browser in which the flow began."""
+        # Any value will do: one that somebody else has set beside ours keeps nobody out.
+        return any(
+            hmac.compare_digest(_digest(value), self.browser_digest)
+            for value in cookies.get(self.cookie_name, ())
+        )
+
+
+class _Signer(TimestampSigner):
+    """A signer with a clock that can be set, and one spelling for each signature."""
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def get_timestamp(self) -> int:
+        return int(self.clock())
+
+    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
+        # itsdangerous skips what is not base64, and the spare bits at the end.
+        return super().verify_signature(value, sig) and hmac.compare_digest(
+            base64_encode(base64_decode(sig)), want_bytes(sig)
+        )
+
+
+class StateSigner:
+    """Mints and checks states for one app at one redirect URL; immutable, safe to share."""
+
+    def __init__(self, settings: WixSettings, *, clock: Callable[[], float] = time.time) -> None:
+        """Derive the signing keys from the app secrets; `clock` gives seconds since the epoch."""
+        self._app_id = settings.app_id
+        self._redirect_url = settings.redirect_url
+        self._ttl = settings.state_ttl
+        self.cookie_prefix = (
+            _COOKIE_PREFIX if settings.is_loopback else _HOST_PREFIX + _COOKIE_PREFIX
+        )
+        keys = [derive_key(secret, "install state") for secret in settings.all_app_secrets]
+        self._serializer = URLSafeTimedSerializer(
+            list(reversed(keys)),  # itsdangerous signs with the last
+            salt="wix-asgi.state",
+            signer=type("_ClockedSigner", (_Signer,), {"clock": staticmethod(clock)}),
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+
+    def mint(self) -> Flow:
+        """Begin a flow, good for one callback within `state_ttl` seconds."""
+        nonce, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        digest = _digest(browser)
+        state = self._serializer.dumps([nonce, self._app_id, self._redirect_url, digest])
+        return Flow(nonce, self._cookie_name(nonce), digest, browser, str(state))
+
+    def check(self, state: str | None) -> Flow:
+        """Return the flow that `state` began; whose browser it is, is the flow's to say.
+
+        Raises:
+            HandshakeRefused: It is missing, forged, expired, or of another app or redirect URL.
+        """
+        if not state:
+            raise HandshakeRefused(Reason.STATE_MISSING)
+        nonce, browser_digest = self._read(state)
+        return Flow(nonce, self._cookie_name(nonce), browser_digest)
+
+    def _read(self, state: str) -> tuple[str, str]:
+        try:
+            payload: Any = self._serializer.loads(state, max_age=self._ttl)
+        except SignatureExpired as exc:
+            raise HandshakeRefused(Reason.STATE_EXPIRED) from exc
+        except (BadData, UnicodeEncodeError) as exc:
+            raise HandshakeRefused(Reason.STATE_INVALID) from exc
+        nonce, app_id, redirect_url, browser_digest = payload
+        if (app_id, redirect_url) != (self._app_id, self._redirect_url):
+            raise HandshakeRefused(Reason.STATE_INVALID, "state of another app or redirect URL")
+        return nonce, browser_digest
+
+    def _cookie_name(self, nonce: str) -> str:
+        return self.cookie_prefix + hashlib.sha256(nonce.encode()).hexdigest()[:16]
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""Who is calling: a signed instance in the query or the header, or whom the app itself names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from wix_asgi.errors import Unauthenticated
+from wix_asgi.models import Identity
+from wix_asgi.protocol.signed_instance import SIGNED, SignedInstances
+
+__all__ = ["Caller", "KnownCaller", "RequestCaller", "ResolveIdentity"]
+
+Headers = Iterable[tuple[bytes, bytes]]
+Resolved = Identity | str | None
+ResolveIdentity = Callable[[HTTPConnection], Resolved | Awaitable[Resolved]]
+
+
+class Caller(Protocol):
+    """Says for whom a client works."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who is calling, as far as can be told without waiting; None for nobody or a forgery."""
+        ...
+
+    async def identify(self) -> Identity:
+        """Who is calling.
+
+        Raises:
+            Unauthenticated: Nobody, or a forgery.
+        """
+        ...
+
+
+class KnownCaller:
+    """The installation that the app's own code named."""
+
+    __slots__ = ("identity",)
+
+    def __init__(self, instance_id: str) -> None:
+        """Work for this installation."""
+        self.identity = Identity(instance_id)
+
+    async def identify(self) -> Identity:
+        """Return the installation that was named."""
+        return self.identity
+
+
+class RequestCaller:
+    """Whoever a request's query, its Authorization header or the app's own function names.
+
+    Signed instances go first; one that is forged ends the search, and so do two of two sites.
+    """
+
+    __slots__ = ("_headers", "_query", "_resolve", "_scope", "_signed")
+
+    def __init__(
+        self,
+        signed: SignedInstances,
+        query: bytes,
+        headers: Headers,
+        *,
+        resolve: ResolveIdentity | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        """Look in `query` and `headers`; then call `resolve` with the request of `scope`."""
+        self._signed = signed
+        self._query = query
+        self._headers = headers
+        self._resolve = resolve
+        self._scope = scope
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who is calling, as far as can be told without waiting; None for nobody or a forgery."""
+        try:
+            found = self._from_signed()
+            if found is not None or inspect.iscoroutinefunction(self._resolve):
+                return found
+            resolved = self._resolved()
+        except Unauthenticated:
+            return None
+        if inspect.iscoroutine(resolved):
+            # Nobody will wait for it, which Python would warn of.
+            resolved.close()
+        return _as_identity(resolved) if not inspect.isawaitable(resolved) else None
+
+    async def identify(self) -> Identity:
+        """Who is calling.
+
+        Raises:
+            Unauthenticated: Nobody, or a forgery.
+        """
+        found = self._from_signed()
+        if found is None:
+            resolved = self._resolved()
+            found = _as_identity(await resolved if inspect.isawaitable(resolved) else resolved)
+        if found is None:
+            raise Unauthenticated
+        return found
+
+    def _from_signed(self) -> Identity | None:
+        values = _find_instances(self._query, self._headers)
+        identities = [self._signed.verify(value) for value in values]
+        if len({identity.instance_id for identity in identities}) > 1:
+            raise Unauthenticated("The query and the header are of two sites.")
+        return identities[0] if identities else None
+
+    def _resolved(self) -> Any:
+        if self._resolve is None or self._scope is None:
+            return None
+        return self._resolve(HTTPConnection(self._scope))
+
+
+def _find_instances(query: bytes, headers: Headers) -> list[str]:
+    """Find what claims to be a signed instance: that of the query, and that of the header."""
+    return [*_in_query(query), *_in_header(headers)]
+
+
+def _in_query(query: bytes) -> list[str]:
+    if b"instance=" not in query:
+        return []
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    values = [value for name, value in pairs if name == "instance"]
+    # More than one is no claim to trust.
+    return values if len(values) < 2 else [""]
+
+
+def _in_header(headers: Headers) -> list[str]:
+    for name, value in headers:
+        if name == b"authorization":
+            text = value.decode("latin-1")
+            if text[:7].lower() == "bearer ":
+                text = text[7:]
+            # An app may have tokens of its own there.
+            return [text] if SIGNED.fullmatch(text) else []
+    return []
+
+
+def _as_identity(resolved: Resolved) -> Identity | None:
+    return Identity(resolved) if isinstance(resolved, str) and resolved else resolved or None

@@ -1,0 +1,1 @@
+"""Installations in a storage, tokens unsealed."""

@@ -1,0 +1,1 @@
+"""Wix's wire protocol: requests, answers, signatures. No I/O."""

@@ -1,0 +1,1 @@
+"""Keys, and tokens sealed with them. No I/O, no settings."""

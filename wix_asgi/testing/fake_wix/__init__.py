@@ -1,0 +1,1 @@
+"""The fake Wix. Import `FakeWix` from `wix_asgi.testing`."""

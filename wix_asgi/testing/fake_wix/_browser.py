@@ -1,0 +1,125 @@
+"""What a site owner's browser asks for: my sites, the consent page, the end of an install."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from wix_asgi.testing.fake_wix._grants import Grants
+from wix_asgi.testing.fake_wix._pages import (
+    close_window_page,
+    consent_page,
+    message_page,
+    sites_page,
+)
+from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
+from wix_asgi.testing.fake_wix._wire import add_query, parse_query
+from wix_asgi.testing.fake_wix.installer import (
+    INSTALL_PATH,
+    Installer,
+    InstallerRefused,
+    InstallRequest,
+)
+from wix_asgi.testing.fake_wix.world import World
+
+__all__ = ["BrowserPages"]
+
+_NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+
+
+class BrowserPages:
+    """The pages under www.wix.com."""
+
+    def __init__(
+        self, world: World, grants: Grants, tokens: InstallTokens, installer: Installer
+    ) -> None:
+        self._world = world
+        self._grants = grants
+        self._tokens = tokens
+        self._installer = installer
+
+    def wanted(self, request: Request) -> bool:
+        """Return whether this is a browser at the front door, and no call of the API."""
+        return (
+            request.url.path == "/"
+            and request.method in {"GET", "HEAD"}
+            and "authorization" not in request.headers
+            and "text/html" in request.headers.get("accept", "")
+        )
+
+    async def sites(self, _request: Request) -> Response:
+        """Show every site, with a link that adds the app and one that opens it."""
+        sites = self._world.sites
+        return sites_page(
+            sites.items(),
+            installed=self._grants.installed,
+            links={instance_id: self._links(instance_id) for instance_id in sites},
+        )
+
+    async def consent(self, request: Request) -> Response:
+        """Ask the site owner."""
+        asked = self._installer.read(request.url.query)
+        site = None if asked.instance_id is None else self._world.sites[asked.instance_id]
+        return consent_page(
+            app_name=self._world.app_name,
+            permissions=self._world.permissions,
+            site=site,
+            choices=self._world.sites,
+            action=f"{INSTALL_PATH}?{request.url.query}",
+        )
+
+    async def decide(self, request: Request) -> Response:
+        """Do what the site owner chose."""
+        asked = self._installer.read(request.url.query)
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        match form.get("decision"):
+            case "approve":
+                location = self._approve(asked, form.get("instanceId"))
+                return RedirectResponse(location, 303, _NO_STORE)
+            case "cancel":
+                return self._cancelled(asked)
+            case _:
+                raise InstallerRefused("The choice is neither to approve nor to cancel.")
+
+    async def close_window(self, request: Request) -> Response:
+        """End an install for which a live access token is shown."""
+        try:
+            query = parse_query(request.url.query, known=("access_token",))
+        except ValueError as exc:
+            raise InstallerRefused("This address is malformed.") from exc
+        grant = self._grants.live(query.get("access_token", ""))
+        if grant is None:
+            raise InstallerRefused("The access token is unknown or has expired.")
+        return close_window_page(
+            site=self._world.sites[grant.instance_id], open_url=self._open(grant.instance_id)
+        )
+
+    def _approve(self, asked: InstallRequest, instance_id: str | None) -> str:
+        try:
+            return self._installer.approve(asked, instance_id)
+        except LookupError as exc:
+            raise InstallerRefused("There is no such site.") from exc
+
+    def _cancelled(self, asked: InstallRequest) -> Response:
+        location = self._installer.cancel(asked)
+        if location is None:
+            return message_page("Nothing was added", "You may close this window.")
+        return RedirectResponse(location, 303, _NO_STORE)
+
+    def _links(self, instance_id: str) -> dict[str, str]:
+        links: dict[str, str] = {}
+        if self._world.app_url is not None:
+            token = self._tokens.issue(instance_id)
+            links["Add to site"] = add_query(self._world.app_url, token=token)
+        open_url = self._open(instance_id)
+        if open_url is not None:
+            links["Open the app"] = open_url
+        return links
+
+    def _open(self, instance_id: str) -> str | None:
+        open_url = self._world.open_url()
+        if open_url is None:
+            return None
+        return add_query(open_url, instance=sign_instance(self._world, instance_id, {}))

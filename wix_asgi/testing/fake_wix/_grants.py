@@ -1,0 +1,203 @@
+"""Codes, refresh tokens and access tokens: granted, spent, refreshed, revoked.
+
+A grant is what one consent gives: a code, the refresh token it is exchanged for, and every access
+token that comes of it. Revoking a grant ends all of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from wix_asgi.sealing.keys import derive_key
+from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal
+from wix_asgi.testing.fake_wix.world import World
+
+__all__ = ["ACCESS_TOKEN_SECONDS", "CODE_SECONDS", "AccessGrant", "Grants"]
+
+CODE_SECONDS: Final = 600.0
+ACCESS_TOKEN_SECONDS: Final = 300.0
+_PREFIX: Final = "OAUTH2."
+_CODE_BYTES: Final = 3533  # makes 4718 characters, as was seen of Wix
+
+
+@dataclass(slots=True)
+class _Code:
+    instance_id: str
+    grant_id: str
+    expires_at: float
+    spent: bool = False
+
+
+@dataclass(slots=True)
+class _Grant:
+    instance_id: str
+    serial: int
+
+
+class AccessGrant(NamedTuple):
+    """What an access token is good for, and until when."""
+
+    instance_id: str
+    grant_id: str
+    issued_at: float
+    expires_at: float
+
+
+class Grants:
+    """All that one fake Wix has granted; safe to be used from several threads.
+
+    A refresh token is signed content, so that one outlives the object that issued it: another
+    one with the same app ID and secret takes it, unless the app was uninstalled there.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = threading.RLock()
+        key = derive_key(world.app_secret, f"fake refresh tokens of {world.app_id}")
+        self._serializer = URLSafeSerializer(key)
+        self._codes: dict[str, _Code] = {}
+        self._grants: dict[str, _Grant] = {}
+        self._access: dict[str, AccessGrant] = {}
+        self._revoked: set[str] = set()
+        self._uninstalled: set[str] = set()
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """The instance IDs of the sites that the app is installed on."""
+        with self._lock:
+            return frozenset(grant.instance_id for grant in self._grants.values())
+
+    def issue_code(self, instance_id: str) -> str:
+        """Return a code for one exchange within ten minutes."""
+        code = f"{_PREFIX}{secrets.token_urlsafe(_CODE_BYTES)}"
+        expires_at = self._world.clock.now() + CODE_SECONDS
+        with self._lock:
+            self._codes[code] = _Code(instance_id, secrets.token_hex(8), expires_at)
+        return code
+
+    def issue_refresh_token(self, instance_id: str) -> str:
+        """Return a refresh token of a new grant."""
+        with self._lock:
+            return self._begin(instance_id, secrets.token_hex(8))
+
+    def issue_access_token(self, instance_id: str, grant_id: str = "") -> str:
+        """Return an access token that lives for 300 seconds."""
+        now = self._world.clock.now()
+        token = f"OauthNG.JWS.{secrets.token_urlsafe(300)}"
+        with self._lock:
+            self._forget_expired(now)
+            grant = AccessGrant(instance_id, grant_id, now, now + ACCESS_TOKEN_SECONDS)
+            self._access[token] = grant
+        return token
+
+    def exchange(self, code: str) -> tuple[str, str]:
+        """Spend a code for an access token and a refresh token.
+
+        Raises:
+            Refusal: It is unknown, expired, or spent; what a spent one gave is revoked.
+        """
+        with self._lock:
+            entry = self._codes.get(code)
+            if entry is None or entry.grant_id in self._revoked:
+                raise _invalid_grant("unknown code")
+            if entry.spent:
+                self._revoke(entry.grant_id)
+                raise _invalid_grant("the code was used before: what it gave is revoked")
+            if self._world.clock.now() >= entry.expires_at:
+                raise _invalid_grant("the code has expired")
+            entry.spent = True
+            refresh_token = self._begin(entry.instance_id, entry.grant_id)
+            return self.issue_access_token(entry.instance_id, entry.grant_id), refresh_token
+
+    def refresh(self, refresh_token: str) -> tuple[str, str]:
+        """Return a new access token, and the refresh token to be used from now on.
+
+        Raises:
+            Refusal: It is unknown or revoked, or was rotated before, which revokes its grant.
+        """
+        with self._lock:
+            instance_id, grant_id, serial = self._read(refresh_token)
+            grant = self._known(instance_id, grant_id, serial)
+            if serial != grant.serial:
+                self._revoke(grant_id)
+                raise _invalid_grant("the refresh token was used before: its grant is revoked")
+            if self._world.rotate_refresh_tokens:
+                grant.serial += 1
+                refresh_token = self._signed(instance_id, grant_id, grant.serial)
+            return self.issue_access_token(instance_id, grant_id), refresh_token
+
+    def live(self, access_token: str) -> AccessGrant | None:
+        """Return what this access token is good for now, or None."""
+        with self._lock:
+            grant = self._access.get(access_token)
+        return grant if grant and self._world.clock.now() < grant.expires_at else None
+
+    def uninstall(self, instance_id: str) -> None:
+        """End every code and token of this installation."""
+        with self._lock:
+            self._uninstalled.add(instance_id)
+            entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
+            ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
+            grants = self._grants.items()
+            ended |= {grant_id for grant_id, grant in grants if grant.instance_id == instance_id}
+            for grant_id in ended - {""}:
+                self._revoke(grant_id)
+            self.expire_access_tokens(instance_id)
+
+    def expire_access_tokens(self, instance_id: str | None = None) -> None:
+        """End the access tokens of this installation, or all there are."""
+        with self._lock:
+            for token, grant in list(self._access.items()):
+                if instance_id in {None, grant.instance_id}:
+                    del self._access[token]
+
+    def _begin(self, instance_id: str, grant_id: str) -> str:
+        self._grants[grant_id] = _Grant(instance_id, serial=0)
+        return self._signed(instance_id, grant_id, 0)
+
+    def _known(self, instance_id: str, grant_id: str, serial: int) -> _Grant:
+        if grant_id in self._revoked:
+            raise _invalid_grant("the refresh token is revoked")
+        if grant_id not in self._grants:
+            if instance_id in self._uninstalled:
+                raise _invalid_grant("the app was uninstalled")
+            self._world.sites.setdefault(instance_id, f"Site {instance_id[:8]}")
+            self._grants[grant_id] = _Grant(instance_id, serial)
+        return self._grants[grant_id]
+
+    def _revoke(self, grant_id: str) -> None:
+        self._revoked.add(grant_id)
+        self._grants.pop(grant_id, None)
+        for token, grant in list(self._access.items()):
+            if grant.grant_id == grant_id:
+                del self._access[token]
+
+    def _forget_expired(self, now: float) -> None:
+        # All live equally long, so the oldest come first.
+        while self._access:
+            token, grant = next(iter(self._access.items()))
+            if now < grant.expires_at:
+                break
+            del self._access[token]
+
+    def _signed(self, instance_id: str, grant_id: str, serial: int) -> str:
+        signed = self._serializer.dumps([instance_id, grant_id, serial, secrets.token_hex(16)])
+        return f"{_PREFIX}{signed!s}"
+
+    def _read(self, refresh_token: str) -> tuple[str, str, int]:
+        prefix, _, signed = refresh_token.partition(_PREFIX)
+        try:
+            payload = self._serializer.loads("" if prefix else signed)
+        except (BadSignature, UnicodeError) as exc:
+            raise _invalid_grant("unknown refresh token") from exc
+        instance_id, grant_id, serial, _ = payload
+        return instance_id, grant_id, serial
+
+
+def _invalid_grant(description: str) -> Refusal:
+    return oauth_refusal(400, "invalid_grant", description)

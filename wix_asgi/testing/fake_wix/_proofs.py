@@ -1,0 +1,85 @@
+"""What Wix hands to browsers as proof: the signed instance, and the token of the App URL."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from wix_asgi.sealing.keys import derive_key
+from wix_asgi.testing.fake_wix.world import World, site_id
+
+__all__ = ["InstallTokens", "read_instance", "sign_instance"]
+
+_DIGEST: Final = 32
+
+
+def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str:
+    """Return the `instance` of a site: what Wix says of it, `claims` on top, None leaving one out.
+
+    Its form is `<signature>.<data>`, both in base64url without padding; the signature is
+    HMAC-SHA256 of the encoded data with the app secret (Wix, "Parse Encoded App Instance Data").
+    """
+    signed_at = datetime.fromtimestamp(world.clock.now(), UTC).isoformat(timespec="milliseconds")
+    owner = hashlib.sha256(f"owner of {instance_id}".encode()).hexdigest()[:32]
+    told = {
+        "instanceId": instance_id,
+        "appDefId": world.app_id,
+        "metaSiteId": site_id(instance_id),
+        "signDate": signed_at.replace("+00:00", "Z"),
+        "uid": owner,
+        "permissions": "OWNER",
+        "demoMode": False,
+        "siteOwnerId": owner,
+        **claims,
+    }
+    data = _encode(json.dumps({k: v for k, v in told.items() if v is not None}).encode())
+    return f"{_encode(_mac(world.app_secret.encode(), data.encode()))}.{data}"
+
+
+def read_instance(world: World, instance: str) -> dict[str, Any]:
+    """Return what a signed instance says: nothing, where its signature is not ours."""
+    signature, _, data = instance.partition(".")
+    expected = _encode(_mac(world.app_secret.encode(), data.encode(errors="replace")))
+    if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
+        return {}
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
+    return claims
+
+
+class InstallTokens:
+    """The opaque `token` of the App URL: long hexadecimal that says, signed, which site it is for.
+
+    It may be used more than once and outlives the object that made it, as a demo's pages do.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._key = derive_key(world.app_secret, f"fake install tokens of {world.app_id}")
+
+    def issue(self, instance_id: str) -> str:
+        """Return a new token for this site."""
+        content = secrets.token_bytes(_DIGEST) + instance_id.encode()
+        return (_mac(self._key, content) + content).hex()
+
+    def read(self, token: str) -> str | None:
+        """Return the instance ID of the site that `token` is for, or None where it is not ours."""
+        try:
+            raw = bytes.fromhex(token)
+        except ValueError:
+            return None
+        signature, content = raw[:_DIGEST], raw[_DIGEST:]
+        if not hmac.compare_digest(signature, _mac(self._key, content)):
+            return None
+        return content[_DIGEST:].decode()
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    return hmac.new(key, message, hashlib.sha256).digest()
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

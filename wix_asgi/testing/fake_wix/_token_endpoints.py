@@ -1,0 +1,117 @@
+"""`/oauth/access` and `/oauth2/token-info`.
+
+Refusals have the shape of RFC 6749, 5.2: 401 `invalid_client` for the wrong app ID or secret, 400
+`invalid_grant` for a code or refresh token that is no good, 400 `unsupported_grant_type`, and
+`invalid_request` for all else (415 where the body is not said to be JSON). What Wix answers is
+not documented.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from wix_asgi.testing.fake_wix._grants import ACCESS_TOKEN_SECONDS, AccessGrant, Grants
+from wix_asgi.testing.fake_wix._proofs import read_instance
+from wix_asgi.testing.fake_wix._wire import oauth_refusal, read_object
+from wix_asgi.testing.fake_wix.world import World, site_id
+
+__all__ = ["TokenEndpoints"]
+
+_CREDENTIAL_FIELDS: Final = {"authorization_code": "code", "refresh_token": "refresh_token"}
+
+
+class TokenEndpoints:
+    """The two endpoints that need no access token, and refuse to be sent one."""
+
+    def __init__(self, world: World, grants: Grants) -> None:
+        self._world = world
+        self._grants = grants
+
+    async def access(self, request: Request) -> Response:
+        """Exchange a code, or refresh an access token."""
+        body = await _read(request)
+        grant_type = body.get("grant_type")
+        field = _CREDENTIAL_FIELDS.get(grant_type) if isinstance(grant_type, str) else None
+        if field is None:
+            raise oauth_refusal(400, "unsupported_grant_type", f"unknown: {grant_type!r}")
+        _check_fields(body, {"grant_type", "client_id", "client_secret", field})
+        self._check_client(body["client_id"], body["client_secret"])
+        if field == "code":
+            access_token, refresh_token = self._grants.exchange(body["code"])
+            return _granted(access_token, refresh_token)
+        access_token, refresh_token = self._grants.refresh(body["refresh_token"])
+        if self._world.answer_without_refresh_token:
+            return _granted(access_token)
+        return _granted(access_token, refresh_token)
+
+    async def token_info(self, request: Request) -> Response:
+        """Say whose token this is; `{"active": "false"}` where it is nobody's."""
+        body = await _read(request)
+        _check_fields(body, {"token"})
+        info = self._describe(body["token"])
+        if self._world.token_info_in_strings:
+            info = {name: _as_text(value) for name, value in info.items()}
+        if self._world.token_info_override is not None:
+            info = dict(self._world.token_info_override(info))
+        return JSONResponse(info)
+
+    def _check_client(self, client_id: str, client_secret: str) -> None:
+        world = self._world
+        same = _same(client_id, world.app_id) & _same(client_secret, world.app_secret)
+        if not same:
+            raise oauth_refusal(401, "invalid_client", "unknown client_id or wrong client_secret")
+
+    def _describe(self, token: str) -> dict[str, Any]:
+        grant = self._grants.live(token) or self._instance(token)
+        if grant is None:
+            return {"active": False}
+        return {
+            "active": True,
+            "subjectType": "APP",
+            "subjectId": self._world.app_id,
+            "exp": int(grant.expires_at),
+            "iat": int(grant.issued_at),
+            "clientId": self._world.app_id,
+            "siteId": site_id(grant.instance_id),
+            "instanceId": grant.instance_id,
+        }
+
+    def _instance(self, token: str) -> AccessGrant | None:
+        # Wix takes the signed instance here, too; how long it stays active is not documented.
+        instance_id = read_instance(self._world, token).get("instanceId")
+        if instance_id is None:
+            return None
+        now = self._world.clock.now()
+        return AccessGrant(instance_id, "", now, now + ACCESS_TOKEN_SECONDS)
+
+
+async def _read(request: Request) -> dict[str, Any]:
+    body = await read_object(request, oauth_refusal, "invalid_request")
+    if "authorization" in request.headers:
+        raise oauth_refusal(400, "invalid_request", "this endpoint takes no Authorization header")
+    return body
+
+
+def _check_fields(body: dict[str, Any], fields: set[str]) -> None:
+    if body.keys() != fields or not all(isinstance(v, str) and v for v in body.values()):
+        expected = ", ".join(sorted(fields))
+        raise oauth_refusal(400, "invalid_request", f"exactly these texts are expected: {expected}")
+
+
+def _granted(access_token: str, refresh_token: str | None = None) -> JSONResponse:
+    answer = {"access_token": access_token}
+    if refresh_token is not None:
+        answer["refresh_token"] = refresh_token
+    return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode())

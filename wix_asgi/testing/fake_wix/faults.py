@@ -1,0 +1,155 @@
+"""Failing on purpose, and holding answers back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
+
+import anyio
+from starlette.responses import JSONResponse, Response
+
+from wix_asgi.testing.fake_wix._signal import Signal
+from wix_asgi.testing.fake_wix.calls import Call, same_path
+
+__all__ = ["ConnectionLost", "Fault", "FaultKind", "Faults", "Gate", "Gates"]
+
+FaultKind = Literal["answer", "hang", "drop", "raise", "refuse"]
+_EMPTY = {"message": "", "details": {}}  # what Wix's own 5xx say
+
+
+class ConnectionLost(Exception):
+    """No answer gets through; `unsent` where the request did not either."""
+
+    def __init__(self, *, unsent: bool) -> None:
+        self.unsent = unsent
+        super().__init__("FakeWix was told to lose this connection")
+
+
+@dataclass(slots=True)
+class Fault:
+    """What happens to the next calls that match."""
+
+    path: str
+    json_fields: Mapping[str, Any]
+    kind: FaultKind
+    times: int | None
+    status: int
+    body: bytes | str | Mapping[str, Any] | None
+    headers: Mapping[str, str]
+
+    def matches(self, call: Call) -> bool:
+        """Return whether it is this call's turn to fail."""
+        path = same_path(call.path, self.path) or fnmatchcase(call.path, self.path)
+        return path and call.has(self.json_fields)
+
+    def response(self) -> Response:
+        """Return the answer of the kind "answer"."""
+        if isinstance(self.body, bytes | str):
+            return Response(self.body, self.status, self.headers)
+        body = _EMPTY if self.body is None else dict(self.body)
+        return JSONResponse(body, self.status, self.headers)
+
+
+class Faults:
+    """The faults that are due, first told first; may be used from several threads."""
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+        self._lock = threading.Lock()
+        self._due: list[Fault] = []
+        self._healed = 0
+
+    def add(self, fault: Fault) -> None:
+        """Have `fault` happen once those told before it are over."""
+        with self._lock:
+            self._due.append(fault)
+
+    def take(self, call: Call) -> Fault | None:
+        """Return the fault that happens to `call`, if any, and use it up."""
+        with self._lock:
+            fault = next((fault for fault in self._due if fault.matches(call)), None)
+            if fault is not None and fault.times is not None:
+                fault.times -= 1
+                if not fault.times:
+                    self._due.remove(fault)
+            return fault
+
+    def heal(self) -> None:
+        """Forget every fault, and let go of what hangs."""
+        with self._lock:
+            self._due.clear()
+            self._healed += 1
+        self._signal.notify()
+
+    async def hang(self) -> None:
+        """Wait until the next `heal`."""
+        healed = self._healed
+        await self._signal.wait_until(lambda: self._healed != healed)
+
+
+class Gate:
+    """Holds back the answers to some calls until it is released; a context manager releases it."""
+
+    def __init__(self, path: str, json_fields: Mapping[str, Any], signal: Signal) -> None:
+        self._path = path
+        self._json_fields = json_fields
+        self._signal = signal
+        self._lock = threading.Lock()
+        self._arrived = 0
+        self._released = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.release()
+
+    async def arrived(self, times: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test waits with a bound, always
+        """Return once so many calls are held back, or have been.
+
+        Raises:
+            TimeoutError: They have not come within `timeout` seconds.
+        """
+        with anyio.fail_after(timeout):
+            await self._signal.wait_until(lambda: self._arrived >= times)
+
+    def release(self) -> None:
+        """Let all go, and hold nothing from now on."""
+        self._released = True
+        self._signal.notify()
+
+    def holds(self, call: Call) -> bool:
+        """Return whether the answer to `call` is to wait here."""
+        return (
+            not self._released and same_path(call.path, self._path) and call.has(self._json_fields)
+        )
+
+    async def wait(self) -> None:
+        """Arrive, and wait for the release."""
+        with self._lock:
+            self._arrived += 1
+        self._signal.notify()
+        await self._signal.wait_until(lambda: self._released)
+
+
+class Gates:
+    """The gates in the order they were made; a call passes through all that hold it."""
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+        self._gates: list[Gate] = []
+
+    def add(self, path: str, json_fields: Mapping[str, Any]) -> Gate:
+        """Make a gate."""
+        gate = Gate(path, json_fields, self._signal)
+        self._gates = [*self._gates, gate]
+        return gate
+
+    async def pass_through(self, call: Call) -> None:
+        """Return once no gate holds `call`."""
+        for gate in self._gates:
+            if gate.holds(call):
+                await gate.wait()

@@ -1,0 +1,98 @@
+"""What there is in a fake Wix: one app, some sites, a clock, and how it was told to behave."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from wix_asgi.testing.fake_wix.clock import Clock
+
+__all__ = ["DEMO_SITES", "World", "site_id"]
+
+DEMO_SITES: Final[Mapping[str, str]] = {
+    "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01": "Corner Bakery",
+    "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02": "Lighthouse Yoga",
+    "3c5e8b16-92d4-47af-b0e3-8a7f4c6d9b03": "Paper & Ink",
+}
+_PERMISSIONS = ("Manage your app", "Read your site's name and address", "Read your products")
+
+
+class World:
+    """Everything that may be looked at and changed while a fake Wix is in use.
+
+    Attributes:
+        app_id: The one app there is.
+        app_secret: Its secret key.
+        app_name: What the consent page calls it.
+        app_url: Where "Add to site" leads; None hides that link.
+        dashboard_url: Where "Open the app" leads; None means `/` on the origin of `app_url`.
+        redirect_urls: Where the installer may lead back to, exactly; None means anywhere.
+        permissions: What the consent page lists.
+        sites: The name of every site, by instance ID.
+        clock: What codes and tokens live by.
+        url: The origin of everything here.
+        rotate_refresh_tokens: A refresh spends its refresh token and answers with a new one.
+        answer_without_refresh_token: A refresh is answered with an access token alone.
+        cancel_redirects: Cancel leads back with `error=access_denied`; else it leads nowhere.
+        token_info_in_strings: "true" and "1715096067" as Wix documents them; else true and numbers.
+        token_info_override: Is given the true answer of token-info, and returns the one to send.
+    """
+
+    def __init__(
+        self,
+        *,
+        app_id: str,
+        app_secret: str,
+        redirect_urls: Sequence[str] | None,
+        app_url: str | None,
+        clock: Clock | None,
+        sites: Mapping[str, str] | None,
+        rotate_refresh_tokens: bool,
+        url: str,
+    ) -> None:
+        self.app_id = app_id
+        self.app_secret = app_secret
+        self.app_name = "Your app"
+        self.app_url = app_url
+        self.dashboard_url: str | None = None
+        self.redirect_urls = redirect_urls
+        self.permissions: Sequence[str] = _PERMISSIONS
+        self.sites = dict(DEMO_SITES if sites is None else sites)
+        self.clock = clock or Clock()
+        self.url = url.rstrip("/")
+        self.rotate_refresh_tokens = rotate_refresh_tokens
+        self.answer_without_refresh_token = False
+        self.cancel_redirects = True
+        self.token_info_in_strings = True
+        self.token_info_override: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
+
+    def add_site(self, name: str, instance_id: str | None = None) -> str:
+        """Add a site, or rename one, and return its instance ID."""
+        instance_id = instance_id or str(uuid.uuid4())
+        self.sites[instance_id] = name
+        return instance_id
+
+    def site(self, instance_id: str | None = None) -> str:
+        """Return `instance_id`, or that of the first site.
+
+        Raises:
+            LookupError: There is no such site.
+        """
+        if instance_id is None:
+            instance_id = next(iter(self.sites), "")
+        if instance_id not in self.sites:
+            raise LookupError(f"no site has the instance ID {instance_id!r}: add_site() adds one")
+        return instance_id
+
+    def open_url(self) -> str | None:
+        """Return where the app is opened, without the signed instance, or None."""
+        if self.dashboard_url is not None or self.app_url is None:
+            return self.dashboard_url
+        return urlsplit(self.app_url)._replace(path="/", query="", fragment="").geturl()
+
+
+def site_id(instance_id: str) -> str:
+    """Return the ID of the site that has this installation: another one, and always the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:site:{instance_id}"))

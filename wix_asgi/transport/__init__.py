@@ -1,0 +1,1 @@
+"""HTTP connections: the pool that a process shares. Knows nothing of Wix."""

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.postgres_server", "tests.pgbouncer_server"]
+from wix_asgi.testing import FakeWix
+
+pytest_plugins = ["tests.engine_fixtures", "tests.postgres_server", "tests.pgbouncer_server"]
 
 # What the machine has set is not what a test means.
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:
@@ -19,3 +21,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run on both event loops; a test of an asyncio-only backend overrides this."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(name="fake")
+def _fake() -> FakeWix:
+    return FakeWix()

@@ -5,7 +5,7 @@ from traceback import TracebackException
 
 import pytest
 
-from tests.tokens.engine import ManualClock, Steps
+from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable, UnknownKey, UnsealError
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
 from wix_asgi.models import AccessToken, Installation, Record

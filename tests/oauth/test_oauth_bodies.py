@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import anyio
 import pytest
 
+from tests.engine import make_oauth
 from tests.oauth.answering import CANARY, Answers, fails
-from tests.tokens.engine import make_oauth
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixError, WixUnavailable
 from wix_asgi.oauth import client as oauth_module

@@ -6,9 +6,9 @@ from traceback import TracebackException
 import pytest
 import stamina
 
+from tests.engine import ACCESS, ManualClock, make_oauth
 from tests.oauth.answering import CANARY, Answers, fails
 from tests.support import SITE
-from tests.tokens.engine import ACCESS, ManualClock, make_oauth
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken

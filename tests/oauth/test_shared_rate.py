@@ -7,8 +7,8 @@ import pytest
 import stamina
 from anyio.lowlevel import checkpoint
 
+from tests.engine import ACCESS, FAILING, ManualClock, Steps, failure
 from tests.support import PUBLIC_URL, SITE
-from tests.tokens.engine import ACCESS, FAILING, ManualClock, Steps, failure
 from wix_asgi import Wix
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.oauth import shared_rate as pace_module

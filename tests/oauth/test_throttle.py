@@ -9,7 +9,7 @@ import pytest
 import stamina
 from anyio.lowlevel import checkpoint
 
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     FAILING,
     Engine,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine import ManualClock, Steps
 from tests.operations.sealed import APP, SITE, contents, record, record_of, rewrite
-from tests.tokens.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage

@@ -8,6 +8,7 @@ import anyio
 import pytest
 import stamina
 
+from tests.engine import ACCESS, Engine, ManualClock, Steps, refresh
 from tests.operations.sealed import (
     APP,
     NEW,
@@ -20,7 +21,6 @@ from tests.operations.sealed import (
     refresh_token,
     token,
 )
-from tests.tokens.engine import ACCESS, Engine, ManualClock, Steps, refresh
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.protocol.endpoints import Grant

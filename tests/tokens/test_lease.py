@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.tokens.engine import ManualClock, Steps
+from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.tokens import _lease as lease_module
 from wix_asgi.tokens._lease import TTL, Lease

@@ -6,8 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.support import SITE
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     FAILING,
     MISCONFIGURED,
@@ -18,6 +17,7 @@ from tests.tokens.engine import (
     refresh,
     refresh_failure,
 )
+from tests.support import SITE
 from wix_asgi.errors import (
     NotInstalled,
     StorageUnavailable,

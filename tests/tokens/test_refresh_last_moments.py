@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     FAILING,
     MISCONFIGURED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     Engine,
     ManualClock,

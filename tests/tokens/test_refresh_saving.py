@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     FAILING,
     Engine,

@@ -7,8 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.support import SITE
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     FAILING,
     MISCONFIGURED,
@@ -19,6 +18,7 @@ from tests.tokens.engine import (
     refresh,
     refresh_failure,
 )
+from tests.support import SITE
 from wix_asgi.models import AccessToken
 from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.testing import FakeWix

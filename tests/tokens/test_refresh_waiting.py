@@ -8,8 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.support import SITE
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     Engine,
     ManualClock,
@@ -19,6 +18,7 @@ from tests.tokens.engine import (
     refresh_failure,
     refreshing,
 )
+from tests.support import SITE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import FakeWix
 from wix_asgi.tokens import _lease as lease_module

@@ -3,8 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.support import SITE, make_wix
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     ADVISORY,
     EXPIRED,
@@ -17,6 +16,7 @@ from tests.tokens.engine import (
     get,
     warm,
 )
+from tests.support import SITE, make_wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 from wix_asgi.tokens import cache as tokens_module

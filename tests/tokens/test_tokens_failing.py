@@ -6,8 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.support import SITE
-from tests.tokens.engine import (
+from tests.engine import (
     ACCESS,
     ADVISORY,
     EXPIRED,
@@ -21,6 +20,7 @@ from tests.tokens.engine import (
     get,
     warm,
 )
+from tests.support import SITE
 from wix_asgi.errors import (
     NotInstalled,
     StorageUnavailable,

@@ -10,11 +10,6 @@ from wix_asgi.testing import DEMO_SITES, FakeWix
 _, YOGA, _ = DEMO_SITES
 
 
-@pytest.fixture(name="fake")
-def _fake() -> FakeWix:
-    return FakeWix()
-
-
 @pytest.fixture(name="http")
 def _http(fake: FakeWix) -> httpx.AsyncClient:
     headers = {"authorization": fake.issue_access_token(YOGA)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import stamina
 
-from tests.tokens.engine import Engine, ManualClock, Steps
+from tests.engine import Engine, ManualClock, Steps
 from wix_asgi.testing import FakeWix
 
 
@@ -26,8 +26,3 @@ def _engine(storage: Steps, clock: ManualClock) -> Iterator[Engine]:
     """Give an engine that does not pause between its tries."""
     with stamina.set_testing(True, attempts=3):
         yield Engine(FakeWix(), storage, clock)
-
-
-@pytest.fixture(name="fake")
-def _fake() -> FakeWix:
-    return FakeWix()

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from wix_asgi.installations.repository import InstallationRepository
-from wix_asgi.models import AccessToken
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
@@ -44,4 +43,4 @@ async def install(
     """Store an installation with an access token that has so many seconds left of its lifetime."""
     value = fake.issue_access_token(site)
     token = AccessToken(value, lifetime, time.monotonic() + left)
-    await stored.put(site, Grant(value, fake.issue_refresh_token(site)), token)
+    await stored.put(site, Grant(token, fake.issue_refresh_token(site)))

@@ -19,10 +19,10 @@ from wix_asgi._http import httpx
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
-from wix_asgi.models import AccessToken, Record
+from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.oauth.throttle import FailureThrottle
-from wix_asgi.protocol.endpoints import Endpoints, Grant
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.testing import FakeWix
@@ -169,8 +169,7 @@ class Engine:
         """Store a new installation whose access token has `left` seconds to live."""
         value = self.fake.issue_access_token()
         token = AccessToken(value, 300.0, self.clock() + left)
-        grant = Grant(value, self.fake.issue_refresh_token(site))
-        await self.installations.put(site, grant, token)
+        await self.installations.put(site, Grant(token, self.fake.issue_refresh_token(site)))
         return token
 
     async def stored(self, site: str = SITE) -> StoredInstallation:
@@ -198,10 +197,10 @@ def make_oauth(
     jitter: Callable[[], float] = random.random,
 ) -> OAuthClient:
     """Return what speaks to `fake`, and never waits for its turn."""
-    brake = FailureThrottle(clock=clock, sleep=lambda _: checkpoint())
+    throttle = FailureThrottle(clock=clock, sleep=lambda _: checkpoint())
     endpoints = Endpoints(make_settings(fake))
     return OAuthClient(
-        endpoints, transport or fake.transport, clock=clock, jitter=jitter, brake=brake
+        endpoints, transport or fake.transport, clock=clock, jitter=jitter, throttle=throttle
     )
 
 

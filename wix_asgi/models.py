@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["AccessToken", "Identity", "Installation", "Record"]
+__all__ = ["AccessToken", "Grant", "Identity", "Installation", "Record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,20 @@ class AccessToken:
     value: str = field(repr=False)
     lifetime: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The tokens of one answer of Wix's token endpoint (RFC 6749, 5.1).
+
+    Attributes:
+        access_token: The new access token.
+        refresh_token: None where the answer had none: the refresh token that was sent stays good
+            (RFC 6749, 6).
+    """
+
+    access_token: AccessToken
+    refresh_token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

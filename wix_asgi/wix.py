@@ -8,34 +8,23 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
+from wix_asgi._assembly import assemble
 from wix_asgi._http import httpx
-from wix_asgi.client.client import ClientFactory, WixClient
-from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.handshake.handshake import FINISHED, MAX_EXCHANGES, Handshake, Parts
-from wix_asgi.handshake.responses import Responses
-from wix_asgi.handshake.state import StateSigner
+from wix_asgi.handshake.handshake import FINISHED
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
-from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import Installation
-from wix_asgi.oauth.client import OAuthClient
-from wix_asgi.oauth.shared_rate import SharedRateLimit
-from wix_asgi.oauth.throttle import FailureThrottle
-from wix_asgi.protocol.endpoints import Endpoints
-from wix_asgi.protocol.signed_instance import SignedInstances
-from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, open_storage
-from wix_asgi.tokens.cache import TokenCache
-from wix_asgi.tokens.refresh import PLACES, Refresher
-from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["Wix", "WixOptions"]
 
 H = TypeVar("H", bound=Hook)
 
-_GRACE: Final = 10.0
+_SHUTDOWN_GRACE: Final = 10.0
+"""Seconds that `aclose` waits for installs and refreshes under way."""
 
 
 class WixOptions(TypedDict, total=False):
@@ -91,43 +80,17 @@ class Wix:
             # A traceback with locals shows no secret, and no password of a database.
             del options, storage
         self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
-        self._pools = [] if transport else _make_pools()
-        calls, refreshes, installs = [transport] * 3 if transport else self._pools
         self._hooks = hooks
-        self._detached = DetachedTasks()
-        endpoints = Endpoints(settings)
-        pace = SharedRateLimit(self.storage, f"pace:{settings.app_id}")
-        self._oauth = OAuthClient(endpoints, refreshes, brake=FailureThrottle(pace=pace.step))
-        self._installations = InstallationRepository(
-            settings.app_id, self.storage, Vault(settings.key_ring())
+        parts = assemble(
+            settings, self.storage, hooks, resolve=resolve, transport=transport, ready=self.open
         )
-        refresher = Refresher(
-            self._installations, self.storage, self._oauth, app_id=settings.app_id
-        )
-        self._tokens = TokenCache(refresher, self._detached)
-        self.clients: Final = ClientFactory(
-            api_url=settings.api_url,
-            transport=calls,
-            tokens=self._tokens,
-            signed=SignedInstances(settings),
-            resolve=resolve,
-            ready=self.open,
-        )
-        self.handshake: Final = Handshake(
-            Parts(
-                settings=settings,
-                endpoints=endpoints,
-                signer=StateSigner(settings),
-                storage=self.storage,
-                installations=self._installations,
-                oauth=OAuthClient(endpoints, installs),
-                tokens=self._tokens,
-                clients=self.clients,
-                detached=self._detached,
-                hooks=hooks,
-                answers=Responses(settings, hooks),
-            )
-        )
+        self._pools = parts.pools
+        self._detached = parts.detached
+        self._installations = parts.installations
+        self._oauth = parts.oauth
+        self._tokens = parts.tokens
+        self.clients: Final = parts.clients
+        self.handshake: Final = parts.handshake
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)
         self.is_open = False
@@ -163,7 +126,7 @@ class Wix:
                 if not self.is_open:
                     return
                 self.is_open = False
-                await self._detached.aclose(_GRACE)
+                await self._detached.aclose(_SHUTDOWN_GRACE)
                 for pool in self._pools:
                     await pool.aclose()
                 await self._close_storage()
@@ -234,16 +197,3 @@ class Wix:
         """
         self._hooks.on_error.append(hook)
         return hook
-
-
-def _make_pools() -> list[PoolTransport]:
-    """Return the pools for calls, for refreshes, and for installs.
-
-    Calls that fill theirs wait for refreshes, and anybody can fill the installs'.
-    """
-    return [
-        PoolTransport(),
-        # Those that have a place never wait for the events of `finish_setup`.
-        PoolTransport(max_connections=2 * PLACES),
-        PoolTransport(max_connections=MAX_EXCHANGES),
-    ]

@@ -10,8 +10,7 @@ from typing import Unpack
 from tests.support import SITE, make_wix
 from wix_asgi import Wix, WixClient
 from wix_asgi._http import httpx
-from wix_asgi.models import AccessToken
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
@@ -61,9 +60,9 @@ class Internet(httpx.AsyncBaseTransport):
 async def install(wix: Wix, fake: FakeWix, site: str = SITE) -> str:
     """Store an installation as a handshake does; return its access token, good for 300 s."""
     token = AccessToken(fake.issue_access_token(site), 300.0, time.monotonic() + 300.0)
-    grant = Grant(token.value, fake.issue_refresh_token(site))
+    grant = Grant(token, fake.issue_refresh_token(site))
     await wix.open()
-    await wix._installations.put(site, grant, token)
+    await wix._installations.put(site, grant)
     return token.value
 
 

@@ -8,8 +8,7 @@ import pytest
 from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable, UnknownKey, UnsealError
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
-from wix_asgi.models import AccessToken, Installation, Record
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -20,7 +19,6 @@ ACCESS = "test-access-token-0123456789"
 REFRESH = "test-refresh-token-0123456789"
 NEW_ACCESS = "test-access-token-9876543210"
 NEW_REFRESH = "test-refresh-token-9876543210"
-GRANT = Grant(ACCESS, REFRESH)
 
 
 @pytest.fixture(name="installations")
@@ -38,6 +36,11 @@ def token_of(clock: ManualClock, value: str = ACCESS) -> AccessToken:
     return AccessToken(value, 300.0, clock() + 300.0)
 
 
+def grant_of(clock: ManualClock, value: str = ACCESS, refresh_token: str | None = REFRESH) -> Grant:
+    """Return a grant of this moment."""
+    return Grant(token_of(clock, value), refresh_token)
+
+
 async def read(installations: InstallationRepository) -> StoredInstallation:
     """Return what is stored of the site."""
     stored = await installations.get(SITE)
@@ -49,7 +52,7 @@ async def test_what_is_put_is_read_back(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """Tokens and times are those that were stored; nothing has failed."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     stored = await read(installations)
 
     assert (SITE, REFRESH, token_of(clock)) == (
@@ -69,7 +72,7 @@ async def test_the_storage_sees_no_token(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """Both tokens are sealed in the record (R32)."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None
     sealed = record.refresh_token + (record.access_token or b"")
@@ -82,7 +85,7 @@ async def test_a_life_goes_on_in_storage(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """A token that is read later ends when it would have ended."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     clock.advance(100)
     stored = await read(installations)
 
@@ -94,7 +97,7 @@ async def test_a_slow_read_does_not_lengthen_a_life(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """A life is counted from before the question, as the storage's answer takes its time."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
 
     async def dawdle() -> None:
         clock.advance(5)
@@ -113,10 +116,10 @@ async def test_a_refresh_token_stays_until_there_is_another(
     installations: InstallationRepository, clock: ManualClock, granted: str | None, expected: str
 ) -> None:
     """An answer without one keeps the old one, and a new one replaces it (RFC 6749, 6)."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     before = await read(installations)
-    grant = Grant(NEW_ACCESS, granted)
-    replaced = await installations.replace(before, grant, token_of(clock, NEW_ACCESS))
+    grant = grant_of(clock, NEW_ACCESS, granted)
+    replaced = await installations.replace(before, grant)
     after = await read(installations)
 
     assert replaced
@@ -129,11 +132,11 @@ async def test_a_write_in_between_wins(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """Neither a refresh nor the note of a failure is written over what is newer."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     before = await read(installations)
-    await installations.put(SITE, Grant(NEW_ACCESS, NEW_REFRESH), token_of(clock, NEW_ACCESS))
+    await installations.put(SITE, grant_of(clock, NEW_ACCESS, NEW_REFRESH))
 
-    assert not await installations.replace(before, GRANT, token_of(clock))
+    assert not await installations.replace(before, grant_of(clock))
     assert not await installations.note_failure(before, "refused", 30.0)
     assert NEW_REFRESH == (await read(installations)).refresh_token
 
@@ -142,11 +145,11 @@ async def test_what_is_gone_does_not_come_back(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """Neither a refresh nor the note of a failure makes a row."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     before = await read(installations)
     await storage.delete(APP, SITE)
 
-    assert not await installations.replace(before, GRANT, token_of(clock))
+    assert not await installations.replace(before, grant_of(clock))
     assert not await installations.note_failure(before, "refused", 30.0)
     assert await installations.get(SITE) is None
 
@@ -155,7 +158,7 @@ async def test_a_failure_is_noted_beside_the_tokens(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """The tokens stay as they are, and the seconds until the next try run down."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     before = await read(installations)
     noted = await installations.note_failure(before, "refused", 30.0)
     clock.advance(10)
@@ -170,9 +173,9 @@ async def test_a_refresh_ends_a_failure(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """What was noted is over with the next success."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     await installations.note_failure(await read(installations), "unavailable", 30.0)
-    await installations.replace(await read(installations), GRANT, token_of(clock))
+    await installations.replace(await read(installations), grant_of(clock))
     after = await read(installations)
 
     assert (None, 0.0) == (after.failure, after.retry_in)
@@ -199,9 +202,9 @@ async def test_all_are_read_page_by_page(
     """Every installation comes once, in order, in pages of a hundred; no token is opened."""
     sites = [f"site-{number:03}" for number in range(count)]
     for site in reversed(sites):
-        await installations.put(site, GRANT, token_of(clock))
+        await installations.put(site, grant_of(clock))
     other = InstallationRepository("other-app", storage, Vault([KEY]), clock=clock)
-    await other.put(SITE, GRANT, token_of(clock))
+    await other.put(SITE, grant_of(clock))
     keyless = make(storage, clock, b"n" * 32)
     installed_at = datetime.fromtimestamp(1_000, UTC)
 
@@ -215,7 +218,7 @@ async def test_an_unknown_key_is_named(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """A key that left the ring is an error of its own, and the row is kept (R33)."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     with pytest.raises(UnknownKey) as caught:
         await make(storage, clock, b"n" * 32).get(SITE)
 
@@ -227,7 +230,7 @@ async def test_a_row_that_was_copied_cannot_be_read(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """A seal is good in its own row only (R32)."""
-    await installations.put("another-site", GRANT, token_of(clock))
+    await installations.put("another-site", grant_of(clock))
     record = await storage.get(APP, "another-site")
     assert record is not None
     stolen = Record(
@@ -247,14 +250,14 @@ async def test_errors_show_no_token(
     installations: InstallationRepository, storage: Steps, clock: ManualClock, step: str
 ) -> None:
     """Neither do the locals of their frames, nor the repr of what is stored (R35)."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     stored = await read(installations)
     storage.fail(step, StorageUnavailable())
     with pytest.raises(StorageUnavailable) as caught:
         await (
             installations.get(SITE)
             if step == "get"
-            else installations.replace(stored, GRANT, token_of(clock))
+            else installations.replace(stored, grant_of(clock))
         )
     trace = "".join(TracebackException.from_exception(caught.value, capture_locals=True).format())
 
@@ -266,7 +269,7 @@ async def test_a_broken_seal_shows_no_other(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """Where one token cannot be read, the error does not show the one that could (R35)."""
-    await installations.put(SITE, GRANT, token_of(clock))
+    await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None
     await storage.put(

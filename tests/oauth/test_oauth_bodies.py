@@ -94,10 +94,10 @@ async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
     headers = {"Content-Encoding": "gzip"}
     whole = Answers(httpx.Response(200, stream=Body(packed), headers=headers))
     broken = Answers(httpx.Response(200, stream=Body(b"no gzip"), headers=headers))
-    _, token = await make_oauth(fake, whole).exchange(CANARY)
+    grant = await make_oauth(fake, whole).exchange(CANARY)
     error = await fails(lambda: make_oauth(fake, broken).exchange(CANARY))
 
-    assert "a-token" == token.value
+    assert "a-token" == grant.access_token.value
     assert "The answer of Wix was lost." == str(error)
 
 

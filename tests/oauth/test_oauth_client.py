@@ -47,12 +47,11 @@ def unavailable(error: WixError) -> WixUnavailable:
 
 async def test_a_code_is_exchanged(fake: FakeWix) -> None:
     """The grant has both tokens, and its access token is the one that is handed out."""
-    grant, token = await make_oauth(fake).exchange(fake.issue_code())
-    _, again = await make_oauth(fake).refresh(grant.refresh_token or "")
+    grant = await make_oauth(fake).exchange(fake.issue_code())
+    again = await make_oauth(fake).refresh(grant.refresh_token or "")
 
-    assert grant.access_token == token.value
-    assert 300.0 == token.lifetime
-    assert token.value != again.value
+    assert 300.0 == grant.access_token.lifetime
+    assert grant.access_token.value != again.access_token.value
 
 
 async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
@@ -64,12 +63,12 @@ async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
             clock.advance(7)
             return await super().handle_async_request(request)
 
-    grant = httpx.Response(200, json={"access_token": CANARY, "expires_in": 100})
-    transport = Slow(httpx.Response(503), grant)
+    answer = httpx.Response(200, json={"access_token": CANARY, "expires_in": 100})
+    transport = Slow(httpx.Response(503), answer)
     oauth = make_oauth(fake, transport, clock=clock)
-    _, token = await oauth.refresh(CANARY)
+    grant = await oauth.refresh(CANARY)
 
-    assert AccessToken(CANARY, 100.0, 1_107.0) == token
+    assert AccessToken(CANARY, 100.0, 1_107.0) == grant.access_token
 
 
 @pytest.mark.parametrize("kind", ["drop", "hang"])
@@ -100,9 +99,9 @@ async def test_an_exchange_that_was_not_sent_is_repeated(
 ) -> None:
     """A refused connection spent no code, so the next one may succeed (R26)."""
     fake.fail(ACCESS, kind="refuse", times=2)
-    _, token = await make_oauth(fake).exchange(fake.issue_code())
+    grant = await make_oauth(fake).exchange(fake.issue_code())
 
-    assert token.value
+    assert grant.access_token.value
     assert 2 == len(sleeps)
     assert 1 == fake.count(ACCESS)
 
@@ -149,11 +148,11 @@ async def test_a_refresh_has_three_tries(fake: FakeWix, sleeps: list[float]) -> 
     fake.fail(ACCESS, kind="drop")
     fake.fail(ACCESS, status=500)
     oauth = make_oauth(fake)
-    _, token = await oauth.refresh(fake.issue_refresh_token())
+    grant = await oauth.refresh(fake.issue_refresh_token())
     fake.fail(ACCESS, times=None)
     error = await fails(lambda: oauth.refresh(fake.issue_refresh_token()))
 
-    assert token.value
+    assert grant.access_token.value
     assert 6 == fake.count(ACCESS)
     assert 4 == len(sleeps)
     assert "Wix answered 503" in str(error)

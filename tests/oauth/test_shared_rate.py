@@ -11,7 +11,7 @@ from tests.engine import ACCESS, FAILING, ManualClock, Steps, failure
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi import Wix
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.oauth import shared_rate as pace_module
+from wix_asgi.oauth import shared_rate as shared_rate_module
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.testing import FakeWix
 
@@ -27,7 +27,7 @@ class Process:
         self.clock = clock
         self.waited = 0.0
         self._jitter = seed
-        self.pace = SharedRateLimit(
+        self.shared_rate = SharedRateLimit(
             storage, NAME, clock=clock, jitter=self._next_jitter, sleep=self._sleep
         )
 
@@ -46,7 +46,7 @@ async def test_a_process_alone_does_not_wait(storage: Steps, clock: ManualClock)
     process = Process(storage, clock, seed=0.3)
     may_go = []
     for _ in range(200):
-        may_go.append(await process.pace.step())
+        may_go.append(await process.shared_rate.acquire())
         clock.advance(1 / 40)
 
     assert [True] * 200 == may_go
@@ -62,7 +62,7 @@ async def test_processes_share_what_may_be_called_in_a_second(
 
     async def call(number: int) -> None:
         while clock() < began + 10:
-            assert await processes[number].pace.step()
+            assert await processes[number].shared_rate.acquire()
             went_at.append((clock(), number))
             clock.advance(0.001)
             await checkpoint()
@@ -87,7 +87,7 @@ async def test_without_storage_each_process_is_on_its_own(
     storage.fail("claim", StorageUnavailable(), times=100)
     process = Process(storage, clock, seed=0.3)
 
-    assert all([await process.pace.step() for _ in range(100)])
+    assert all([await process.shared_rate.acquire() for _ in range(100)])
     assert 0.0 == process.waited
 
 
@@ -100,7 +100,7 @@ async def test_a_storage_that_fails_is_asked_again_after_a_while(
     asked = []
     for seconds in (0.0, 4.9, 0.1, 0.0):
         clock.advance(seconds)
-        await process.pace.step()
+        await process.shared_rate.acquire()
         asked.append(storage.log.count("claim"))
 
     assert [1, 1, 2, 3] == asked
@@ -110,11 +110,11 @@ async def test_a_storage_that_hangs_is_not_waited_for(
     storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has no answer soon is one that fails."""
-    monkeypatch.setattr(pace_module, "_ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(shared_rate_module, "_ANSWER_SECONDS", 0.01)
     storage.before["claim"] = anyio.sleep_forever
     process = Process(storage, clock, seed=0.3)
     with anyio.fail_after(10):
-        may_go = [await process.pace.step() for _ in range(3)]
+        may_go = [await process.shared_rate.acquire() for _ in range(3)]
 
     assert [True] * 3 == may_go
     assert 1 == storage.log.count("claim")
@@ -131,7 +131,7 @@ async def test_nobody_waits_for_a_place_for_ever(
     monkeypatch.setattr(storage, "claim", refuse)
     process = Process(storage, clock, seed=0.3)
 
-    assert not await process.pace.step()
+    assert not await process.shared_rate.acquire()
     assert pytest.approx(5, abs=0.5) == process.waited
 
 

@@ -28,7 +28,7 @@ from wix_asgi.testing import FakeWix
 
 
 class Row:
-    """Callers of a brake, on a clock that goes on while the first of them waits.
+    """Callers of a throttle, on a clock that goes on while the first of them waits.
 
     Attributes:
         refused: How many were sent away.
@@ -39,7 +39,9 @@ class Row:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.brake = FailureThrottle(pace=self._pace, clock=clock, sleep=self._sleep)
+        self.throttle = FailureThrottle(
+            shared_rate=self._shared_rate, clock=clock, sleep=self._sleep
+        )
         self.refused = 0
         self.went_at: list[float] = []
         self.others = 0.0
@@ -61,12 +63,12 @@ class Row:
         return self.went_at
 
     async def _ask_once(self) -> None:
-        if await self.brake.turn():
+        if await self.throttle.acquire():
             self.went_at.append(round(self.clock() - self._began, 3))
         else:
             self.refused += 1
 
-    async def _pace(self) -> bool:
+    async def _shared_rate(self) -> bool:
         await checkpoint()
         self.clock.advance(self.others)
         return self.may_go
@@ -91,16 +93,16 @@ async def test_nothing_is_slowed_while_all_is_well(row: Row) -> None:
 
 async def test_a_failure_puts_calls_in_a_row(row: Row) -> None:
     """After one there is a second without a turn, and then there are forty a second."""
-    row.brake.failed()
+    row.throttle.note_failure()
     row.clock.advance(0.5)
-    row.brake.failed()
+    row.throttle.note_failure()
 
     assert [1.0, 1.025, 1.05, 1.075, 1.1] == await row.ask(5)
 
 
 async def test_a_row_has_an_end(row: Row) -> None:
     """Who would wait for more than two seconds is sent away, and takes nobody's turn."""
-    row.brake.failed()
+    row.throttle.note_failure()
     went_at = await row.ask(300)
 
     assert (82, 218) == (len(went_at), row.refused)
@@ -110,14 +112,14 @@ async def test_a_row_has_an_end(row: Row) -> None:
 
 async def test_a_row_is_shorter_where_other_processes_call_too(row: Row) -> None:
     """Their calls put off ours, and the end of the row comes nearer; it goes back later."""
-    row.brake.failed()
+    row.throttle.note_failure()
     row.others = 0.1
     await row.ask(50)
     slow = len(row.went_at)
     await row.ask(300)
     slow_again = len(row.went_at) - slow
     row.others = 0.0
-    row.brake.failed()
+    row.throttle.note_failure()
     await row.ask(10)
     await row.ask(10)
     before = len(row.went_at)
@@ -131,7 +133,7 @@ async def test_a_row_is_shorter_where_other_processes_call_too(row: Row) -> None
 
 async def test_nobody_waits_for_long_where_the_row_was_misjudged(row: Row) -> None:
     """Where others put off all calls of a full row, it is left after four seconds."""
-    row.brake.failed()
+    row.throttle.note_failure()
     row.others = 1.0
     went_at = await row.ask(82)
 
@@ -140,10 +142,10 @@ async def test_nobody_waits_for_long_where_the_row_was_misjudged(row: Row) -> No
 
 
 async def test_who_finds_no_place_among_other_processes_is_sent_away(row: Row) -> None:
-    """They are waited for only while the brake is on."""
+    """They are waited for only while the throttle is on."""
     row.may_go = False
     went_at = list(await row.ask(3))
-    row.brake.failed()
+    row.throttle.note_failure()
     await row.ask(2)
 
     assert [0.0, 0.0, 0.0] == went_at == row.went_at
@@ -152,7 +154,7 @@ async def test_who_finds_no_place_among_other_processes_is_sent_away(row: Row) -
 
 async def test_who_gives_up_leaves_the_row(row: Row) -> None:
     """A caller that is cancelled is not counted among those who wait."""
-    row.brake.failed()
+    row.throttle.note_failure()
     await row.ask(1)
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -164,7 +166,7 @@ async def test_who_gives_up_leaves_the_row(row: Row) -> None:
 
 async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(row: Row) -> None:
     """The whole row is that much later, but for one call, each time the process stands still."""
-    row.brake.failed()
+    row.throttle.note_failure()
     went_at = list(await row.ask(8, stands_still=[(1.03, 1.5), (1.54, 2.0)]))
     went_later = (await row.ask(4))[8:]
 
@@ -177,9 +179,9 @@ async def test_it_is_let_off_when_nothing_failed_for_a_while(
     row: Row, passed: float, is_on: bool
 ) -> None:
     """A minute after the last failure everything passes again."""
-    row.brake.failed()
+    row.throttle.note_failure()
     row.clock.advance(passed)
-    assert is_on == row.brake.is_on
+    assert is_on == row.throttle.is_on
     first, second = await row.ask(2)
 
     assert is_on == (first < second)
@@ -187,9 +189,9 @@ async def test_it_is_let_off_when_nothing_failed_for_a_while(
 
 async def test_repeats_have_a_budget(row: Row) -> None:
     """Ten are there in advance; then there is one for every five calls."""
-    at_once = [row.brake.may_repeat() for _ in range(12)]
+    at_once = [row.throttle.may_repeat() for _ in range(12)]
     await row.ask(10)
-    earned = [row.brake.may_repeat() for _ in range(3)]
+    earned = [row.throttle.may_repeat() for _ in range(3)]
 
     assert [True] * 10 + [False] * 2 == at_once
     assert [True, True, False] == earned
@@ -199,22 +201,24 @@ async def test_the_budget_does_not_pile_up(row: Row) -> None:
     """However many calls there were, no more than ten repeats are in hand."""
     await row.ask(1000)
 
-    assert 10 == sum(row.brake.may_repeat() for _ in range(1000))
+    assert 10 == sum(row.throttle.may_repeat() for _ in range(1000))
 
 
 async def test_a_failing_wix_puts_the_brake_on(fake: FakeWix, clock: ManualClock) -> None:
     """Whatever fails to be granted counts; what is refused for good does not."""
-    brake = FailureThrottle(clock=clock)
-    oauth = OAuthClient(Endpoints(make_settings(fake)), fake.transport, clock=clock, brake=brake)
+    throttle = FailureThrottle(clock=clock)
+    oauth = OAuthClient(
+        Endpoints(make_settings(fake)), fake.transport, clock=clock, throttle=throttle
+    )
     with stamina.set_testing(True, attempts=1):
         with pytest.raises(GrantRefused):
             await oauth.exchange("no code")
-        is_on = [brake.is_on]
+        is_on = [throttle.is_on]
         fake.fail("/oauth2/token-info", **FAILING)
         with pytest.raises(WixUnavailable):
             await oauth.token_info("any token")
 
-    assert [False, True] == [*is_on, brake.is_on]
+    assert [False, True] == [*is_on, throttle.is_on]
 
 
 async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) -> None:
@@ -240,7 +244,7 @@ async def test_a_crowd_costs_nobody_a_token_that_is_alive(
     """What is stored and good for some seconds is served, though nobody can refresh it now."""
     token = await engine.install(left=10)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
-    engine.oauth._brake.failed()
+    engine.oauth._throttle.note_failure()
 
     assert token.value == (await refresh(engine)).value
     assert [] == engine.fake.calls
@@ -252,7 +256,7 @@ async def test_a_crowd_is_told_at_once(
     """Where too many wait already, a refresh is not begun: it takes no lease and no call."""
     await engine.install(left=0)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
-    engine.oauth._brake.failed()
+    engine.oauth._throttle.note_failure()
     storage.log.clear()
     error = await refresh_failure(engine)
     with pytest.raises(WixUnavailable) as caught:

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
-from wix_asgi.models import AccessToken, Record
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
 
@@ -33,8 +32,8 @@ def installations(storage: Storage, *keys: bytes) -> InstallationRepository:
 async def install(storage: Storage, *sites: str, key: bytes = OLD) -> None:
     """Store installations whose tokens have the site's id in them."""
     for site in sites:
-        grant = Grant(f"access-{site}", f"refresh-{site}")
-        await installations(storage, key).put(site, grant, token(grant.access_token))
+        grant = Grant(token(f"access-{site}"), f"refresh-{site}")
+        await installations(storage, key).put(site, grant)
 
 
 async def read(storage: Storage, site: str, *keys: bytes) -> StoredInstallation:

@@ -24,8 +24,8 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import UnknownKey
+from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
-from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
@@ -56,7 +56,7 @@ async def test_before_a_rotation_both_keys_open(source: Storage) -> None:
     await install(source, SITE)
     before = await read(source, SITE, NEW, OLD)
     replaced = await installations(source, NEW, OLD).replace(
-        before, Grant("access-2", "refresh-2"), token("access-2")
+        before, Grant(token("access-2"), "refresh-2")
     )
 
     assert f"refresh-{SITE}" == before.refresh_token
@@ -176,10 +176,8 @@ async def test_no_refresh_is_lost(source: Storage) -> None:
         """Refresh as workers do: what was granted is stored by comparison, or again."""
         worker = installations(source, NEW, OLD)
         for number in range(ROUNDS):
-            grant = Grant(f"access-{number}", f"refresh-{number}-of-{site}")
-            while not await worker.replace(
-                await read(source, site, NEW, OLD), grant, token(grant.access_token)
-            ):
+            grant = Grant(token(f"access-{number}"), f"refresh-{number}-of-{site}")
+            while not await worker.replace(await read(source, site, NEW, OLD), grant):
                 pass
 
     async with anyio.create_task_group() as tasks:
@@ -203,8 +201,8 @@ async def test_installs_and_removals_beside_it_stay(source: Storage) -> None:
 
     async def work() -> None:
         for site in sites[::3]:
-            grant = Grant("access-again", f"again-{site}")
-            await installations(source, NEW, OLD).put(site, grant, token("access-again"))
+            grant = Grant(token("access-again"), f"again-{site}")
+            await installations(source, NEW, OLD).put(site, grant)
         for site in sites[1::3]:
             await source.delete(APP, site)
 

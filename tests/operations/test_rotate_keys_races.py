@@ -22,8 +22,8 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
-from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.sealing.keys import derive_key
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import FakeWix
@@ -55,9 +55,9 @@ def _engine(storage: Steps, clock: ManualClock) -> Iterator[Engine]:
 
 async def refresh_with_the_old_key(storage: Steps) -> None:
     """Do what a worker does that knows of no other key yet."""
-    grant = Grant("access-2", "refresh-2")
+    grant = Grant(token("access-2"), "refresh-2")
     worker = installations(storage, OLD)
-    assert await worker.replace(await read(storage, SITE, OLD), grant, token("access-2"))
+    assert await worker.replace(await read(storage, SITE, OLD), grant)
 
 
 async def test_a_refresh_in_between_wins(storage: Steps) -> None:

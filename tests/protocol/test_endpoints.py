@@ -10,9 +10,9 @@ import pytest
 
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.protocol.endpoints import (
     Endpoints,
-    Grant,
     TokenInfo,
     check_event,
     parse_grant,
@@ -50,8 +50,13 @@ def wix_error(code: object) -> dict[str, Any]:
 def refusal(response: httpx.Response) -> WixError:
     """Return what `parse_grant` raises."""
     with pytest.raises(WixError) as caught:
-        parse_grant(response)
+        grant_of(response)
     return caught.value
+
+
+def grant_of(response: httpx.Response) -> Grant:
+    """Read the answer to a request that was sent at 1000 s of the monotonic clock."""
+    return parse_grant(response, requested_at=1_000.0)
 
 
 @pytest.mark.parametrize(
@@ -135,13 +140,15 @@ def test_the_window_is_closed_with_the_token(endpoints: Endpoints) -> None:
 
 def test_two_tokens_are_a_grant() -> None:
     """What Wix documents is exactly two fields, which live 300 seconds."""
-    assert Grant(ACCESS_TOKEN, REFRESH_TOKEN, 300.0) == parse_grant(answer(TOKENS))
+    token = AccessToken(ACCESS_TOKEN, 300.0, 1_300.0)
+
+    assert Grant(token, REFRESH_TOKEN) == grant_of(answer(TOKENS))
 
 
 @pytest.mark.parametrize("token", [None, "", 5, ["x"], "line\nbreak", "\ud800", "clé"])
 def test_a_missing_refresh_token_is_none(token: object) -> None:
     """Null, empty, of another type, or what cannot be sent again: the old one stays good."""
-    grant = parse_grant(answer({"access_token": ACCESS_TOKEN, "refresh_token": token}))
+    grant = grant_of(answer({"access_token": ACCESS_TOKEN, "refresh_token": token}))
 
     assert grant.refresh_token is None
 
@@ -172,9 +179,9 @@ def test_a_missing_refresh_token_is_none(token: object) -> None:
 )
 def test_no_lifetime_means_for_ever(expires_in: object, expected: float) -> None:
     """A lifetime that is missing, odd or over a day is the documented five minutes."""
-    grant = parse_grant(answer({**TOKENS, "expires_in": expires_in}))
+    grant = grant_of(answer({**TOKENS, "expires_in": expires_in}))
 
-    assert expected == grant.lifetime
+    assert expected == grant.access_token.lifetime
 
 
 @pytest.mark.parametrize(
@@ -346,4 +353,6 @@ def test_an_event_may_be_refused() -> None:
 
 def test_grants_and_tokens_show_no_secret() -> None:
     """Neither token is in the repr of a grant (R35)."""
-    assert "Grant(lifetime=300.0)" == repr(parse_grant(answer(TOKENS)))
+    expected = "Grant(access_token=AccessToken(lifetime=300.0, expires_at=1300.0))"
+
+    assert expected == repr(grant_of(answer(TOKENS)))

@@ -23,7 +23,7 @@ from wix_asgi.tokens import refresh as refresh_module
 @pytest.fixture(name="few_places")
 def _few_places(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let so few refreshes of a process made from now on be at Wix at once."""
-    monkeypatch.setattr(refresh_module, "PLACES", 2)
+    monkeypatch.setattr(refresh_module, "MAX_REFRESHES", 2)
     return 2
 
 
@@ -102,7 +102,7 @@ async def test_nobody_waits_for_a_place_for_long_while_wix_fails(
     gate = engine.fake.hold(ACCESS)
     async with refreshing(one.refresher, sites):
         await gate.arrived(few_places)
-        one.oauth._brake.failed()
+        one.oauth._throttle.note_failure()
         claims = storage.log.count("claim")
         error = await refresh_failure(one)
         gate.release()
@@ -118,7 +118,7 @@ async def test_a_wix_that_is_well_again_serves_more_than_have_places(
     """After a failure a burst is served as it is at other times, place by place."""
     one = engine.another()
     sites = await overdue_sites(engine, 3 * few_places)
-    one.oauth._brake.failed()
+    one.oauth._throttle.note_failure()
     async with refreshing(one.refresher, sites):
         pass
 

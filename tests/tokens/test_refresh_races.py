@@ -22,8 +22,7 @@ from wix_asgi.errors import (
     WixError,
     WixUnavailable,
 )
-from wix_asgi.models import AccessToken
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 
 
@@ -187,8 +186,8 @@ async def test_another_refresh_that_then_failed_is_not_undone(engine: Engine) ->
 
 async def _store(engine: Engine, value: str, refresh_token: str | None) -> str:
     token = AccessToken(value, 300.0, engine.clock() + 300.0)
-    grant = Grant(value, refresh_token)
-    assert await engine.installations.replace(await engine.stored(), grant, token)
+    grant = Grant(token, refresh_token)
+    assert await engine.installations.replace(await engine.stored(), grant)
     return value
 
 

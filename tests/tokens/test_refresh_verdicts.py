@@ -19,8 +19,7 @@ from tests.engine import (
     refresh_failure,
 )
 from tests.support import SITE
-from wix_asgi.models import AccessToken
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 from wix_asgi.tokens.refresh import Refresher
 
@@ -55,7 +54,7 @@ async def test_a_failure_after_another_rotated_the_token_is_not_the_sites(
     await engine.install(left=0)
     before = await engine.stored()
     value = engine.fake.issue_access_token()
-    grant = Grant(value, engine.fake.issue_refresh_token(SITE))
+    refresh_token = engine.fake.issue_refresh_token(SITE)
     engine.fake.fail(ACCESS, times=3 if fault is FAILING else 1, **fault)
     got: list[AccessToken] = []
 
@@ -67,9 +66,9 @@ async def test_a_failure_after_another_rotated_the_token_is_not_the_sites(
             tasks.start_soon(run)
             await gate.arrived()
             token = AccessToken(value, 300.0, clock() + 300.0)
-            assert await engine.installations.replace(before, grant, token)
+            assert await engine.installations.replace(before, Grant(token, refresh_token))
             gate.release()
     stored = await engine.stored()
 
     assert [value] == [token.value for token in got]
-    assert (grant.refresh_token, None) == (stored.refresh_token, stored.failure)
+    assert (refresh_token, None) == (stored.refresh_token, stored.failure)

@@ -283,7 +283,7 @@ async def test_a_holder_that_is_frozen_in_the_row_sends_nothing(
         await refresh(holder.another())
         return True
 
-    monkeypatch.setattr(holder.oauth._brake, "turn", freeze)
+    monkeypatch.setattr(holder.oauth._throttle, "acquire", freeze)
     token = await refresh(holder)
     posts = holder.posts
     await refresh(holder, token.value)

@@ -24,8 +24,7 @@ from wix_asgi.errors import (
     WixError,
     WixUnavailable,
 )
-from wix_asgi.models import AccessToken
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant
 
 
 async def test_a_refused_token_is_renewed_once_for_all(engine: Engine) -> None:
@@ -137,7 +136,7 @@ async def _bring(engine: Engine, token: AccessToken) -> None:
     """Store `token` as a refresh of another process would."""
     token = AccessToken(token.value, 300.0, engine.clock() + 300.0)
     stored = await engine.stored()
-    assert await engine.installations.replace(stored, Grant(token.value, None), token)
+    assert await engine.installations.replace(stored, Grant(token, None))
 
 
 async def test_a_token_that_comes_again_is_not_asked_for_for_ever(engine: Engine) -> None:

@@ -33,9 +33,9 @@ from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import Flow, StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.installations.repository import InstallationRepository
-from wix_asgi.models import AccessToken, Installation
+from wix_asgi.models import AccessToken, Grant, Installation
 from wix_asgi.oauth.client import OAuthClient
-from wix_asgi.protocol.endpoints import Endpoints, Grant
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
@@ -169,19 +169,21 @@ class Handshake:
         if "error" in query:
             await claim.take()
             raise HandshakeRefused(Reason.DENIED)
-        instance_id, grant, token = await self._ask_wix(query, claim)
-        installation = await self._keep(instance_id, grant, token)
+        instance_id, grant = await self._ask_wix(query, claim)
+        installation = await self._keep(instance_id, grant)
         response = await self._tell_app(installation, request)
         if self._parts.settings.finish_setup:
-            await self._finish_setup(instance_id, token)
-        return response or self._answers.dress(RedirectResponse(self._next(token), 303))
+            await self._finish_setup(instance_id, grant.access_token)
+        return response or self._answers.dress(
+            RedirectResponse(self._next(grant.access_token), 303)
+        )
 
-    async def _ask_wix(self, query: Query, claim: StateUse) -> tuple[str, Grant, AccessToken]:
+    async def _ask_wix(self, query: Query, claim: StateUse) -> tuple[str, Grant]:
         """Use up the state and the code, in this order; return for which installation."""
         with self._place_at_wix():
             await claim.take()
-            grant, token = await self._exchange(query, claim)
-            return await self._prove(token, query.get("instanceId")), grant, token
+            grant = await self._exchange(query, claim)
+            return await self._prove(grant.access_token, query.get("instanceId")), grant
 
     @contextlib.contextmanager
     def _place_at_wix(self) -> Iterator[None]:
@@ -192,10 +194,10 @@ class Handshake:
         finally:
             self._places_at_wix.release()
 
-    async def _exchange(self, query: Query, claim: StateUse) -> tuple[Grant, AccessToken]:
+    async def _exchange(self, query: Query, claim: StateUse) -> Grant:
         try:
             # No local of ours holds the code: a traceback with locals shows no secret.
-            grant, token = await self._parts.oauth.exchange(query["code"])
+            grant = await self._parts.oauth.exchange(query["code"])
         except WixUnavailable as exc:
             if exc.unsent:
                 # The code is as good as before, so the same address may be loaded again.
@@ -203,7 +205,7 @@ class Handshake:
             raise
         if grant.refresh_token is None:
             raise HandshakeRefused(Reason.EXCHANGE_REJECTED, "no refresh token was granted")
-        return grant, token
+        return grant
 
     async def _prove(self, token: AccessToken, named: str | None) -> str:
         """Return the installation the token is for, which must be the one the callback names."""
@@ -219,17 +221,17 @@ class Handshake:
             raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is another site's")
         return info.instance_id
 
-    async def _keep(self, instance_id: str, grant: Grant, token: AccessToken) -> Installation:
+    async def _keep(self, instance_id: str, grant: Grant) -> Installation:
         """Store the installation, and read it back before anybody is told of a success."""
         try:
-            await self._parts.installations.put(instance_id, grant, token)
+            await self._parts.installations.put(instance_id, grant)
             stored = await self._parts.installations.get(instance_id)
         except StorageUnavailable as exc:
             # Not "storage_unavailable": that promises a code which is still good.
             raise HandshakeRefused(Reason.INTERNAL, "the installation was not stored") from exc
         if stored is None:
             raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
-        self._parts.tokens.adopt(instance_id, token)
+        self._parts.tokens.adopt(instance_id, grant.access_token)
         app_id = self._parts.settings.app_id
         logger.info("installed", extra={"instance_id": instance_id})
         return Installation(app_id, instance_id, stored.installed_at)

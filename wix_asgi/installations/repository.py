@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from wix_asgi.installations.scan import RecordScan
-from wix_asgi.models import AccessToken, Installation, Record
-from wix_asgi.protocol.endpoints import Grant
+from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
 
@@ -65,16 +64,19 @@ class InstallationRepository:
         record = await self._storage.get(self._app_id, instance_id)
         return None if record is None else self._unseal(record, began)
 
-    async def put(self, instance_id: str, grant: Grant, token: AccessToken) -> None:
+    async def put(self, instance_id: str, grant: Grant) -> None:
         """Store a new installation over whatever was there. The grant has a refresh token."""
-        await self._storage.put(self._seal(instance_id, grant.refresh_token or "", token))
+        await self._storage.put(
+            self._seal(instance_id, grant.refresh_token or "", grant.access_token)
+        )
 
-    async def replace(self, stored: StoredInstallation, grant: Grant, token: AccessToken) -> bool:
+    async def replace(self, stored: StoredInstallation, grant: Grant) -> bool:
         """Store what a refresh granted, if nothing was written since `stored` was read.
 
         The refresh token that was sent stays where the answer had none (RFC 6749, 6).
         """
-        record = self._seal(stored.instance_id, grant.refresh_token or stored.refresh_token, token)
+        refresh_token = grant.refresh_token or stored.refresh_token
+        record = self._seal(stored.instance_id, refresh_token, grant.access_token)
         return await self._storage.replace(record, expected=stored.version)
 
     async def note_failure(self, stored: StoredInstallation, failure: str, retry_in: float) -> bool:

@@ -12,11 +12,10 @@ import stamina
 
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixUnavailable
-from wix_asgi.models import AccessToken
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import (
     Endpoints,
-    Grant,
     TokenInfo,
     check_event,
     parse_grant,
@@ -52,7 +51,7 @@ class OAuthClient:
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
-        brake: FailureThrottle | None = None,
+        throttle: FailureThrottle | None = None,
     ) -> None:
         """Send through `transport`, which stays the caller's.
 
@@ -62,19 +61,19 @@ class OAuthClient:
         self._transport = transport
         self._clock = clock
         self._jitter = jitter
-        self._brake = brake or FailureThrottle(clock=clock)
+        self._throttle = throttle or FailureThrottle(clock=clock)
 
     @property
     def is_failing(self) -> bool:
         """Whether a call has failed in the last minute."""
-        return self._brake.is_on
+        return self._throttle.is_on
 
     @property
     def is_crowded(self) -> bool:
         """Whether Wix is failing and so many calls wait for their turn that another is no use."""
-        return self._brake.is_crowded
+        return self._throttle.is_crowded
 
-    async def exchange(self, code: str) -> tuple[Grant, AccessToken]:
+    async def exchange(self, code: str) -> Grant:
         """Exchange an authorization code, once: repeated only when nothing was sent.
 
         Raises:
@@ -88,7 +87,7 @@ class OAuthClient:
 
     async def refresh(
         self, refresh_token: str, *, before_sending: Callable[[], None] = lambda: None
-    ) -> tuple[Grant, AccessToken]:
+    ) -> Grant:
         """Take a new access token, with at most three tries; `before_sending` is called in each.
 
         Raises:
@@ -129,13 +128,11 @@ class OAuthClient:
         request: httpx.Request,
         retry: Callable[[Exception], bool | float],
         before_sending: Callable[[], None] = lambda: None,
-    ) -> tuple[Grant, AccessToken]:
-        async def ask() -> tuple[Grant, AccessToken]:
+    ) -> Grant:
+        async def ask() -> Grant:
             before_sending()
-            began = self._clock()
-            grant = parse_grant(await self._send(request))
-            token = AccessToken(grant.access_token, grant.lifetime, began + grant.lifetime)
-            return grant, token
+            requested_at = self._clock()
+            return parse_grant(await self._send(request), requested_at=requested_at)
 
         return await self._repeated(retry, ask)
 
@@ -148,18 +145,18 @@ class OAuthClient:
         async def ask_in_turn() -> T:
             nonlocal tries
             tries += 1
-            if not await self._brake.turn():
+            if not await self._throttle.acquire():
                 raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
             try:
                 return await ask()
             except WixUnavailable:
-                self._brake.failed()
+                self._throttle.note_failure()
                 raise
 
         def may_repeat(exc: Exception) -> bool | float:
             # It is asked after the last try as well, which must cost no repeat.
             wanted = tries < _TRIES and retry(exc)
-            if wanted is False or not self._brake.may_repeat():
+            if wanted is False or not self._throttle.may_repeat():
                 return False
             # Full jitter: what failed at one moment does not come back at another.
             return self._jitter() * _BACKOFF * 2**tries if wanted is True else wanted

@@ -53,7 +53,7 @@ class SharedRateLimit:
         self._blind_until = -math.inf
         self._next = self._anywhere()
 
-    async def step(self) -> bool:
+    async def acquire(self) -> bool:
         """Wait until one more call may be made; False where there is no place for five seconds."""
         owner, deadline = secrets.token_hex(8), self._clock() + _PATIENCE
         while self._clock() < deadline:

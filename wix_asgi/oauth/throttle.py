@@ -30,22 +30,23 @@ class FailureThrottle:
     """Lets everything pass until a call fails; then, after a second, 40 calls a second.
 
     It ends a minute after the last failure. Repeats have a budget at all times: one for every
-    five calls, and ten in advance. A process has one brake for refreshes and one for installs;
+    five calls, and ten in advance. A process has one throttle for refreshes and one for installs;
     each of its event loops has a row of its own.
     """
 
     def __init__(
         self,
         *,
-        pace: Callable[[], Awaitable[bool]] | None = None,
+        shared_rate: Callable[[], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
         """Begin without a failure; `clock` gives monotonic seconds.
 
-        While the brake is on, `pace` is waited for before each call: what other processes leave.
+        While calls fail, `shared_rate` is waited for before each call: it tells what the other
+        processes leave.
         """
-        self._pace = pace or _at_once
+        self._shared_rate = shared_rate or _at_once
         self._clock = clock
         self._sleep = sleep
         self._failed_at = -math.inf
@@ -66,7 +67,7 @@ class FailureThrottle:
             return False
         return self._row.here().statistics().tasks_waiting * self._usual_step > _LONGEST_WAIT
 
-    async def turn(self) -> bool:
+    async def acquire(self) -> bool:
         """Wait for the next turn where the brake is on; False where it is, or was, too far off."""
         self._earned = min(self._earned + 1, _REPEATS_AT_ONCE * _CALLS_PER_REPEAT)
         if not self.is_on:
@@ -77,7 +78,7 @@ class FailureThrottle:
         async with self._row.here():
             return self._clock() - began <= _PATIENCE and await self._step()
 
-    def failed(self) -> None:
+    def note_failure(self) -> None:
         """Put the brake on, for a minute from now."""
         now = self._clock()
         if not self.is_on:
@@ -100,7 +101,7 @@ class FailureThrottle:
         self._next_turn = turn + _GAP
         if turn > began:
             await self._sleep(turn - began)
-        may_go = await self._pace()
+        may_go = await self._shared_rate()
         step = max(_GAP, self._clock() - turn)
         self._usual_step += (step - self._usual_step) / _MEMORY
         return may_go

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -16,28 +16,15 @@ from urllib.parse import urlencode
 
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.settings import WixSettings
 
-__all__ = ["Endpoints", "Grant", "TokenInfo", "parse_grant", "parse_token_info", "retry_after"]
+__all__ = ["Endpoints", "TokenInfo", "parse_grant", "parse_token_info", "retry_after"]
 
 ACCESS_TOKEN_LIFETIME: Final = 300.0
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _OWN_FAULT: Final = frozenset({"invalid_client", "unauthorized_client", "app_id_not_found"})
 _WIX_FAULT: Final = frozenset({"server_error", "temporarily_unavailable"})
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What the token endpoint granted.
-
-    Attributes:
-        refresh_token: None where the answer had none: the one that was sent stays good.
-        lifetime: Seconds, counted from before the request was sent.
-    """
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    lifetime: float = ACCESS_TOKEN_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +90,19 @@ class Endpoints:
         return httpx.Request("POST", f"{self._api_url}/oauth/access", json=body)
 
 
-def parse_grant(response: httpx.Response) -> Grant:
-    """Read the answer to an exchange or a refresh.
+def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:
+    """Read the answer to an exchange or a refresh that was sent at `requested_at`.
+
+    That moment is on the monotonic clock; the access token's lifetime counts from it, so that no
+    delay of the answer makes the token seem to live longer.
 
     Raises:
         GrantRefused: The code or refresh token is refused for good.
         WixMisconfigured: The app's own credentials are refused.
         WixUnavailable: Wix is failing, or answered what is no grant.
     """
-    grant = _grant(_read(response))
+    # No local here holds the body: a traceback with locals shows no token.
+    grant = _grant(_read(response), requested_at)
     if grant is None:
         raise WixUnavailable("Wix answered without an access token.")
     return grant
@@ -189,15 +180,13 @@ def _printable(text: str) -> str:
     return "".join(char for char in text[:64] if char.isalnum() or char in "-_.:")
 
 
-def _grant(body: dict[str, Any]) -> Grant | None:
-    access_token = _token(body.get("access_token"))
-    if access_token is None:
+def _grant(body: dict[str, Any], requested_at: float) -> Grant | None:
+    value = _token(body.get("access_token"))
+    if value is None:
         return None
-    return Grant(
-        access_token=access_token,
-        refresh_token=_token(body.get("refresh_token")),
-        lifetime=_lifetime(body.get("expires_in")),
-    )
+    lifetime = _lifetime(body.get("expires_in"))
+    token = AccessToken(value, lifetime, requested_at + lifetime)
+    return Grant(token, _token(body.get("refresh_token")))
 
 
 def _json(content: bytes) -> dict[str, Any] | None:

@@ -24,17 +24,16 @@ from wix_asgi.errors import (
     WixUnavailable,
 )
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
-from wix_asgi.models import AccessToken
+from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.client import OAuthClient
-from wix_asgi.protocol.endpoints import Grant
 from wix_asgi.storage import Storage
 from wix_asgi.tokens._lease import Lease
 
-__all__ = ["PLACES", "Refresher", "advisory_window", "mandatory_window"]
+__all__ = ["MAX_REFRESHES", "Refresher", "advisory_window", "mandatory_window"]
 
 logger = logging.getLogger("wix_asgi")
 
-PLACES: Final = 50
+MAX_REFRESHES: Final = 50
 """How many refreshes of an event loop may be at Wix."""
 
 _BUDGET: Final = 30.0
@@ -91,7 +90,7 @@ class Refresher:
         self._jitter = jitter
         self._sleep = sleep
         self._usual = 0.0
-        self._places = Slots(PLACES)
+        self._places = Slots(MAX_REFRESHES)
         self._queue = PerLoop(lambda: anyio.CapacityLimiter(_LOOKING_AT_ONCE))
 
     async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
@@ -220,7 +219,7 @@ class Refresher:
         was_alive = self._left(stored) > 0
         try:
             with place:
-                grant, fresh = await self._refresh(stored, lease)
+                grant = await self._refresh(stored, lease)
         except _Overtaken:
             return None
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
@@ -235,9 +234,9 @@ class Refresher:
             if isinstance(exc, GrantRefused):
                 raise NotInstalled from exc
             raise
-        return await self._save(stored, grant, fresh)
+        return await self._save(stored, grant)
 
-    async def _refresh(self, stored: StoredInstallation, lease: Lease) -> tuple[Grant, AccessToken]:
+    async def _refresh(self, stored: StoredInstallation, lease: Lease) -> Grant:
         """Have Wix grant a new token, and note how long that takes."""
 
         def check() -> None:
@@ -251,36 +250,32 @@ class Refresher:
         self._usual += (took - self._usual) / _MEMORY
         return granted
 
-    async def _save(
-        self, stored: StoredInstallation, grant: Grant, token: AccessToken
-    ) -> AccessToken | None:
+    async def _save(self, stored: StoredInstallation, grant: Grant) -> AccessToken | None:
         """Store what was granted; where nobody could get it again, go on trying for hours."""
         deadline = self._clock() + _SAVE_SECONDS
         while True:
             try:
-                saved = await self._store(stored, grant, token)
+                saved = await self._store(stored, grant)
             except StorageUnavailable:
                 is_rotated = grant.refresh_token not in {None, stored.refresh_token}
                 if not is_rotated or self._clock() >= deadline:
                     raise
             else:
                 # Dead by now, it is good for its refresh token only: look again.
-                return saved if token.expires_at > self._clock() else None
+                return saved if grant.access_token.expires_at > self._clock() else None
             logger.error("a new refresh token could not be stored yet, and is in memory only")
             await anyio.sleep(_SAVE_PAUSE * (0.5 + self._jitter()))
 
-    async def _store(
-        self, stored: StoredInstallation, grant: Grant, token: AccessToken
-    ) -> AccessToken | None:
+    async def _store(self, stored: StoredInstallation, grant: Grant) -> AccessToken | None:
         """Store by comparison what was granted, before anybody uses it."""
-        while not await self._installations.replace(stored, grant, token):
+        while not await self._installations.replace(stored, grant):
             now = await self._read(stored.instance_id)
             if _grant_of(now) != _grant_of(stored):
                 # A reinstall or another refresh wins over this one.
                 return None
             # The other one only failed: what is in hand is newer than what is stored.
             stored = now
-        return token
+        return grant.access_token
 
     async def _settle_failure(self, stored: StoredInstallation, exc: WixError) -> bool:
         """Leave the verdict for the other processes; False where they came further meanwhile."""

@@ -1,0 +1,118 @@
+"""Builds the parts of one app from its settings, so that `Wix` only opens, closes and offers them.
+
+The constructors show what each part needs; this is the one place that knows all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from wix_asgi._http import httpx
+from wix_asgi.client.client import ClientFactory
+from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.handshake.handshake import MAX_EXCHANGES, Handshake, Parts
+from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.state import StateSigner
+from wix_asgi.hooks import Hooks
+from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.oauth.shared_rate import SharedRateLimit
+from wix_asgi.oauth.throttle import FailureThrottle
+from wix_asgi.protocol.endpoints import Endpoints
+from wix_asgi.protocol.signed_instance import SignedInstances
+from wix_asgi.sealing.vault import Vault
+from wix_asgi.settings import WixSettings
+from wix_asgi.storage import Storage
+from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.tokens.refresh import MAX_REFRESHES, Refresher
+from wix_asgi.transport.pooled import PoolTransport
+
+__all__ = ["Assembly", "assemble"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The parts of one app that `Wix` works with; they live as long as it does.
+
+    Attributes:
+        pools: The connection pools that were made here, and are to be closed with the app. None
+            where the app handed in a transport of its own.
+    """
+
+    pools: list[PoolTransport]
+    detached: DetachedTasks
+    installations: InstallationRepository
+    oauth: OAuthClient
+    tokens: TokenCache
+    clients: ClientFactory
+    handshake: Handshake
+
+
+def assemble(
+    settings: WixSettings,
+    storage: Storage,
+    hooks: Hooks,
+    *,
+    resolve: ResolveIdentity | None,
+    transport: httpx.AsyncBaseTransport | None,
+    ready: Callable[[], Awaitable[None]],
+) -> Assembly:
+    """Build all parts; nothing is opened.
+
+    Without `transport` there are three pools. Refreshes have one of their own, so that calls which
+    fill theirs wait for refreshes and never the other way round; and installs have one, since
+    anybody can begin installs. `ready` is awaited before a part uses the storage.
+    """
+    pools = [] if transport else _make_pools()
+    calls, refreshes, installs = [transport] * 3 if transport else pools
+    endpoints = Endpoints(settings)
+    detached = DetachedTasks()
+    installations = InstallationRepository(settings.app_id, storage, Vault(settings.key_ring()))
+    shared_rate = SharedRateLimit(storage, f"pace:{settings.app_id}")
+    oauth = OAuthClient(
+        endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
+    )
+    tokens = TokenCache(
+        Refresher(installations, storage, oauth, app_id=settings.app_id),
+        detached,
+    )
+    clients = ClientFactory(
+        api_url=settings.api_url,
+        transport=calls,
+        tokens=tokens,
+        signed=SignedInstances(settings),
+        resolve=resolve,
+        ready=ready,
+    )
+    handshake = Handshake(
+        Parts(
+            settings=settings,
+            endpoints=endpoints,
+            signer=StateSigner(settings),
+            storage=storage,
+            installations=installations,
+            oauth=OAuthClient(endpoints, installs),
+            tokens=tokens,
+            clients=clients,
+            detached=detached,
+            hooks=hooks,
+            answers=Responses(settings, hooks),
+        )
+    )
+    return Assembly(pools, detached, installations, oauth, tokens, clients, handshake)
+
+
+# A refresh under way never waits for a connection, not even behind the events of `finish_setup`.
+_REFRESH_CONNECTIONS: Final = 2 * MAX_REFRESHES
+
+
+def _make_pools() -> list[PoolTransport]:
+    """Return the pools for calls, for refreshes, and for installs."""
+    return [
+        PoolTransport(),
+        PoolTransport(max_connections=_REFRESH_CONNECTIONS),
+        PoolTransport(max_connections=MAX_EXCHANGES),
+    ]

@@ -22,6 +22,7 @@ from wix_asgi import (
     Wix,
     WixMiddleware,
     WixUnavailable,
+    _assembly,
 )
 from wix_asgi import wix as wix_module
 from wix_asgi._http import httpx
@@ -191,7 +192,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
             used[f"{request.url.path} {grant}".strip()] = id(self), self._max_connections
             return await fake.transport.handle_async_request(request)
 
-    monkeypatch.setattr(wix_module, "PoolTransport", NotingPool)
+    monkeypatch.setattr(_assembly, "PoolTransport", NotingPool)
     async with Wix(public_url=PUBLIC_URL, storage="memory://", **fake.settings()) as wix:
         await Browser(WixMiddleware(make_app(), wix)).install(fake)
         fake.expire_access_tokens()

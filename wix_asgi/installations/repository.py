@@ -75,8 +75,10 @@ class InstallationRepository:
 
         The refresh token that was sent stays where the answer had none (RFC 6749, 6).
         """
-        refresh_token = grant.refresh_token or stored.refresh_token
-        record = self._seal(stored.instance_id, refresh_token, grant.access_token)
+        # No local holds a token: a traceback with locals shows no secret.
+        record = self._seal(
+            stored.instance_id, grant.refresh_token or stored.refresh_token, grant.access_token
+        )
         return await self._storage.replace(record, expected=stored.version)
 
     async def note_failure(self, stored: StoredInstallation, failure: str, retry_in: float) -> bool:

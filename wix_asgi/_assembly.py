@@ -27,7 +27,8 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
-from wix_asgi.tokens.refresh import MAX_REFRESHES, Refresher
+from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.refresh import Refresher
 from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["Assembly", "assemble"]
@@ -105,8 +106,8 @@ def assemble(
     return Assembly(pools, detached, installations, oauth, tokens, clients, handshake)
 
 
-# A refresh under way never waits for a connection, not even behind the events of `finish_setup`.
-_REFRESH_CONNECTIONS: Final = 2 * MAX_REFRESHES
+_REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes
+"""Twice the refreshes under way, so that none of them waits behind events of `finish_setup`."""
 
 
 def _make_pools() -> list[PoolTransport]:

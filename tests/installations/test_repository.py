@@ -7,7 +7,11 @@ import pytest
 
 from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable, UnknownKey, UnsealError
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import (
+    InstallationRepository,
+    RefreshFailure,
+    StoredInstallation,
+)
 from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi_backends.memory import MemoryStorage
@@ -137,7 +141,7 @@ async def test_a_write_in_between_wins(
     await installations.put(SITE, grant_of(clock, NEW_ACCESS, NEW_REFRESH))
 
     assert not await installations.replace(before, grant_of(clock))
-    assert not await installations.note_failure(before, "refused", 30.0)
+    assert not await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     assert NEW_REFRESH == (await read(installations)).refresh_token
 
 
@@ -150,7 +154,7 @@ async def test_what_is_gone_does_not_come_back(
     await storage.delete(APP, SITE)
 
     assert not await installations.replace(before, grant_of(clock))
-    assert not await installations.note_failure(before, "refused", 30.0)
+    assert not await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     assert await installations.get(SITE) is None
 
 
@@ -160,7 +164,7 @@ async def test_a_failure_is_noted_beside_the_tokens(
     """The tokens stay as they are, and the seconds until the next try run down."""
     await installations.put(SITE, grant_of(clock))
     before = await read(installations)
-    noted = await installations.note_failure(before, "refused", 30.0)
+    noted = await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     clock.advance(10)
     after = await read(installations)
 
@@ -174,7 +178,7 @@ async def test_a_refresh_ends_a_failure(
 ) -> None:
     """What was noted is over with the next success."""
     await installations.put(SITE, grant_of(clock))
-    await installations.note_failure(await read(installations), "unavailable", 30.0)
+    await installations.note_failure(await read(installations), RefreshFailure.UNAVAILABLE, 30.0)
     await installations.replace(await read(installations), grant_of(clock))
     after = await read(installations)
 
@@ -188,7 +192,7 @@ async def test_a_record_may_have_no_access_token(
     sealed = Vault([KEY]).seal(REFRESH, app_id=APP, instance_id=SITE, field="refresh_token")
     await storage.put(Record(app_id=APP, instance_id=SITE, version="v", refresh_token=sealed))
     before = await read(installations)
-    await installations.note_failure(before, "refused", 30.0)
+    await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     after = await read(installations)
 
     assert before.access_token is None

@@ -12,7 +12,7 @@ from tests.engine import make_oauth
 from tests.oauth.answering import CANARY, Answers, fails
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixError, WixUnavailable
-from wix_asgi.oauth import client as oauth_module
+from wix_asgi.oauth.client import OAuthPolicy
 from wix_asgi.testing import FakeWix
 
 
@@ -51,19 +51,18 @@ def pack_twice(body: bytes) -> bytes:
 
 def test_the_default_bounds() -> None:
     """Each answer has 5 s to connect, 10 s to read, 15 s in all and 256 kB (R39)."""
-    timeout = oauth_module._TIMEOUT
+    policy = OAuthPolicy()
 
-    assert (5, 10) == (timeout["connect"], timeout["read"])
-    assert (15.0, 256 * 1024) == (oauth_module._TOTAL_SECONDS, oauth_module._MAX_ANSWER)
+    assert (5, 10) == (policy.connect_seconds, policy.read_seconds)
+    assert (15.0, 256 * 1024) == (policy.total_seconds, policy.max_answer_bytes)
 
 
-async def test_a_body_that_hangs_ends(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_hangs_ends(fake: FakeWix) -> None:
     """An answer that begins and does not go on is bounded, too, and its connection let go."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
-
     body = Body(b"{", then=anyio.sleep_forever)
     transport = Answers(httpx.Response(200, stream=body))
-    await fails(lambda: make_oauth(fake, transport).exchange(CANARY))
+    policy = OAuthPolicy(total_seconds=0.05)
+    await fails(lambda: make_oauth(fake, transport, policy=policy).exchange(CANARY))
 
     assert body.closed
 

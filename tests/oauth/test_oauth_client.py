@@ -12,9 +12,10 @@ from tests.support import SITE
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken
-from wix_asgi.oauth import client as oauth_module
+from wix_asgi.oauth.client import OAuthPolicy
 from wix_asgi.testing import FakeWix
 
+QUICK = OAuthPolicy(total_seconds=0.05)
 TOKEN_INFO = "/oauth2/token-info"
 EVENT = "/apps/v1/bi-event"
 
@@ -72,13 +73,11 @@ async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
 
 
 @pytest.mark.parametrize("kind", ["drop", "hang"])
-async def test_an_exchange_is_not_repeated_once_it_was_sent(
-    fake: FakeWix, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_exchange_is_not_repeated_once_it_was_sent(fake: FakeWix, kind: str) -> None:
     """Where the answer was lost the code may be spent: exactly one POST (R26)."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
     fake.fail(ACCESS, kind=kind, times=None)  # type: ignore[arg-type] # one of the kinds
-    error = unavailable(await fails(lambda: make_oauth(fake).exchange(fake.issue_code())))
+    oauth = make_oauth(fake, policy=QUICK)
+    error = unavailable(await fails(lambda: oauth.exchange(fake.issue_code())))
 
     assert not error.unsent
     assert 1 == fake.count(ACCESS)
@@ -222,11 +221,11 @@ async def test_a_long_pause_is_the_callers(fake: FakeWix, sleeps: list[float]) -
     assert [] == sleeps
 
 
-async def test_a_refresh_that_hangs_ends(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refresh_that_hangs_ends(fake: FakeWix) -> None:
     """Each try is bounded as a whole, not only between two bytes."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
     fake.fail(ACCESS, kind="hang", times=None)
-    error = unavailable(await fails(lambda: make_oauth(fake).refresh(fake.issue_refresh_token())))
+    oauth = make_oauth(fake, policy=QUICK)
+    error = unavailable(await fails(lambda: oauth.refresh(fake.issue_refresh_token())))
 
     assert "The answer of Wix was lost." == str(error)
     assert isinstance(error.__cause__, TimeoutError)

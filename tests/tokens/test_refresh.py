@@ -29,14 +29,18 @@ from wix_asgi.errors import (
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens.refresh import advisory_window, mandatory_window
+from wix_asgi.tokens.policy import RefreshPolicy
 
 
 def test_windows_scale_with_the_lifetime() -> None:
     """Five minutes have windows of 90 and of 20 seconds at most; shorter lives shorter ones."""
-    assert (90.0, 20.0) == (advisory_window(300), mandatory_window(300))
-    assert (90.0, 20.0) == (advisory_window(14_400), mandatory_window(14_400))
-    assert (3.0, 0.7) == pytest.approx((advisory_window(10), mandatory_window(10)))
+    policy = RefreshPolicy()
+    windows = [
+        (policy.advisory_window(lifetime), policy.mandatory_window(lifetime))
+        for lifetime in (300, 14_400, 10)
+    ]
+
+    assert [(90.0, 20.0), (90.0, 20.0), pytest.approx((3.0, 0.7))] == windows
 
 
 async def test_a_good_token_in_storage_needs_no_refresh(engine: Engine, storage: Steps) -> None:

@@ -34,7 +34,7 @@ def _pauses(engine: Engine) -> list[float]:
         engine.fake.heal()
         await checkpoint()
 
-    engine.refresher._sleep = sleep
+    engine.sleep = sleep
     return pauses
 
 
@@ -150,13 +150,13 @@ async def test_the_lease_is_held_meanwhile(engine: Engine, storage: Steps) -> No
     """The other processes wait for the one that waits, and Wix is asked by it alone."""
     installed = await engine.install(left=0.1)
     engine.fake.fail(ACCESS, times=None, **asking_for(1))
-    pause, held = engine.refresher._sleep, list[set[str]]()
+    pause, held = engine.sleep, list[set[str]]()
 
     async def sleep(seconds: float) -> None:
         held.append(set(storage.holders))
         await pause(seconds)
 
-    engine.refresher._sleep = sleep
+    engine.sleep = sleep
     await refresh(engine, installed.value)
 
     assert [1] == [len(names) for names in held]

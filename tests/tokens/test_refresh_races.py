@@ -22,6 +22,7 @@ from wix_asgi.errors import (
     WixError,
     WixUnavailable,
 )
+from wix_asgi.installations.repository import RefreshFailure
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 
@@ -175,7 +176,8 @@ async def test_another_refresh_that_then_failed_is_not_undone(engine: Engine) ->
 
     async def overtake(engine: Engine) -> str:
         value = await _store(engine, "overtaking-token", "overtaking-refresh-token")
-        await engine.installations.note_failure(await engine.stored(), "unavailable", 30.0)
+        stored = await engine.stored()
+        await engine.installations.note_failure(stored, RefreshFailure.UNAVAILABLE, 30.0)
         return value
 
     first, second = await _while_refreshing(engine, None, overtake)
@@ -201,8 +203,8 @@ async def test_a_frozen_holder_saves_the_only_good_token(storage: Steps) -> None
 
     async def fail_twice(engine: Engine) -> str:
         for _ in range(2):
-            noted = await engine.installations.note_failure(await engine.stored(), "refused", 30.0)
-            assert noted
+            stored = await engine.stored()
+            assert await engine.installations.note_failure(stored, RefreshFailure.REFUSED, 30.0)
         return ""
 
     _, value = await _while_refreshing(engine, None, fail_twice)

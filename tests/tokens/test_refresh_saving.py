@@ -15,20 +15,15 @@ from tests.engine import (
 )
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import refresh as refresh_module
-
-
-@pytest.fixture(name="at_once", autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again without a pause."""
-    monkeypatch.setattr(refresh_module, "_SAVE_PAUSE", 0.0)
+from wix_asgi.tokens.policy import RefreshPolicy
 
 
 @pytest.fixture(name="rotating")
 def _rotating(engine: Engine, storage: Steps, clock: ManualClock) -> Engine:
     """Give an engine beside a Wix that takes every refresh token once."""
     del engine  # only its tries without pauses are wanted
-    return Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
+    policy = RefreshPolicy(save_pause=0.0)
+    return Engine(FakeWix(rotate_refresh_tokens=True), storage, clock, policy=policy)
 
 
 async def test_a_rotated_token_is_stored_when_the_storage_is_back(

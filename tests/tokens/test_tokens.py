@@ -19,7 +19,6 @@ from tests.engine import (
 from tests.support import SITE, make_wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import cache as tokens_module
 from wix_asgi.tokens.cache import TokenCache
 
 
@@ -131,11 +130,9 @@ async def test_a_leader_may_be_cancelled(engine: Engine) -> None:
     assert 1 == engine.posts
 
 
-async def test_the_cache_is_bounded(
-    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_cache_is_bounded(engine: Engine, storage: Steps) -> None:
     """The sites that were used longest ago are forgotten first."""
-    monkeypatch.setattr(tokens_module, "_MAX_CACHED", 3)
+    engine = engine.another(max_cached_tokens=3)
     sites = [engine.fake.add_site(name) for name in "abcd"]
     for site in sites:
         await engine.install(site)

@@ -29,7 +29,6 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
-from wix_asgi.tokens import cache as tokens_module
 
 
 async def test_a_token_that_dies_while_it_is_waited_for_has_its_successor(
@@ -190,9 +189,9 @@ async def test_a_site_that_is_not_installed_is_an_error(engine: Engine) -> None:
     assert [] == engine.fake.calls
 
 
-async def test_patience_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_waits_for_a_bounded_time(engine: Engine) -> None:
     """A refresh that takes too long is waited for with a bound, and goes on without the waiter."""
-    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+    engine = engine.another(caller_wait=0.05)
     token = await warm(engine, EXPIRED)
     with engine.fake.hold(ACCESS) as gate:
         error = await failure(lambda: engine.tokens.get(SITE))
@@ -204,11 +203,9 @@ async def test_patience_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     assert 1 == engine.posts
 
 
-async def test_patience_ends_for_nothing_while_the_token_lives(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_caller_whose_wait_ends_gets_the_token_that_still_lives(engine: Engine) -> None:
     """In its last seconds the token itself is what is served then."""
-    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+    engine = engine.another(caller_wait=0.05)
     token = await warm(engine, MANDATORY)
     with engine.fake.hold(ACCESS) as gate:
         value = await get(engine)

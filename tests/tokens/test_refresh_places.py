@@ -128,11 +128,11 @@ async def test_a_wix_that_is_well_again_serves_more_than_have_places(
 async def test_a_place_that_is_had_in_the_end_was_not_missed() -> None:
     """What was waited for in vain, and is free a moment later, is as good as any."""
     places = Slots(1)
-    with places.place() as first, places.place() as second:
+    with places.slot() as first, places.slot() as second:
         first.take()
         await second.wait(0.0)
         was_missed = [second.was_missed]
-        first.leave()
+        first.release()
         second.take()
         was_missed += [second.was_missed]
 

@@ -11,7 +11,7 @@ import anyio
 import stamina
 
 from wix_asgi._http import httpx
-from wix_asgi.errors import WixUnavailable
+from wix_asgi.errors import WixUnavailable, without_frames
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import (
@@ -170,9 +170,9 @@ class OAuthClient:
                 response = await self._transport.handle_async_request(request)
                 return await _read_bounded(response)
         except _UNSENT as exc:
-            raise WixUnavailable("Wix cannot be reached.", unsent=True) from _without_frames(exc)
+            raise WixUnavailable("Wix cannot be reached.", unsent=True) from without_frames(exc)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-            raise WixUnavailable("The answer of Wix was lost.") from _without_frames(exc)
+            raise WixUnavailable("The answer of Wix was lost.") from without_frames(exc)
 
 
 async def _read_bounded(response: httpx.Response) -> httpx.Response:
@@ -202,15 +202,6 @@ def _unpack(raw: bytes, headers: httpx.Headers) -> bytes:
 def _check_size(content: bytearray) -> None:
     if len(content) > _MAX_ANSWER:
         raise WixUnavailable("Wix answered far more than a token.")
-
-
-def _without_frames(exc: BaseException) -> BaseException:
-    """Return `exc` with what it says and without its frames, in which the request's body is."""
-    seen: BaseException | None = exc
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
-    return exc
 
 
 def _retry_transient(exc: Exception) -> bool | float:

@@ -107,7 +107,7 @@ class Refresher:
         lease = Lease(self._storage, name, clock=self._clock)
         if self._queue.here().available_tokens < 1:
             await self._sleep(_SPREAD * self._jitter())
-        with self._places.place() as place:
+        with self._places.slot() as place:
             while self._clock() < deadline:
                 if token := await self._look_or_claim(instance_id, unwanted, lease, place):
                     return token
@@ -135,7 +135,7 @@ class Refresher:
         if not place.is_taken:
             await place.wait(_PLACE_PATIENCE)
             return
-        place.leave()
+        place.release()
         await self._sleep(next(pauses))
 
     def _pauses(self, over_at: float) -> Iterator[float]:

@@ -19,6 +19,7 @@ from wix_asgi.errors import (
     UnsealError,
     WixError,
     WixUnavailable,
+    without_frames,
 )
 
 CLASSES = {
@@ -192,3 +193,40 @@ def test_refusal_may_say_more() -> None:
     assert str(refused) == "query of 70000 bytes"
     assert refused.status == 414
     assert refused.headers == {"X-Test": "1"}
+
+
+def caught(error: Exception, *, context: Exception | None = None) -> Exception:
+    """Raise `error`, while `context` is handled if there is one, and return it when caught."""
+
+    def fail() -> None:
+        try:
+            raise context or error
+        except KeyError:
+            raise error  # noqa: B904 - the implicit chain is meant
+
+    with pytest.raises(type(error)) as info:
+        fail()
+    return info.value
+
+
+def test_frames_of_the_whole_chain_are_dropped() -> None:
+    """Neither the error nor its cause keeps a frame, nor does the error that the cause followed."""
+    first = KeyError("first")
+    second = caught(LookupError("second"), context=first)
+    third = caught(WixError("third"))
+    third.__cause__ = second
+    returned = without_frames(third)
+
+    assert returned is third
+    assert (second, first) == (third.__cause__, second.__context__)
+    assert [None] * 3 == [error.__traceback__ for error in (first, second, third)]
+
+
+def test_errors_that_led_to_each_other_lose_their_frames() -> None:
+    """A circle, as `raise first from second` makes it while `first` is handled, has an end."""
+    first = KeyError("first")
+    second = caught(LookupError("second"), context=first)
+    first.__cause__ = second
+    without_frames(first)
+
+    assert [None, None] == [first.__traceback__, second.__traceback__]

@@ -24,7 +24,7 @@ from wix_asgi import (
     WixUnavailable,
     _assembly,
 )
-from wix_asgi import wix as wix_module
+from wix_asgi import settings as settings_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 from wix_asgi.transport.pooled import PoolTransport
@@ -74,7 +74,7 @@ def storage() -> NotingStorage:
 @pytest.fixture
 def own_storage(storage: NotingStorage, monkeypatch: pytest.MonkeyPatch) -> NotingStorage:
     """Return the storage that a Wix opens by its URL, and so has to close."""
-    monkeypatch.setattr(wix_module, "open_storage", lambda url: storage)
+    monkeypatch.setattr(settings_module, "open_storage", lambda url: storage)
     return storage
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -43,6 +44,8 @@ __all__ = [
     "WixMisconfigured",
     "WixUnavailable",
 ]
+
+E = TypeVar("E", bound=BaseException)
 
 
 class WixError(Exception):
@@ -228,3 +231,19 @@ class HandshakeRefused(WixError):
         self.status = status or reason.status
         self.headers = headers or {}
         super().__init__(message or reason.value)
+
+
+def without_frames(exc: E) -> E:
+    """Drop the frames of `exc` and of the errors that led to it, and return it; not public.
+
+    Frames hold local variables, and error trackers show these. Where they may be tokens, codes or
+    passwords, the errors keep their messages only. The frames that `exc` passes from here on are
+    recorded as usual.
+    """
+    cleared: set[int] = set()
+    link: BaseException | None = exc
+    while link is not None and id(link) not in cleared:
+        link.__traceback__ = None
+        cleared.add(id(link))
+        link = link.__cause__ or link.__context__
+    return exc

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from wix_asgi.errors import BackendNotFound, SettingsError
+from wix_asgi.errors import BackendNotFound, SettingsError, without_frames
 from wix_asgi.models import Record
 
 __all__ = ["ENTRY_POINT_GROUP", "Storage", "find_backend", "open_storage"]
@@ -138,8 +138,8 @@ def open_storage(url: str) -> Storage:
     try:
         return _load(find_backend(url))(url)
     except (BackendNotFound, SettingsError) as exc:
-        # Without the frames that hold the URL: a traceback with locals shows no password.
-        error = exc.with_traceback(None)
+        error = without_frames(exc)
+    # Raised out here, and with the URL deleted: the raise would record this frame anew.
     del url
     raise error
 

@@ -17,7 +17,7 @@ from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.models import Installation
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import Storage, open_storage
+from wix_asgi.storage import Storage
 
 __all__ = ["Wix", "WixOptions"]
 
@@ -79,7 +79,7 @@ class Wix:
         finally:
             # A traceback with locals shows no secret, and no password of a database.
             del options, storage
-        self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
+        self.storage = self._given_storage or settings.backend
         self._hooks = hooks
         parts = assemble(
             settings, self.storage, hooks, resolve=resolve, transport=transport, ready=self.open

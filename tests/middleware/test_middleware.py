@@ -22,7 +22,7 @@ from tests.middleware.probes import CALLBACK, INSTALL, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
 from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware, get_wix
 from wix_asgi import middleware as middleware_module
-from wix_asgi import wix as wix_module
+from wix_asgi import settings as settings_module
 from wix_asgi.testing import FakeWix
 
 ENVIRONMENT = {
@@ -179,7 +179,8 @@ async def test_missing_driver_stops_the_server(
     environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that is missing is told like a wrong setting (R47)."""
-    monkeypatch.setattr(wix_module, "open_storage", find_no_driver)
+    monkeypatch.delenv("WIX_STORAGE")
+    monkeypatch.setattr(settings_module, "open_storage", find_no_driver)
     app = make_app()
     app.add_middleware(WixMiddleware)
     sent = await refused(app)

@@ -12,7 +12,7 @@ import anyio
 import stamina
 
 from wix_asgi._http import httpx
-from wix_asgi.errors import WixUnavailable
+from wix_asgi.errors import WixUnavailable, without_frames
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.retry_budget import RetryBudget
 from wix_asgi.oauth.throttle import FailureThrottle
@@ -224,9 +224,9 @@ class OAuthClient:
                 response = await self._transport.handle_async_request(request)
                 return await _read_limited(response, self._policy.max_answer_bytes)
         except _UNSENT as exc:
-            raise WixUnavailable("Wix cannot be reached.", unsent=True) from _without_frames(exc)
+            raise WixUnavailable("Wix cannot be reached.", unsent=True) from without_frames(exc)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-            raise WixUnavailable("The answer of Wix was lost.") from _without_frames(exc)
+            raise WixUnavailable("The answer of Wix was lost.") from without_frames(exc)
 
 
 async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Response:
@@ -256,12 +256,3 @@ def _unpack(raw: bytes, headers: httpx.Headers, max_bytes: int) -> bytes:
 def _check_size(content: bytearray, max_bytes: int) -> None:
     if len(content) > max_bytes:
         raise WixUnavailable("Wix answered far more than a token.")
-
-
-def _without_frames(exc: BaseException) -> BaseException:
-    """Return `exc` with what it says and without its frames, in which the request's body is."""
-    seen: BaseException | None = exc
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
-    return exc

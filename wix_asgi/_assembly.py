@@ -1,6 +1,6 @@
 """Builds the parts of one app from its settings, so that `Wix` only opens, closes and offers them.
 
-The constructors show what each part needs; this is the one place that knows all of them.
+Each constructor shows the needs of its part; only this module knows all parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Assembly", "assemble"]
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The parts of one app that `Wix` works with; they live as long as it does.
+    """The parts of one app that `Wix` works with; they live and end with it.
 
     Attributes:
         pools: The connection pools that were made here, and are to be closed with the app. None
@@ -63,9 +63,9 @@ def assemble(
 ) -> Assembly:
     """Build all parts; nothing is opened.
 
-    Without `transport` there are three pools. Refreshes have one of their own, so that calls which
-    fill theirs wait for refreshes and never the other way round; and installs have one, since
-    anybody can begin installs. `ready` is awaited before a part uses the storage.
+    Without `transport` there are three pools. Refreshes have one of their own, since calls that
+    fill their pool wait for refreshes; and installs have one, since anybody can begin installs.
+    `ready` is awaited before a part uses the storage.
     """
     pools = [] if transport else _make_pools()
     calls, refreshes, installs = [transport] * 3 if transport else pools

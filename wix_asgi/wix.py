@@ -72,7 +72,7 @@ class Wix:
         storage = options.pop("storage", None)
         self._given_storage = storage if isinstance(storage, Storage) else None
         if self._given_storage is None and storage is not None:
-            # A URL, or what the settings refuse to take for one.
+            # A URL; the settings refuse anything else.
             options["storage"] = storage
         try:
             self.settings = settings = WixSettings.load(**options)
@@ -96,7 +96,7 @@ class Wix:
         self.is_open = False
 
     def __repr__(self) -> str:
-        # A traceback with locals may show one that was never finished.
+        # A traceback with locals may show a Wix whose __init__ has failed.
         settings = getattr(self, "settings", None)
         return f"<Wix app {settings.app_id}>" if settings else "<Wix, unfinished>"
 
@@ -120,7 +120,7 @@ class Wix:
 
     async def aclose(self) -> None:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
-        # A job that is cancelled closes what it has opened, too.
+        # A cancelled job closes its storage and connections, too.
         with anyio.CancelScope(shield=True):
             async with self._opening.here():
                 if not self.is_open:
@@ -135,7 +135,7 @@ class Wix:
         try:
             await self.storage.open()
         except BaseException:
-            # Closing what is not open does nothing, so nobody else will.
+            # `aclose` does nothing for a Wix that is not open, so the storage is closed here.
             with anyio.CancelScope(shield=True):
                 await self._close_storage()
             raise

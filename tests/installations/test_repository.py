@@ -52,7 +52,7 @@ async def read(installations: InstallationRepository) -> StoredInstallation:
     return stored
 
 
-async def test_what_is_put_is_read_back(
+async def test_a_stored_installation_is_read_back(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """Tokens and times are those that were stored; nothing has failed."""
@@ -67,7 +67,7 @@ async def test_what_is_put_is_read_back(
     assert (None, datetime.fromtimestamp(1_000, UTC)) == (stored.failure, stored.installed_at)
 
 
-async def test_nothing_is_none(installations: InstallationRepository) -> None:
+async def test_an_unknown_site_is_none(installations: InstallationRepository) -> None:
     """A site that was never installed is not there."""
     assert await installations.get(SITE) is None
 
@@ -88,7 +88,7 @@ async def test_the_storage_sees_no_token(
 async def test_a_life_goes_on_in_storage(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """A token that is read later ends when it would have ended."""
+    """A token that is read later ends at the moment at which it would have ended."""
     await installations.put(SITE, grant_of(clock))
     clock.advance(100)
     stored = await read(installations)
@@ -100,7 +100,7 @@ async def test_a_life_goes_on_in_storage(
 async def test_a_slow_read_does_not_lengthen_a_life(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
-    """A life is counted from before the question, as the storage's answer takes its time."""
+    """A token's rest is counted from before the storage was asked, as its answer takes time."""
     await installations.put(SITE, grant_of(clock))
 
     async def dawdle() -> None:
@@ -135,7 +135,7 @@ async def test_a_refresh_token_stays_until_there_is_another(
 async def test_a_write_in_between_wins(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """Neither a refresh nor the note of a failure is written over what is newer."""
+    """Neither a refresh nor the note of a failure is written over a newer row."""
     await installations.put(SITE, grant_of(clock))
     before = await read(installations)
     await installations.put(SITE, grant_of(clock, NEW_ACCESS, NEW_REFRESH))
@@ -145,7 +145,7 @@ async def test_a_write_in_between_wins(
     assert NEW_REFRESH == (await read(installations)).refresh_token
 
 
-async def test_what_is_gone_does_not_come_back(
+async def test_a_removed_row_does_not_come_back(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """Neither a refresh nor the note of a failure makes a row."""
@@ -176,7 +176,7 @@ async def test_a_failure_is_noted_beside_the_tokens(
 async def test_a_refresh_ends_a_failure(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """What was noted is over with the next success."""
+    """A noted failure is over with the next success."""
     await installations.put(SITE, grant_of(clock))
     await installations.note_failure(await read(installations), RefreshFailure.UNAVAILABLE, 30.0)
     await installations.replace(await read(installations), grant_of(clock))
@@ -188,7 +188,7 @@ async def test_a_refresh_ends_a_failure(
 async def test_a_record_may_have_no_access_token(
     installations: InstallationRepository, storage: Steps
 ) -> None:
-    """Such a one is read, and a failure noted on it leaves it so."""
+    """It is read, and a failure noted on it leaves it without one."""
     sealed = Vault([KEY]).seal(REFRESH, app_id=APP, instance_id=SITE, field="refresh_token")
     await storage.put(Record(app_id=APP, instance_id=SITE, version="v", refresh_token=sealed))
     before = await read(installations)
@@ -269,10 +269,10 @@ async def test_errors_show_no_token(
     assert REFRESH not in trace + repr(stored)
 
 
-async def test_a_broken_seal_shows_no_other(
+async def test_a_broken_seal_shows_no_other_token(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
-    """Where one token cannot be read, the error does not show the one that could (R35)."""
+    """Where one token cannot be read, the error does not show the readable one (R35)."""
     await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None

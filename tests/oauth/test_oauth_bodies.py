@@ -58,7 +58,7 @@ def test_the_default_bounds() -> None:
 
 
 async def test_a_body_that_hangs_ends(fake: FakeWix) -> None:
-    """An answer that begins and does not go on is bounded, too, and its connection let go."""
+    """An answer that begins and does not go on is bounded, too, and its connection closed."""
     body = Body(b"{", then=anyio.sleep_forever)
     transport = Answers(httpx.Response(200, stream=body))
     policy = OAuthPolicy(total_seconds=0.05)
@@ -68,7 +68,7 @@ async def test_a_body_that_hangs_ends(fake: FakeWix) -> None:
 
 
 async def test_a_body_is_bounded(fake: FakeWix) -> None:
-    """Not more than is needed to see that it is too long is read, and the connection let go."""
+    """It is read until it is known to be too long, and its connection closed."""
     body = Body(*[b" " * 65_536] * 100)
     transport = Answers(httpx.Response(200, stream=body))
     error = await fails(lambda: make_oauth(fake, transport).exchange(CANARY))
@@ -78,7 +78,7 @@ async def test_a_body_is_bounded(fake: FakeWix) -> None:
 
 
 async def test_a_body_is_bounded_as_it_unpacks(fake: FakeWix) -> None:
-    """A small body that unpacks to a large one is a large one."""
+    """A small body that unpacks to a large one counts as a large one."""
     packed = gzip.compress(b" " * 10_000_000)
     headers = {"Content-Encoding": "gzip"}
     transport = Answers(httpx.Response(200, stream=Body(packed), headers=headers))
@@ -88,7 +88,7 @@ async def test_a_body_is_bounded_as_it_unpacks(fake: FakeWix) -> None:
 
 
 async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
-    """An encoding that nobody asked for is understood all the same; a broken one is a loss."""
+    """An encoding that was not asked for is unpacked, too; a broken one is a lost answer."""
     packed = gzip.compress(b'{"access_token": "a-token"}')
     headers = {"Content-Encoding": "gzip"}
     whole = Answers(httpx.Response(200, stream=Body(packed), headers=headers))
@@ -100,7 +100,7 @@ async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
     assert "The answer of Wix was lost." == str(error)
 
 
-async def test_a_body_that_breaks_off_is_a_loss(fake: FakeWix) -> None:
+async def test_a_body_that_breaks_off_is_a_lost_answer(fake: FakeWix) -> None:
     """The connection may end in mid-answer; the code is not known to be unspent."""
 
     async def break_off() -> None:
@@ -117,8 +117,10 @@ async def test_a_body_that_breaks_off_is_a_loss(fake: FakeWix) -> None:
 @pytest.mark.parametrize(
     "lines", [["gzip, gzip"], ["gzip", "gzip"], ["GZIP\t,gzip"], ["gzip, br"], ["br"], ["zstd"]]
 )
-async def test_a_body_packed_in_another_way_is_a_loss(fake: FakeWix, lines: list[str]) -> None:
-    """What cannot be unpacked bit by bit is not unpacked at all, however little it is (R39)."""
+async def test_a_body_packed_in_another_way_is_a_lost_answer(
+    fake: FakeWix, lines: list[str]
+) -> None:
+    """A body that cannot be unpacked bit by bit is not unpacked, however small it is (R39)."""
     body = Body(gzip.compress(gzip.compress(b'{"access_token": "a-token"}')))
     headers = [("Content-Encoding", line) for line in lines]
     transport = Answers(httpx.Response(200, stream=body, headers=headers))
@@ -136,7 +138,7 @@ async def test_a_body_packed_in_another_way_is_a_loss(fake: FakeWix, lines: list
 async def test_a_bomb_takes_no_more_than_a_megabyte_or_two(
     fake: FakeWix, coding: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    """A body is not in memory beyond its bound and a little, whatever it unpacks to (R39)."""
+    """A body is not in memory beyond its bound and a little, however much it unpacks to (R39)."""
     body = Body(pack(b"\0" * 100_000_000))
     transport = Answers(httpx.Response(200, stream=body, headers={"Content-Encoding": coding}))
     oauth = make_oauth(fake, transport)

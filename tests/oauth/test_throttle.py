@@ -31,10 +31,10 @@ class Queue:
     """Callers of a throttle, on a clock that goes on while the first of them waits.
 
     Attributes:
-        refused: How many were sent away.
-        went_at: When each of the others went, in seconds.
+        refused: How many calls were refused.
+        went_at: When each accepted call was let go, in seconds.
         others: Seconds that the calls of other processes put off each of ours.
-        may_go: Whether they leave anything.
+        may_go: Whether the other processes leave room for a call.
     """
 
     def __init__(self, clock: ManualClock) -> None:
@@ -52,9 +52,9 @@ class Queue:
     async def ask(
         self, count: int, *, stands_still: Sequence[tuple[float, float]] = ()
     ) -> list[float]:
-        """Have so many ask for a turn at once; return when each went, in seconds.
+        """Have `count` calls ask at once; return when each was let go, in seconds.
 
-        The process stands still from one second to another, and nobody wakes up meanwhile.
+        The process stands still in each interval of seconds, and no task wakes up in it.
         """
         self._stands_still = stands_still
         async with anyio.create_task_group() as tasks:
@@ -87,12 +87,12 @@ def _queue(clock: ManualClock) -> Queue:
 
 
 async def test_nothing_is_slowed_while_all_is_well(queue: Queue) -> None:
-    """Any number of calls passes at once."""
+    """Any number of calls passes at once while none has failed."""
     assert [0.0] * 1000 == await queue.ask(1000)
 
 
-async def test_a_failure_puts_calls_in_a_row(queue: Queue) -> None:
-    """After one there is a second without a turn, and then there are forty a second."""
+async def test_calls_queue_after_a_failure(queue: Queue) -> None:
+    """For a second no call passes, and then forty a second."""
     queue.throttle.note_failure()
     queue.clock.advance(0.5)
     queue.throttle.note_failure()
@@ -100,8 +100,8 @@ async def test_a_failure_puts_calls_in_a_row(queue: Queue) -> None:
     assert [1.0, 1.025, 1.05, 1.075, 1.1] == await queue.ask(5)
 
 
-async def test_a_row_has_an_end(queue: Queue) -> None:
-    """Who would wait for more than two seconds is sent away, and takes nobody's turn."""
+async def test_the_queue_has_an_end(queue: Queue) -> None:
+    """A call that would wait for over two seconds is refused, and takes no part of the rate."""
     queue.throttle.note_failure()
     went_at = await queue.ask(300)
 
@@ -110,8 +110,8 @@ async def test_a_row_has_an_end(queue: Queue) -> None:
     assert 3.05 == (await queue.ask(1))[-1]
 
 
-async def test_a_row_is_shorter_where_other_processes_call_too(queue: Queue) -> None:
-    """Their calls put off ours, and the end of the row comes nearer; it goes back later."""
+async def test_the_queue_is_shorter_where_other_processes_call_too(queue: Queue) -> None:
+    """Their calls put off ours, so that fewer calls may queue; and more again when they end."""
     queue.throttle.note_failure()
     queue.others = 0.1
     await queue.ask(50)
@@ -142,8 +142,8 @@ async def test_one_slow_step_does_not_shorten_the_queue(queue: Queue) -> None:
     assert 0 == queue.refused
 
 
-async def test_nobody_waits_for_long_where_the_row_was_misjudged(queue: Queue) -> None:
-    """Where others put off all calls of a full row, it is left after four seconds."""
+async def test_a_misjudged_queue_is_left_after_four_seconds(queue: Queue) -> None:
+    """Where other processes put off all calls of a full queue, the calls are given up."""
     queue.throttle.note_failure()
     queue.others = 1.0
     went_at = await queue.ask(82)
@@ -152,8 +152,8 @@ async def test_nobody_waits_for_long_where_the_row_was_misjudged(queue: Queue) -
     assert 82 == len(went_at) + queue.refused
 
 
-async def test_who_finds_no_place_among_other_processes_is_sent_away(queue: Queue) -> None:
-    """They are waited for only while the throttle is on."""
+async def test_a_call_without_room_among_other_processes_is_refused(queue: Queue) -> None:
+    """Other processes count only while calls fail."""
     queue.may_go = False
     went_at = list(await queue.ask(3))
     queue.throttle.note_failure()
@@ -163,8 +163,8 @@ async def test_who_finds_no_place_among_other_processes_is_sent_away(queue: Queu
     assert 2 == queue.refused
 
 
-async def test_who_gives_up_leaves_the_row(queue: Queue) -> None:
-    """A caller that is cancelled is not counted among those who wait."""
+async def test_a_cancelled_call_leaves_the_queue(queue: Queue) -> None:
+    """It is not counted among the waiting calls any more."""
     queue.throttle.note_failure()
     await queue.ask(1)
     with anyio.CancelScope() as scope:
@@ -176,7 +176,7 @@ async def test_who_gives_up_leaves_the_row(queue: Queue) -> None:
 
 
 async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(queue: Queue) -> None:
-    """The whole row is that much later, but for one call, each time the process stands still."""
+    """The whole queue is that much later, but for one call, each time the process stands still."""
     queue.throttle.note_failure()
     went_at = list(await queue.ask(8, stands_still=[(1.03, 1.5), (1.54, 2.0)]))
     went_later = (await queue.ask(4))[8:]
@@ -186,10 +186,10 @@ async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(queue:
 
 
 @pytest.mark.parametrize(("passed", "is_on"), [(0.0, True), (59.9, True), (60.0, False)])
-async def test_it_is_let_off_when_nothing_failed_for_a_while(
+async def test_the_throttle_ends_a_minute_after_the_last_failure(
     queue: Queue, passed: float, is_on: bool
 ) -> None:
-    """A minute after the last failure everything passes again."""
+    """Then every call passes at once again."""
     queue.throttle.note_failure()
     queue.clock.advance(passed)
     assert is_on == queue.throttle.is_on
@@ -199,7 +199,7 @@ async def test_it_is_let_off_when_nothing_failed_for_a_while(
 
 
 async def test_a_failing_wix_is_throttled(fake: FakeWix, clock: ManualClock) -> None:
-    """Whatever fails to be granted counts; what is refused for good does not."""
+    """Every transient failure counts; a refusal for good does not."""
     throttle = FailureThrottle(clock=clock)
     oauth = OAuthClient(
         Endpoints(make_settings(fake)), fake.transport, clock=clock, throttle=throttle
@@ -232,10 +232,10 @@ async def test_retries_end_with_their_budget(fake: FakeWix, clock: ManualClock) 
     assert 12 >= sum(counts[5:])
 
 
-async def test_a_crowd_costs_nobody_a_token_that_is_alive(
+async def test_a_living_token_outlasts_a_crowd(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is stored and good for some seconds is served, though nobody can refresh it now."""
+    """A stored token that is good for some seconds is served, though no refresh can be made now."""
     token = await engine.install(left=10)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
     engine.oauth._throttle.note_failure()
@@ -247,7 +247,7 @@ async def test_a_crowd_costs_nobody_a_token_that_is_alive(
 async def test_a_crowd_is_told_at_once(
     engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where too many wait already, a refresh is not begun: it takes no lease and no call."""
+    """Where too many calls queue already, a refresh is not begun: it takes no lease and no call."""
     await engine.install(left=0)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
     engine.oauth._throttle.note_failure()

@@ -13,8 +13,8 @@ QUICK = 0.003
 """Seconds of a lease that is renewed at once."""
 
 
-async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
-    """Another gets it when it is given back, or when its two seconds are over."""
+async def test_one_owner_holds_the_lease(storage: Steps, clock: ManualClock) -> None:
+    """Another owner gets it when it is given back, or when its two seconds are over."""
     first, second, third = (Lease(storage, NAME, ttl=TTL) for _ in range(3))
     taken = [await first.take(), await second.take()]
     await first.give_back()
@@ -25,8 +25,8 @@ async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
     assert [True, False, True, False, True] == taken
 
 
-async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: ManualClock) -> None:
-    """At first, 0.4 seconds after the last time, and at once where it was given back."""
+async def test_the_lease_is_asked_for_a_few_times(storage: Steps, clock: ManualClock) -> None:
+    """It is due at first, 0.4 seconds after the last try, and at once where it was given back."""
     lease = Lease(storage, NAME, ttl=TTL, clock=clock)
     due = [lease.is_due]
     await lease.take()
@@ -44,7 +44,7 @@ async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: Manual
 async def test_its_seconds_count_from_before_it_was_asked_for(
     storage: Steps, clock: ManualClock
 ) -> None:
-    """A storage that answers late does not make it last longer than others see it last."""
+    """A storage that answers late does not lengthen the lease in the holder's eyes."""
     lease = Lease(storage, NAME, ttl=TTL, clock=clock)
 
     async def answer_late() -> None:
@@ -59,8 +59,8 @@ async def test_its_seconds_count_from_before_it_was_asked_for(
     assert [True, False] == held
 
 
-async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
-    """A lease that ran out and has another holder is not freed by the one before."""
+async def test_only_the_holder_gives_the_lease_back(storage: Steps) -> None:
+    """An earlier holder whose lease ran out does not free the lease of its successor."""
     first, second = Lease(storage, NAME, ttl=TTL), Lease(storage, NAME, ttl=TTL)
     await first.take()
     await second.give_back()
@@ -69,7 +69,7 @@ async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
 
 
 async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
-    """A result is returned; an error is raised as it is, not in a group."""
+    """A result is returned; an error is raised by itself, not in an exception group."""
     lease = Lease(storage, NAME, ttl=TTL)
 
     async def work() -> str:
@@ -86,8 +86,8 @@ async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
     assert [] == storage.log
 
 
-async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
-    """The holder asks for it again and again, and no more once the work is done."""
+async def test_the_lease_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
+    """The holder claims it again and again, and no more once the work is done."""
     lease = Lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 3))
     renewed = len(storage.log)
@@ -97,7 +97,7 @@ async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
 
 
 async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
-    """The work that ends meanwhile waits for it: what is cut off may come after giving back."""
+    """The end of the work waits for it: it could otherwise arrive after the lease was freed."""
     steps: list[str] = []
     begun = anyio.Event()
 
@@ -120,7 +120,7 @@ async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
 async def test_the_work_survives_a_failed_renewal(
     storage: Steps, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the work brings is stored by comparison: the lease may fail, and is tried again."""
+    """The outcome is stored by comparison, so the renewal may fail, and is tried again."""
     storage.fail("claim", error, times=2)
     lease = Lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 4))
@@ -130,7 +130,7 @@ async def test_the_work_survives_a_failed_renewal(
 
 
 async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: ManualClock) -> None:
-    """A holder that was frozen for too long finishes what it began."""
+    """A holder that was frozen for too long finishes its work."""
     lease, other = Lease(storage, NAME, ttl=QUICK), Lease(storage, NAME, ttl=QUICK)
     await lease.take()
     clock.advance(TTL)
@@ -142,7 +142,7 @@ async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: Ma
 
 
 async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> None:
-    """Nobody is told: its two seconds end by themselves."""
+    """No error is raised: its two seconds end by themselves."""
     storage.fail("release", StorageUnavailable())
     lease = Lease(storage, NAME, ttl=TTL)
     await lease.take()
@@ -151,7 +151,7 @@ async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> Non
     assert {NAME} == storage.holders
 
 
-async def test_a_cancelled_holder_gives_it_back(storage: Steps) -> None:
+async def test_a_cancelled_holder_gives_the_lease_back(storage: Steps) -> None:
     """Giving back goes through while the holder is being cancelled."""
     lease = Lease(storage, NAME, ttl=TTL)
     await lease.take()

@@ -69,10 +69,10 @@ async def _refresh_in(
         gate.release()
 
 
-async def test_a_holder_does_not_queue_behind_those_who_wait(
+async def test_a_holder_does_not_queue_behind_waiting_refreshes(
     engine: Engine, storage: Steps
 ) -> None:
-    """A lease is renewed while others look, so nobody takes it and sends the same token again."""
+    """Its lease is renewed while others look, so no process takes it and sends the same token."""
     looking, free = 0, anyio.Event()
 
     async def look() -> None:
@@ -101,10 +101,10 @@ async def test_a_holder_does_not_queue_behind_those_who_wait(
     assert WAITING + 1 == engine.posts
 
 
-async def test_those_who_wait_look_more_often_than_they_ask_for_the_lease(
+async def test_waiting_refreshes_look_more_often_than_they_ask_for_the_lease(
     engine: Engine, storage: Steps
 ) -> None:
-    """A holder that ends well is seen in what it stored; the lease tells only that it is gone."""
+    """A holder that ends well has stored a token; the lease only tells that the holder is gone."""
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
     with anyio.fail_after(10):
@@ -121,10 +121,10 @@ async def test_those_who_wait_look_more_often_than_they_ask_for_the_lease(
     assert 1 == engine.posts
 
 
-async def test_a_lease_that_is_free_again_is_found(
+async def test_the_lease_of_a_vanished_holder_is_found(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """One whose holder is gone without a word is taken when its seconds are over."""
+    """It is taken when its seconds are over."""
     await engine.install(left=0)
     gone = lease_of(engine, storage)
     await gone.take()
@@ -142,7 +142,7 @@ async def test_a_lease_that_is_free_again_is_found(
 async def test_the_next_look_is_when_a_refresh_is_usually_over(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """Who waits for another process sleeps for as long as its own refreshes take, then shortly."""
+    """A waiting process sleeps for as long as its refreshes usually take, then for moments."""
     gone = lease_of(engine, storage)
     pauses: list[float] = []
 
@@ -189,7 +189,7 @@ async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_m
 async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """Of many refreshes those that find no turn begin at random moments of a tenth of a second."""
+    """Refreshes that find the queue full begin at random moments of a tenth of a second."""
     pauses: list[float] = []
     moments = iter(range(WAITING))
 
@@ -208,8 +208,8 @@ async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     assert pytest.approx([0.1 * number / WAITING for number in range(len(pauses))]) == pauses
 
 
-async def test_nobody_waits_for_a_turn_for_ever(engine: Engine, storage: Steps) -> None:
-    """Where a storage answers nobody, those behind are told so; the next ones have their turn."""
+async def test_the_queue_for_the_storage_has_an_end(engine: Engine, storage: Steps) -> None:
+    """Where a storage hangs, a queued refresh fails; later ones are served when it answers."""
     free = anyio.Event()
     engine = engine.another(arrival_spread=0.0, reader_wait=0.2)
     await engine.install(left=0)
@@ -252,7 +252,7 @@ async def test_a_lease_is_renewed_from_the_moment_it_is_taken(
 
 
 async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: ManualClock) -> None:
-    """Frozen before it asked Wix, it leaves alone the refresh token that another has sent."""
+    """Frozen before it asked Wix, it does not send the refresh token that its successor sent."""
     holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await holder.install(left=0)
 
@@ -274,10 +274,10 @@ async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: Man
     assert 2 == holder.posts
 
 
-async def test_a_holder_that_is_frozen_in_the_row_sends_nothing(
+async def test_a_holder_that_is_frozen_in_the_throttles_queue_sends_nothing(
     storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its turn may come after its lease: a refresh token that rotates is not sent twice then."""
+    """Its lease may end in the queue: a refresh token that rotates is not sent twice."""
     holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await holder.install(left=0)
 

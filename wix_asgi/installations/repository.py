@@ -120,7 +120,7 @@ class InstallationRepository:
         return stored
 
     async def put(self, instance_id: str, grant: Grant) -> None:
-        """Store a new installation, in place of an earlier one of this site.
+        """Store a new installation in place of the site's earlier installation, if there is any.
 
         The grant has a refresh token.
         """
@@ -145,7 +145,7 @@ class InstallationRepository:
     async def note_failure(
         self, stored: StoredInstallation, failure: RefreshFailure, retry_in: float
     ) -> bool:
-        """Tell the other processes why no refresh is to be tried for `retry_in` seconds.
+        """Tell all processes why no refresh is to be tried for `retry_in` seconds.
 
         The tokens stay as they are. Nothing is written if the row has changed since `stored` was
         read.

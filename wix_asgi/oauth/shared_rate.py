@@ -17,7 +17,7 @@ from wix_asgi.storage import Storage
 __all__ = ["SharedRateLimit"]
 
 _SLOTS_PER_SECOND: Final = 45
-"""Names in storage, each of which lets one call pass for a second.
+"""Names in storage; each lets one call pass for a second.
 
 A few more than the 40 calls a second of one process's throttle, so that a process alone finds a
 free name at once; below the 50 calls a second that `chaos outages` lets a failing Wix see at most.

@@ -1,4 +1,4 @@
-"""Sparing an endpoint that is failing: its calls go one after the other, at a fixed rate."""
+"""Sparing an endpoint that is failing: its calls go in single file, at a fixed rate."""
 
 from __future__ import annotations
 

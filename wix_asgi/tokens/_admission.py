@@ -46,7 +46,7 @@ class Admission:
         """Queue for the storage; lease holders go past this queue.
 
         Raises:
-            StorageUnavailable: The queue did not move for as long as the policy allows.
+            StorageUnavailable: The policy's time for the queue is over.
         """
         with self._readers.slot() as slot:
             if not await slot.wait(self._policy.reader_wait):

@@ -134,12 +134,12 @@ class Leader:
             now = await self._installations.require(stored.instance_id)
             if not now.has_grant_of(stored):
                 return False
-            # The other process only noted a failure: the grant in hand is newer.
+            # Another process only noted a failure: the grant in hand is newer.
             stored = now
         return True
 
     async def _note_failure(self, stored: StoredInstallation, exc: WixError) -> bool:
-        """Leave the verdict for the other processes; False where the row has changed meanwhile."""
+        """Leave the verdict for all processes; False where the row has changed meanwhile."""
         failure, pause = self._verdict(exc, stored.seconds_left(self._clock()))
         if failure != RefreshFailure.UNAVAILABLE:
             logger.error("Wix refuses a refresh: %s (%s)", failure, exc)

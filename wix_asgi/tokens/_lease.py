@@ -41,7 +41,7 @@ outcome in the row. (Asking at each read kept a hundred installations over four 
 class Lease:
     """A name held for `ttl` seconds at a time, and renewed while the work goes on.
 
-    A holder that is killed or frozen costs the other processes no more than those seconds. No
+    A holder that is killed or frozen holds up other processes for no more than those seconds. No
     connection and no lock of the database is held meanwhile.
     """
 

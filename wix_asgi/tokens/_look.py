@@ -13,7 +13,7 @@ __all__ = ["Step", "token_without_refresh"]
 
 
 class Step(Enum):
-    """What a refresh does next when it has no token yet."""
+    """The next step of a refresh that has no token yet."""
 
     LEAD = "refresh the token: the lease and a slot at Wix are ours"
     WAIT_FOR_SLOT = "wait for a slot at Wix"

@@ -80,8 +80,9 @@ class RefreshPolicy:
     lease_ttl: float = 2.0
     """How long a lease lasts unless its holder renews it.
 
-    A holder that is killed or frozen costs the other processes this long and one refresh (measured:
-    `chaos killing`, 2.6 s). A shorter lease runs out under its holder where a storage answers late.
+    A holder that is killed or frozen holds up other processes for this long and one refresh
+    (measured: `chaos killing`, 2.6 s). A shorter lease runs out under its holder where a storage
+    answers late.
     """
 
     max_refreshes: int = 50
@@ -93,8 +94,8 @@ class RefreshPolicy:
     max_readers: int = 4
     """Refreshes of one event loop that may read the storage or ask for a lease at one time.
 
-    One less than the connections that the smallest storage pool has (5): a lease holder, who goes
-    past this queue, never waits behind refreshes that wait for that holder. Without the queue
+    One less than the connections that the smallest storage pool has (5): a lease holder, which
+    goes past this queue, never waits behind refreshes that wait for that holder. Without the queue
     leases ran out under their holders and refresh tokens were sent twice (measured: `chaos
     refreshing`, 1,094 calls instead of 1,000).
     """
@@ -102,14 +103,14 @@ class RefreshPolicy:
     reader_wait: float = 10.0
     """How long a refresh waits in that queue before it is told that the storage is unavailable.
 
-    As long as a storage may take for one operation.
+    The time that a storage has for one operation (`wix_asgi.storage`).
     """
 
     arrival_spread: float = 0.1
     """By how much a refresh that finds the queue full is put off, times 0 to 1 by chance.
 
-    Processes that start together would otherwise ask for the same leases in the same order, and all
-    but one of them in vain.
+    Processes that start together would otherwise ask for the same leases in the same order: only
+    one process gets each, and all the rest have written in vain.
     """
 
     slot_wait: float = 5.0
@@ -131,7 +132,7 @@ class RefreshPolicy:
     usual_refresh_memory: int = 4
     """The pause before the first poll is the usual length of a refresh, at most this long.
 
-    The usual length is a moving average over about as many refreshes as the memory says. It saves
+    The usual length is a moving average over about that many refreshes. It saves
     nearly half of the reads and claims of a round (measured: `chaos refreshing`, 1,500 storage
     operations instead of 2,600).
     """
@@ -157,7 +158,7 @@ class RefreshPolicy:
     last_pause: float = 5.0
     """If Retry-After outlives the token by at most this much, the lease holder waits it out.
 
-    Callers wait twice as long (`caller_wait`), so they get a token instead of a failure.
+    Callers wait for 10 s (`caller_wait`), so they get a token instead of a failure.
     """
 
     save_pause: float = 1.0

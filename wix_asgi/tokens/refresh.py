@@ -25,7 +25,7 @@ __all__ = ["Refresher"]
 
 
 class Refresher:
-    """Brings a living access token: one that another process stored, or a new one of Wix.
+    """Brings a living access token: another process has stored it, or Wix grants it.
 
     It looks at the stored installation, and then takes one step: it uses the token, leads the
     refresh as the lease holder, or waits for the lease holder or for a slot at Wix.

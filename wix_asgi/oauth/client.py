@@ -21,7 +21,7 @@ from wix_asgi.protocol.endpoints import (
     parse_grant,
     parse_token_info,
 )
-from wix_asgi.transport.bodies import pieces
+from wix_asgi.transport.bodies import split_body
 
 __all__ = ["OAuthClient"]
 
@@ -191,7 +191,7 @@ async def _read_bounded(response: httpx.Response) -> httpx.Response:
 
 def _unpack(raw: bytes, headers: httpx.Headers) -> bytes:
     encoding = {"Content-Encoding": headers.get("Content-Encoding", "")}
-    packed = httpx.Response(200, headers=encoding, content=pieces(raw, headers))
+    packed = httpx.Response(200, headers=encoding, content=split_body(raw, headers))
     content = bytearray()
     for chunk in packed.iter_bytes():
         content += chunk

@@ -74,7 +74,7 @@ class DetachedTask(Generic[T]):
             self._done.set()
 
     def cancel(self) -> None:
-        """Cancel the work where it waits; `result` raises `Interrupted` unless the work succeeds."""
+        """Cancel the work where it waits; unless it ends well, `result` raises `Interrupted`."""
         self._scope.cancel()
 
 

@@ -189,7 +189,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     class NotingPool(PoolTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             grant = json.loads(await request.aread() or b"{}").get("grant_type", "")
-            used[f"{request.url.path} {grant}".strip()] = id(self), self._max_connections
+            used[f"{request.url.path} {grant}".strip()] = id(self), self._policy.max_connections
             return await fake.transport.handle_async_request(request)
 
     monkeypatch.setattr(_assembly, "PoolTransport", NotingPool)

@@ -29,6 +29,7 @@ from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
 from wix_asgi.tokens.refresh import Refresher
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["Assembly", "assemble"]
@@ -114,6 +115,6 @@ def _make_pools() -> list[PoolTransport]:
     """Return the pools for calls, for refreshes, and for installs."""
     return [
         PoolTransport(),
-        PoolTransport(max_connections=_REFRESH_CONNECTIONS),
-        PoolTransport(max_connections=MAX_EXCHANGES),
+        PoolTransport(PoolPolicy(max_connections=_REFRESH_CONNECTIONS)),
+        PoolTransport(PoolPolicy(max_connections=MAX_EXCHANGES)),
     ]

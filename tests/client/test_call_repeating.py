@@ -15,6 +15,7 @@ from wix_asgi import NotInstalled
 from wix_asgi._http import httpx
 from wix_asgi.client import _auth as call
 from wix_asgi.testing import FakeWix
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 
@@ -214,7 +215,7 @@ async def test_other_failures_are_answers(naps: list[float]) -> None:
 async def test_no_deadlock_with_one_connection() -> None:
     """A 401 gives its connection back before the refresh, which may need the same one."""
     fake = FakeWix()
-    pool = PoolTransport(max_connections=1, connect=lambda: fake.transport)
+    pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
     async with installed(fake, transport=pool) as (_, client):
         fake.expire_access_tokens()
         with anyio.fail_after(10):
@@ -230,7 +231,7 @@ async def test_no_deadlock_with_one_connection() -> None:
 async def test_connection_is_free_while_a_call_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one call waits as Wix asked, another one has the only connection."""
     fake = FakeWix()
-    pool = PoolTransport(max_connections=1, connect=lambda: fake.transport)
+    pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
     async with installed(fake, transport=pool) as (_, client):
         waiting, go_on = anyio.Event(), anyio.Event()
 

@@ -7,7 +7,7 @@ from wix_asgi.concurrency.slots import Slot, Slots
 
 
 async def test_slots_that_are_all_taken_are_not_free() -> None:
-    """Slots are free for as long as one more can be taken."""
+    """`are_free` says whether one more slot can be taken."""
     slots = Slots(1)
     slot = slots.slot()
     free = [slots.are_free]
@@ -21,7 +21,7 @@ async def test_slots_that_are_all_taken_are_not_free() -> None:
 
 
 async def test_a_taken_slot_counts_once() -> None:
-    """A slot that is taken twice, or released twice, is taken and released once."""
+    """Taking a taken slot, or releasing a free one, changes nothing."""
     slots = Slots(2)
     slot = slots.slot()
     taken = [slot.take(), slot.take()]
@@ -97,7 +97,7 @@ async def test_a_slot_that_comes_in_the_end_was_not_missed(seconds: float | None
 
 
 async def test_a_cancelled_wait_leaves_the_slot_to_the_next() -> None:
-    """A task that is cancelled while it waits holds up none of the others."""
+    """A task that is cancelled while it waits leaves its turn to the next task."""
     slots = Slots(1)
     first, cancelled = slots.slot(), slots.slot()
     first.take()

@@ -19,7 +19,7 @@ from wix_asgi.identity.callers import Caller
 from wix_asgi.models import AccessToken
 from wix_asgi.protocol.endpoints import retry_after
 from wix_asgi.tokens.cache import TokenCache
-from wix_asgi.transport.bodies import pieces
+from wix_asgi.transport.bodies import split_body
 from wix_asgi.transport.origins import Origin, origin_of
 from wix_asgi.transport.pooled import IDEMPOTENT, is_whole
 
@@ -183,7 +183,7 @@ class _BoundedStream(httpx.AsyncByteStream):
         if self._bound.is_lifted:
             yield chunk
         elif self._is_packed:
-            for piece in pieces(chunk, self._headers):
+            for piece in split_body(chunk, self._headers):
                 self._bound.feed(len(piece))
                 yield piece
         else:

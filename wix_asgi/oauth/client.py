@@ -23,7 +23,7 @@ from wix_asgi.protocol.endpoints import (
     parse_grant,
     parse_token_info,
 )
-from wix_asgi.transport.bodies import pieces
+from wix_asgi.transport.bodies import split_body
 
 __all__ = ["OAuthClient", "OAuthPolicy"]
 
@@ -245,7 +245,7 @@ async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Respo
 
 def _unpack(raw: bytes, headers: httpx.Headers, max_bytes: int) -> bytes:
     encoding = {"Content-Encoding": headers.get("Content-Encoding", "")}
-    packed = httpx.Response(200, headers=encoding, content=pieces(raw, headers))
+    packed = httpx.Response(200, headers=encoding, content=split_body(raw, headers))
     content = bytearray()
     for chunk in packed.iter_bytes():
         content += chunk

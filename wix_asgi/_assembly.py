@@ -12,7 +12,9 @@ from typing import Final
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.handshake.handshake import MAX_EXCHANGES, Handshake, Parts
+from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
+from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.handshake.install import Install
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
@@ -89,11 +91,13 @@ def assemble(
         resolve=resolve,
         ready=ready,
     )
+    signer, responses = StateSigner(settings), Responses(settings, hooks)
     handshake = Handshake(
-        Parts(
+        Install(endpoints=endpoints, signer=signer, responses=responses),
+        Callback(
             settings=settings,
             endpoints=endpoints,
-            signer=StateSigner(settings),
+            signer=signer,
             storage=storage,
             installations=installations,
             oauth=OAuthClient(endpoints, installs),
@@ -101,8 +105,8 @@ def assemble(
             clients=clients,
             detached=detached,
             hooks=hooks,
-            answers=Responses(settings, hooks),
-        )
+            responses=responses,
+        ),
     )
     return Assembly(pools, detached, installations, oauth, tokens, clients, handshake)
 

@@ -12,10 +12,10 @@ from wix_asgi._assembly import assemble
 from wix_asgi._http import httpx
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.handshake.handshake import FINISHED
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.models import Installation
+from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 

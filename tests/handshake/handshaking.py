@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from traceback import TracebackException
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -18,8 +19,13 @@ from tests.support import Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
+from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.state import StateSigner
 from wix_asgi.models import Record
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -209,13 +215,36 @@ class FlakyStorage(MemoryStorage):
             raise StorageUnavailable("The test storage is down.")
 
 
-def app_of(wix: Wix, **parts: Any) -> ASGIApp:
-    """Return the handshake of `wix` with some of its parts replaced, at the usual paths."""
-    handshake = Handshake(replace(wix.handshake._parts, **parts))
+def app_of(
+    wix: Wix,
+    fake: FakeWix,
+    *,
+    clock: Callable[[], float] = time.time,
+    max_exchanges: int = MAX_EXCHANGES,
+) -> ASGIApp:
+    """Return the handshake of `wix` at the usual paths, with another clock or another bound."""
+    settings = wix.settings
+    endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
+    responses = Responses(settings, wix._hooks)
+    install = Install(endpoints=endpoints, signer=signer, responses=responses)
+    callback = Callback(
+        settings=settings,
+        endpoints=endpoints,
+        signer=signer,
+        storage=wix.storage,
+        installations=wix._installations,
+        oauth=OAuthClient(endpoints, fake.transport),
+        tokens=wix._tokens,
+        clients=wix.clients,
+        detached=wix._detached,
+        hooks=wix._hooks,
+        responses=responses,
+        max_exchanges=max_exchanges,
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        begins = scope["path"] == "/wix/install"
-        await (handshake.install if begins else handshake.callback)(scope, receive, send)
+        path = install if scope["path"] == "/wix/install" else callback
+        await path(scope, receive, send)
 
     return app
 

@@ -21,6 +21,8 @@ from wix_asgi.settings import WixSettings
 
 __all__ = ["Endpoints", "TokenInfo", "parse_grant", "parse_token_info", "retry_after"]
 
+FINISHED: Final = "APP_FINISHED_CONFIGURATION"
+"""The BI event that a site's setup is finished (Wix, "BI Event: Sample Use Cases & Flows")."""
 ACCESS_TOKEN_LIFETIME: Final = 300.0
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _OWN_FAULT: Final = frozenset({"invalid_client", "unauthorized_client", "app_id_not_found"})

@@ -20,9 +20,7 @@ from tests.handshake.handshaking import (
 )
 from tests.support import SITE, Browser, running
 from wix_asgi._http import httpx
-from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.handshake._state_use import Purge
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -138,17 +136,6 @@ async def test_claim_outlives_the_state(state_ttl: int) -> None:
     assert 1 == await storage.purge()
 
 
-async def test_installs_purge_no_more_than_needed() -> None:
-    """However many callbacks come, storage is asked to forget once a minute (R8)."""
-    fake = FakeWix()
-    storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
-        for _ in range(5):
-            await Browser(app).install(fake)
-
-    assert 1 == storage.steps.count("purge")
-
-
 class DeafStorage(FlakyStorage):
     """A storage whose answers to claims are lost, and that then is down for some releases."""
 
@@ -187,69 +174,6 @@ async def test_claim_of_which_nothing_is_known(lost_releases: int, later: int) -
     assert later == answer.status_code
     assert min(3, lost_releases + 1) == storage.steps.count("release")
     assert (later == 303) == fake.count(ACCESS)
-
-
-class SlowStorage(MemoryStorage):
-    """A storage whose purges wait to be let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun = 0
-        self.go_on = anyio.Event()
-
-    async def purge(self) -> int:
-        self.begun += 1
-        await self.go_on.wait()
-        return await super().purge()
-
-
-async def test_purge_is_due_a_minute_after_the_last() -> None:
-    """One that is under way is not joined by another; the minute begins with its end (R8)."""
-    clock = Clock(1_000)
-    storage, detached = SlowStorage(), DetachedTasks()
-    purge = Purge(storage, detached, clock=clock.now)
-    begun = []
-
-    async def start_after(seconds: float) -> None:
-        clock.advance(seconds)
-        purge.start()
-        await anyio.wait_all_tasks_blocked()
-        begun.append(storage.begun)
-
-    await start_after(0)
-    await start_after(100)
-    storage.go_on.set()
-    await anyio.wait_all_tasks_blocked()
-    await start_after(59)
-    await start_after(1)
-    await detached.aclose(10)
-
-    assert [1, 1, 1, 2] == begun
-
-
-async def test_purge_that_fails_is_tried_again() -> None:
-    """A storage that is down, or a loop that ended meanwhile, does not end the purges (R8)."""
-    clock = Clock(1_000)
-    storage, detached = FlakyStorage(), DetachedTasks()
-    storage.down = {"purge"}
-    purge = Purge(storage, detached, clock=clock.now)
-    for seconds in (0, 60):
-        clock.advance(seconds)
-        purge.start()
-        await detached.aclose(10)
-    failed = storage.steps.count("purge")
-    lost, never = Purge(storage, detached, clock=clock.now), SlowStorage()
-    lost._storage = never
-    lost.start()
-    await anyio.wait_all_tasks_blocked()
-    clock.advance(600)
-    lost.start()
-    await anyio.wait_all_tasks_blocked()
-    never.go_on.set()
-    await detached.aclose(10)
-
-    assert 2 == failed
-    assert 2 == never.begun
 
 
 async def test_reload_after_success_asks_wix_nothing() -> None:

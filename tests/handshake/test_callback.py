@@ -88,10 +88,10 @@ async def test_install() -> None:
         stored = [found.instance_id async for found in app.wix.installations()]
         called = await app.wix.client(SITE).get("/echo")
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
-    assert stored == [SITE]
-    assert called.status_code == 200
+    assert [SITE] == stored
+    assert 200 == called.status_code
     assert (1, 1) == (fake.count(ACCESS), fake.count(TOKEN_INFO))
 
 
@@ -104,7 +104,7 @@ async def test_reinstall() -> None:
         stored = [found.instance_id async for found in app.wix.installations()]
 
     assert [303, 303, 303] == [answer.status_code for answer in answers]
-    assert stored == [SITE]
+    assert [SITE] == stored
 
 
 @pytest.mark.parametrize("template", REPEATED)
@@ -120,9 +120,9 @@ async def test_repeated_parameters_are_refused(template: str) -> None:
         steps = list(storage.steps)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
+    assert (400, "bad_request") == reason_of(refused)
     assert not steps
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize(("query", "status"), OUT_OF_BOUNDS, ids=lambda value: str(value)[:20])
@@ -134,7 +134,7 @@ async def test_query_out_of_bounds_is_refused(query: str, status: int) -> None:
         storage.steps.clear()
         answer = await ask(app, CALLBACK, query.encode())
 
-    assert answer.status == status
+    assert status == answer.status
     assert not storage.steps
     assert not fake.calls
 
@@ -158,8 +158,8 @@ async def test_long_codes_are_taken() -> None:
         state = state_of(await browser.begin(fake))
         answer = await browser.http.get(CALLBACK, params={"code": code, "state": state})
 
-    assert answer.status_code == 502
-    assert fake.count(ACCESS, code=code) == 1
+    assert 502 == answer.status_code
+    assert 1 == fake.count(ACCESS, code=code)
 
 
 async def test_site_owner_cancels() -> None:
@@ -174,10 +174,10 @@ async def test_site_owner_cancels() -> None:
         browser.http.cookies.update(cookies)
         later = await call_back(browser, fake.approve(location))
 
-    assert reason_of(refused) == (403, "denied")
+    assert (403, "denied") == reason_of(refused)
     assert {removed.name: ""} == dict.fromkeys(cookies, removed.value)
-    assert reason_of(later) == (409, "state_reused")
-    assert fake.count(ACCESS) == 0
+    assert (409, "state_reused") == reason_of(later)
+    assert 0 == fake.count(ACCESS)
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "made_up", "", "<b>x</b>"])
@@ -194,7 +194,7 @@ async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> 
             CALLBACK, params={**params, "state": state}, headers=headers
         )
 
-    assert answer.status_code == 403
+    assert 403 == answer.status_code
     assert "made_up" not in answer.text
     assert "server_error" not in answer.text
     assert "alert" not in answer.text
@@ -209,8 +209,8 @@ async def test_error_with_a_code_is_an_error() -> None:
         url = await begin(browser, fake)
         answer = await call_back(browser, f"{url}&error=access_denied")
 
-    assert reason_of(answer) == (403, "denied")
-    assert fake.count(ACCESS) == 0
+    assert (403, "denied") == reason_of(answer)
+    assert 0 == fake.count(ACCESS)
 
 
 async def test_error_of_another_browser_is_refused() -> None:
@@ -223,8 +223,8 @@ async def test_error_of_another_browser_is_refused() -> None:
         refused = await call_back(Browser(app), forged)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (403, "browser_mismatch")
-    assert finished.status_code == 303
+    assert (403, "browser_mismatch") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("query", ["", "&code=", "&code", "&instanceId=" + SITE])
@@ -237,8 +237,8 @@ async def test_neither_code_nor_error(query: str) -> None:
         refused = await call_back(browser, f"{CALLBACK}?state={state_of(url)}{query}")
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
-    assert finished.status_code == 303
+    assert (400, "bad_request") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("headers", AUTOMATIC_LOADS, ids=repr)
@@ -249,11 +249,11 @@ async def test_automatic_loads_use_nothing_up(headers: dict[str, str]) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await call_back(browser, url, headers={**JSON, **headers})
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
-    assert finished.status_code == 303
+    assert (400, "bad_request") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
@@ -264,11 +264,11 @@ async def test_other_methods_use_nothing_up(method: str) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await browser.http.request(method, url)
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         finished = await browser.http.get(url)
 
     assert (405, "GET") == (refused.status_code, refused.headers["Allow"])
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 NAMES = st.sampled_from(["code", "state", "instanceId", "error", "token", "x"]) | st.text()

@@ -77,7 +77,7 @@ async def test_on_install_is_given_the_installation(parameters: int, is_async: b
         (stored,) = [found async for found in app.wix.installations()]
 
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
-    assert len(seen) == 1
+    assert 1 == len(seen)
     assert seen[0][0] == stored == Installation(fake.app_id, SITE, stored.installed_at)
     assert [Request] * (parameters - 1) == [type(value) for value in seen[0][1:]]
 
@@ -91,7 +91,7 @@ async def test_on_error_is_given_the_refusal(parameters: int, is_async: bool) ->
     async with running(FakeWix(), on_error=hook) as app:
         answer = await call_back(Browser(app), "/wix/callback")
 
-    assert reason_of(answer) == (400, "state_missing")
+    assert (400, "state_missing") == reason_of(answer)
     assert [Reason.STATE_MISSING] == [values[0].reason for values in seen]
     assert [Request] * (parameters - 1) == [type(value) for value in seen[0][1:]]
 
@@ -120,7 +120,7 @@ async def test_decorators_register_hooks() -> None:
         await browser.http.get("/wix/callback")
     first(Installation(fake.app_id, SITE, None))  # type: ignore[arg-type] # it looks at nothing
 
-    assert seen == ["keyword", "first", "second /wix/callback", "state_missing", "first"]
+    assert ["keyword", "first", "second /wix/callback", "state_missing", "first"] == seen
 
 
 async def test_client_in_a_hook_is_the_new_sites() -> None:
@@ -137,11 +137,11 @@ async def test_client_in_a_hook_is_the_new_sites() -> None:
     async with running(fake, on_install=hook) as app:
         browser = Browser(app)
         for site in (SITE, OTHER_SITE):
-            assert (await browser.install(fake, site)).status_code == 303
+            assert 303 == (await browser.install(fake, site)).status_code
 
     assert [SITE, OTHER_SITE] == [identity.instance_id for identity, _ in called]  # type: ignore[attr-defined] # not None
     assert [200, 200] == [status for _, status in called]
-    assert fake.count(ACCESS) == 2
+    assert 2 == fake.count(ACCESS)
 
 
 async def test_hook_sees_the_servers_state() -> None:
@@ -159,9 +159,9 @@ async def test_hook_sees_the_servers_state() -> None:
 
         answer = await Browser(server).install(fake)
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert seen == [servers_state["database"]]
-    assert set(servers_state) == {"database"}
+    assert {"database"} == set(servers_state)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -183,9 +183,9 @@ async def test_response_of_on_install_is_the_answer(is_async: bool) -> None:
         answer = await Browser(WixMiddleware(PlainTextResponse("app"), wix)).install(fake)
 
     assert (201, f"Welcome, {SITE}") == (answer.status_code, answer.text)
-    assert answer.headers["X-Own"] == "kept"
+    assert "kept" == answer.headers["X-Own"]
     assert "Location" not in answer.headers
-    assert seen == ["third"]
+    assert ["third"] == seen
 
 
 @pytest.mark.parametrize("returned", [True, "text", {"a": 1}, 0, b"x", ()], ids=repr)
@@ -250,12 +250,12 @@ async def test_on_install_raises(
         again = await call_back(browser, url)
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert reason_of(answer) == (500, "internal")
+    assert (500, "internal") == reason_of(answer)
     assert answer.json()["incident"] in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[1] is error
     assert [("", "0")] == [(c.value, c.attributes["Max-Age"]) for c in cookies_set(answer)]
-    assert reason_of(again) == (409, "state_reused")
+    assert (409, "state_reused") == reason_of(again)
     assert [SITE] == await storage.sites(fake.app_id)
     assert "Retry-After" not in answer.headers
 
@@ -265,7 +265,9 @@ async def test_on_install_is_interrupted() -> None:
     async with running(FakeWix(), on_install=interrupted) as app:
         installation = Installation("app-1", SITE, datetime.now(UTC))
         with pytest.raises(KeyboardInterrupt):
-            await app.wix.handshake._tell_app(installation, Request({"type": "http"}))
+            await app.wix.handshake.callback._call_on_install(
+                installation, Request({"type": "http"})
+            )
 
 
 async def test_hook_of_too_many_parameters() -> None:
@@ -275,7 +277,7 @@ async def test_hook_of_too_many_parameters() -> None:
         browser = Browser(app)
         answer = await call_back(browser, await begin(browser, fake))
 
-    assert reason_of(answer) == (500, "internal")
+    assert (500, "internal") == reason_of(answer)
 
 
 async def test_response_of_on_error_is_the_answer() -> None:
@@ -293,7 +295,7 @@ async def test_response_of_on_error_is_the_answer() -> None:
         refused.status_code,
         refused.json(),
     )
-    assert len(cookies_set(refused)) == 1
+    assert 1 == len(cookies_set(refused))
     assert not browser.http.cookies
 
 
@@ -314,9 +316,9 @@ async def test_on_error_raises(
         answer = await call_back(Browser(app), "/wix/callback?state=forged.state.signature")
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert reason_of(answer) == (400, "state_invalid")
+    assert (400, "state_invalid") == reason_of(answer)
     assert record.exc_info is not None
-    assert str(record.exc_info[1]) == "broken"
+    assert "broken" == str(record.exc_info[1])
     assert "signature" not in caplog.text
 
 
@@ -332,5 +334,5 @@ async def test_on_error_is_told_of_failing_hooks() -> None:
     async with running(fake, on_install=hook, on_error=seen.append) as app:
         answer = await Browser(app).install(fake)
 
-    assert answer.status_code == 500
+    assert 500 == answer.status_code
     assert [(Reason.INTERNAL, error)] == [(refusal.reason, refusal.__cause__) for refusal in seen]

@@ -130,19 +130,19 @@ async def test_every_reason_is_reached(
 
     (record,) = [record for record in caplog.records if record.name == "wix_asgi"]
     incident = record.__dict__["incident"]
-    assert answer.status_code == status
+    assert status == answer.status_code
     assert record.__dict__["reason"] == reason.value
     assert record.levelno == (logging.ERROR if status >= 500 else logging.WARNING)
     assert f"incident {incident}" in record.getMessage()
     assert ("Retry-After" in answer.headers) == (status == 503)
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert "no-store" == answer.headers["Cache-Control"]
     if headers is JSON:
         body = answer.json()
-        assert answer.headers["Content-Type"] == "application/json"
-        assert set(body) == {"error", "message", "incident"}
+        assert "application/json" == answer.headers["Content-Type"]
+        assert {"error", "message", "incident"} == set(body)
         assert (body["error"], body["incident"]) == (reason.value, incident)
     else:
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
         assert incident in answer.text
         assert reason.value in answer.text
 
@@ -165,7 +165,7 @@ async def test_an_install_logs_no_secret(caplog: pytest.LogCaptureFixture) -> No
 
     assert [303, 303, 409] == [begun.status, answer.status, again.status]
     assert "installed" in text
-    assert len(hidden) == 6
+    assert 6 == len(hidden)
     assert [] == [value for value in hidden if value in text]
 
 
@@ -189,7 +189,7 @@ async def test_a_refusal_logs_no_secret(reason: Reason, caplog: pytest.LogCaptur
         text += "".join(TracebackException.from_exception(refusal, capture_locals=True).format())
     assert answer.status == REASONS[reason][0]
     assert reason.value in text
-    assert len(refusals) == 1
+    assert 1 == len(refusals)
     assert [] == [value for value in hidden if value in text]
 
 
@@ -242,7 +242,7 @@ async def test_refused_code_is_logged_with_the_request_id(
     """What Wix's support asks for first is in the log line of the incident."""
     fake = FakeWix()
     async with make_wix(fake) as wix:
-        browser = Browser(app_of(wix))
+        browser = Browser(app_of(wix, fake))
         state = state_of(await browser.begin(fake))
         await browser.http.get(f"/wix/callback?code=unknown-code-0123456789&state={state}")
 

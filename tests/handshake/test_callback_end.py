@@ -111,10 +111,10 @@ async def test_token_goes_to_the_close_window_page_only() -> None:
     location = answer.headers["Location"]
     token = query_of(location)["access_token"]
     elsewhere = [value for name, value in answer.headers.multi_items() if name != "location"]
-    assert location == f"{CLOSE_WINDOW}{quote(token, safe='')}"
+    assert f"{CLOSE_WINDOW}{quote(token, safe='')}" == location
     assert token not in answer.text + repr(elsewhere)
     assert "no-store" in answer.headers["Cache-Control"]
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert "no-referrer" == answer.headers["Referrer-Policy"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_token_goes_nowhere_else(after_install: str, expected: str) -> Non
         answer = await Browser(app).install(fake)
         token = (await app.wix._tokens.get(SITE)).value
 
-    assert answer.headers["Location"] == expected
+    assert expected == answer.headers["Location"]
     assert token not in answer.text + repr(answer.headers.multi_items())
 
 
@@ -164,8 +164,8 @@ async def test_token_of_another_site_is_refused(lie: dict[str, Any]) -> None:
         answer = await call_back(browser, url)
         again = await call_back(browser, url)
 
-    assert reason_of(answer) == (403, "instance_mismatch")
-    assert reason_of(again) == (409, "state_reused")
+    assert (403, "instance_mismatch") == reason_of(answer)
+    assert (409, "state_reused") == reason_of(again)
     assert not await storage.sites(fake.app_id)
 
 
@@ -181,7 +181,7 @@ async def test_site_in_the_address_is_not_believed(named: str) -> None:
             CALLBACK, params={**query, "instanceId": named}, headers=JSON
         )
 
-    assert reason_of(answer) == (403, "instance_mismatch")
+    assert (403, "instance_mismatch") == reason_of(answer)
     assert not await storage.sites(fake.app_id)
 
 
@@ -197,5 +197,5 @@ async def test_site_may_be_left_out_of_the_address(in_strings: bool) -> None:
         del query["instanceId"]
         answer = await browser.http.get(CALLBACK, params=query)
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert [SITE] == await storage.sites(fake.app_id)

@@ -49,7 +49,7 @@ AFTER_STORING: Final = [
     (ClientFactory, "for_instance"),
     (Hooks, "installed"),
     (Endpoints, "close_window_url"),
-    (Responses, "unbind"),
+    (Responses, "clear_cookie"),
 ]
 
 
@@ -73,7 +73,7 @@ async def test_anything_breaks_at_the_callback(
 
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     incident = record.__dict__["incident"]
-    assert answer.status_code == 500
+    assert 500 == answer.status_code
     assert "Location" not in answer.headers
     assert "broken for a test" not in answer.text
     assert incident in answer.text
@@ -83,7 +83,7 @@ async def test_anything_breaks_at_the_callback(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "bind")],
+    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "set_cookie")],
 )
 async def test_anything_breaks_at_the_install_path(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch
@@ -93,7 +93,7 @@ async def test_anything_breaks_at_the_install_path(
         monkeypatch.setattr(owner, name, broken)
         answer = await ask(app, "/wix/install")
 
-    assert answer.status == 500
+    assert 500 == answer.status
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
 
@@ -114,7 +114,7 @@ async def test_a_breakdown_logs_no_secret(
         answer = await load_unlogged(app, browser, url)
         text = logged(caplog)
 
-    assert answer.status == 500
+    assert 500 == answer.status
     assert "broken for a test" in text
     assert [] == [value for value in hidden if value in text]
 
@@ -131,5 +131,5 @@ async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch)
             "/echo", params={"instance": fake.signed_instance(SITE)}, headers=JSON
         )
 
-    assert reason_of(refused) == (500, "internal")
-    assert called.status_code == 403
+    assert (500, "internal") == reason_of(refused)
+    assert 403 == called.status_code

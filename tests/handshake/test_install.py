@@ -80,14 +80,14 @@ async def test_install_leads_to_wix() -> None:
         answer = await Browser(app).http.get(INSTALL, params={"token": token})
 
     location = answer.headers["Location"]
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert location.startswith(f"{fake.url}/installer/install?")
-    assert query_of(location) == {
+    assert {
         "token": token,
         "appId": fake.app_id,
         "redirectUrl": REDIRECT_URL,
         "state": state_of(location),
-    }
+    } == query_of(location)
 
 
 async def test_mount_path_is_part_of_the_way_back() -> None:
@@ -97,7 +97,7 @@ async def test_mount_path_is_part_of_the_way_back() -> None:
         answer = await ask(app, "/elsewhere/wix/install", root_path="/elsewhere")
 
     location = answer.one("Location") or ""
-    assert query_of(location)["redirectUrl"] == f"{PUBLIC_URL}/mounted/wix/callback"
+    assert f"{PUBLIC_URL}/mounted/wix/callback" == query_of(location)["redirectUrl"]
 
 
 async def test_states_are_distinct_and_long() -> None:
@@ -107,7 +107,7 @@ async def test_states_are_distinct_and_long() -> None:
         answers = [await ask(app, INSTALL) for _ in range(300)]
 
     states = {state_of(answer.one("Location") or "") for answer in answers}
-    assert len(states) == 300
+    assert 300 == len(states)
     assert min(len(state) for state in states) >= 43
 
 
@@ -133,7 +133,7 @@ async def test_install_begun_outside_wix(query: bytes) -> None:
         )
 
     assert "token" not in query_of(begun.headers["Location"])
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
     assert fake.installed == {OTHER_SITE}
 
 
@@ -174,7 +174,7 @@ async def test_malformed_query_begins_nothing(query: bytes, status: int) -> None
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, query)
 
-    assert answer.status == status
+    assert status == answer.status
     assert not answer.all("Set-Cookie")
     assert answer.one("Location") is None
 
@@ -187,7 +187,7 @@ async def test_head_begins_nothing() -> None:
     assert (200, b"") == (answer.status, answer.body)
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
-    assert answer.one("Cache-Control") == "no-store"
+    assert "no-store" == answer.one("Cache-Control")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ async def test_other_methods_begin_nothing(method: str) -> None:
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, b"token=abc", method=method)
 
-    assert answer.status == 405
-    assert answer.one("Allow") == "GET, HEAD"
+    assert 405 == answer.status
+    assert "GET, HEAD" == answer.one("Allow")
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
 
@@ -214,7 +214,7 @@ async def test_host_changes_nothing(headers: list[tuple[bytes, bytes]]) -> None:
     location = answer.one("Location") or ""
     assert "evil" not in repr(answer)
     assert location.startswith(f"{fake.url}/installer/install?token=abc&appId={fake.app_id}&")
-    assert query_of(location)["redirectUrl"] == REDIRECT_URL
+    assert REDIRECT_URL == query_of(location)["redirectUrl"]
 
 
 @pytest.mark.parametrize("headers", HOSTILE_HEADERS, ids=repr)
@@ -224,7 +224,7 @@ async def test_host_changes_no_refusal(headers: list[tuple[bytes, bytes]], path:
     async with running(FakeWix()) as app:
         answer = await ask(app, path, b"state=a&state=b", headers=headers)
 
-    assert answer.status == 400
+    assert 400 == answer.status
     assert b"evil" not in answer.body
 
 
@@ -239,9 +239,9 @@ async def test_automatic_loads_begin_nothing(headers: dict[str, str]) -> None:
         )
         finished = await browser.install(fake)
 
-    assert reason_of(refused) == (400, "bad_request")
+    assert (400, "bad_request") == reason_of(refused)
     assert not cookies_set(refused)
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("destination", ["document", "iframe", "frame", "fencedframe"])
@@ -250,7 +250,7 @@ async def test_navigations_begin_installs(destination: str) -> None:
     async with running(FakeWix()) as app:
         answer = await Browser(app).http.get(INSTALL, headers={"Sec-Fetch-Dest": destination})
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
 
 
 async def test_cookie_is_a_host_cookie() -> None:
@@ -261,14 +261,14 @@ async def test_cookie_is_a_host_cookie() -> None:
 
     assert cookie.name.startswith("__Host-wix-")
     assert len(cookie.value) >= 43
-    assert cookie.attributes == {
+    assert {
         "Max-Age": "500",
         "Path": "/",
         "Secure": "",
         "HttpOnly": "",
         "SameSite": "None",
         "Partitioned": "",
-    }
+    } == cookie.attributes
 
 
 async def test_cookie_on_loopback() -> None:
@@ -284,10 +284,10 @@ async def test_cookie_on_loopback() -> None:
     (removed,) = cookies_set(finished)
     attributes = {"Path": "/", "HttpOnly": "", "SameSite": "Lax"}
     assert cookie.name.startswith("wix-")
-    assert cookie.attributes == {"Max-Age": "600", **attributes}
-    assert finished.status_code == 303
+    assert {"Max-Age": "600", **attributes} == cookie.attributes
+    assert 303 == finished.status_code
     assert (removed.name, removed.value) == (cookie.name, "")
-    assert removed.attributes == {"Max-Age": "0", **attributes}
+    assert {"Max-Age": "0", **attributes} == removed.attributes
 
 
 async def test_cookie_is_unknown_to_wix() -> None:
@@ -335,7 +335,7 @@ async def test_cookies_of_the_app_are_left_alone() -> None:
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, headers=[(b"cookie", "; ".join(pairs).encode())])
 
-    assert len(cookies_set(answer)) == 1
+    assert 1 == len(cookies_set(answer))
 
 
 async def test_begin_costs_nothing() -> None:
@@ -346,5 +346,5 @@ async def test_begin_costs_nothing() -> None:
         storage.steps.clear()
         answer = await ask(app, INSTALL)
 
-    assert answer.status == 303
+    assert 303 == answer.status
     assert ([], []) == (storage.steps, fake.calls)

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -20,6 +21,12 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
 # What tests with a mark drive; everything else they bring themselves.
 PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
+# Where errors of ours become answers of the framework's.
+MEETING_STARLETTE = (
+    "tests/test_errors.py",
+    "tests/middleware/test_middleware.py",
+    "tests/frameworks",
+)
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
@@ -64,6 +71,16 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session
+def floor(session: nox.Session) -> None:
+    """Run the tests in which errors become answers on the lowest Starlette that is allowed."""
+    # No versions from the group `test`: its FastAPI wants a newer Starlette than ours is.
+    tools = ["pytest", "pytest-timeout", "fastapi", "httpx2", "trio"]
+    session.install("-e", ".", _lowest("starlette"), *tools)
+    # That Starlette uses names which anyio has deprecated since.
+    session.run("pytest", "-W", "ignore::DeprecationWarning", *MEETING_STARLETTE)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel from the sdist, compare it with the sources, and run most tests on it."""
     session.install("build[virtualenv]")
@@ -103,6 +120,13 @@ def chaos(session: nox.Session) -> None:
 
 def _install(session: nox.Session, *requirements: str, groups: list[str]) -> None:
     session.install(*requirements, *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def _lowest(name: str) -> str:
+    """Return the requirement of the lowest version of a dependency that pyproject.toml allows."""
+    allowed = {one.name: one for one in map(Requirement, PYPROJECT["project"]["dependencies"])}
+    (version,) = [one.version for one in allowed[name].specifier if one.operator == ">="]
+    return f"{name}=={version}"
 
 
 def _without_missing(session: nox.Session) -> list[str]:

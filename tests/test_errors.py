@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -130,6 +131,29 @@ def test_callers_are_told_nothing_of_what_is_behind(
     assert str(raised) == "Host db-7 refused (28P01)."
     assert "is not available at the moment" in raised.detail
     assert "db-7" not in raised.detail
+
+
+class EarlyHTTPException(Exception):
+    """The HTTPException of Starlette 1.0.1 to 1.6.0."""
+
+    def __init__(
+        self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status_code = status_code
+        self.detail = HTTPStatus(status_code).phrase if detail is None else detail
+        self.headers = headers
+
+
+class EarlyRefusal(WixError, EarlyHTTPException):
+    """An error of ours as it was derived from the HTTPException of an early Starlette."""
+
+
+def test_second_parent_is_given_no_message() -> None:
+    """The message goes to no second parent, which may take it for a status code."""
+    error = EarlyRefusal("Said here.")
+
+    assert "Said here." == str(error)
+    assert ("Said here.",) == error.args
 
 
 RETRY_AFTER = [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.2, "2"), (30.0, "30")]

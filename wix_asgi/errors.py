@@ -54,7 +54,9 @@ class WixError(Exception):
     def __init__(self, message: str | None = None) -> None:
         """Take `message`, or say what the class says."""
         self.message = message or (self.__doc__ or "").partition("\n")[0]
-        super().__init__(self.message)
+        # Not super(): a second parent takes other arguments. The HTTPException of Starlette 1.0.1
+        # to 1.6.0 would take the message for a status code, and raise ValueError.
+        Exception.__init__(self, self.message)
 
     def __str__(self) -> str:
         return self.message

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from tests.storage.backends import connections_in_use
+from tests.backends.support import connections_in_use
 from tests.support import Browser, running
 from wix_asgi import WixMiddleware
 from wix_asgi._http import httpx

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import tests.storage.backends  # noqa: F401 # what takes long to import is imported once
+import tests.backends.support  # noqa: F401 # what takes long to import is imported once
 from chaos.figures import Figure, exactly
 from chaos.sqlite_full import filled
 from chaos.sqlite_killed import killed

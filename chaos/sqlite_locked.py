@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly
-from tests.storage.backends import refusal
+from tests.backends.support import refusal
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage

@@ -164,9 +164,8 @@ class InstallationRepository:
 
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
-        scanner = RecordScan(self._storage, self._app_id, clock=self._clock)
-        while read := await scanner.next():
-            record = read.record
+        async for dated in RecordScan(self._storage, self._app_id, clock=self._clock):
+            record = dated.record
             yield Installation(record.app_id, record.instance_id, _installed_at(record))
 
     def _seal(

@@ -33,5 +33,5 @@ async def storage(
     """Give an open, empty storage; no connection of it is in use when the case has ended."""
     async with make_storage() as opened:
         yield opened
-        assert connections_in_use(opened) == 0
-    assert connections_in_use(opened) == 0
+        assert 0 == connections_in_use(opened)
+    assert 0 == connections_in_use(opened)

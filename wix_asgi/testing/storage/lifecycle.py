@@ -67,7 +67,7 @@ async def test_opened_again(storage: Storage) -> None:
     await storage.open()
     await storage.open()
 
-    assert len(await storage.scan(APP)) == 1
+    assert 1 == len(await storage.scan(APP))
     assert not await storage.claim("name", "other", 60)
 
 
@@ -78,7 +78,7 @@ async def test_opened_at_once(make_storage: MakeStorage) -> None:
     await together(*[storage.open for storage in storages])
     await storages[0].put(record())
 
-    assert [len(await storage.scan(APP)) for storage in storages] == [1] * 8
+    assert [1] * 8 == [len(await storage.scan(APP)) for storage in storages]
     for storage in storages:
         await storage.aclose()
 
@@ -90,7 +90,7 @@ async def test_opened_by_tasks_at_once(make_storage: MakeStorage) -> None:
     await together(*[storage.open] * 8)
     await storage.put(record())
 
-    assert len(await storage.scan(APP)) == 1
+    assert 1 == len(await storage.scan(APP))
     await storage.aclose()
 
 
@@ -137,7 +137,7 @@ async def test_closed_after_an_error(
     with pytest.raises(ZeroDivisionError):
         await fail()
 
-    assert connections_in_use(storage) == 0
+    assert 0 == connections_in_use(storage)
     async with storage:
         assert await storage.get(APP, SITE) is not None
 
@@ -176,8 +176,8 @@ def test_one_loop_after_the_other(
     found = [run(partial(storage.scan, APP), anyio_backend) for _ in range(3)]
     gc.collect()
 
-    assert [len(page) for page in found] == [1, 1, 1]
-    assert connections_in_use(storage) == 0
+    assert [1, 1, 1] == [len(page) for page in found]
+    assert 0 == connections_in_use(storage)
     run(storage.aclose, anyio_backend)
 
 
@@ -192,8 +192,8 @@ def test_loops_at_once(make_storage: MakeStorage, anyio_backend: Loop) -> None:
         won = [*calls[0](), *[name for other in others for name in other.result()]]
     page = run(partial(storage.scan, APP), anyio_backend)
 
-    assert sorted(won) == [f"name-{number}" for number in range(8)]
-    assert len(page) == 4 * 8
+    assert [f"name-{number}" for number in range(8)] == sorted(won)
+    assert 4 * 8 == len(page)
     run(storage.aclose, anyio_backend)
 
 
@@ -209,8 +209,8 @@ async def test_many_at_once(storage: Storage, connections_in_use: CountConnectio
     """A hundred callers at once all have their turn, and give back what they used."""
     await together(*[partial(storage.put, record(f"{number:03}")) for number in range(100)])
 
-    assert len(await storage.scan(APP, limit=1000)) == 100
-    assert connections_in_use(storage) == 0
+    assert 100 == len(await storage.scan(APP, limit=1000))
+    assert 0 == connections_in_use(storage)
 
 
 @pytest.mark.anyio
@@ -231,5 +231,5 @@ async def test_cancelled(
                 scope.cancel()
 
     await call()
-    assert len(await storage.scan(APP)) == 1
-    assert connections_in_use(storage) == 0
+    assert 1 == len(await storage.scan(APP))
+    assert 0 == connections_in_use(storage)

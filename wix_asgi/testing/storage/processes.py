@@ -38,15 +38,15 @@ def test_all_processes_open_an_empty_store(make_storage: MakeStorage, anyio_back
     """Eight processes that open one empty store at the same moment all succeed."""
     told = in_processes(_install, make_storage, anyio_backend, 8)
 
-    assert told == ["installed"] * 8
-    assert run(partial(_count_records, make_storage), anyio_backend) == 8
+    assert ["installed"] * 8 == told
+    assert 8 == run(partial(_count_records, make_storage), anyio_backend)
 
 
 def test_one_process_gets_a_name(make_storage: MakeStorage, anyio_backend: Loop) -> None:
     """Of four processes, one gets each name."""
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -60,7 +60,7 @@ def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend
     run(prepare, anyio_backend)
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -73,7 +73,7 @@ def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) ->
     run(prepare, anyio_backend)
     won = in_processes(_replace, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_no_update_of_a_process_is_lost(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -89,8 +89,8 @@ def test_no_update_of_a_process_is_lost(make_storage: MakeStorage, anyio_backend
 
     run(prepare, anyio_backend)
 
-    assert in_processes(_count, make_storage, anyio_backend, 4) == ["counted"] * 4
-    assert run(result, anyio_backend) == b"%d" % (4 * len(_NAMES))
+    assert ["counted"] * 4 == in_processes(_count, make_storage, anyio_backend, 4)
+    assert b"%d" % (4 * len(_NAMES)) == run(result, anyio_backend)
 
 
 def test_what_was_written_outlives_its_process(
@@ -116,8 +116,8 @@ def test_what_was_written_outlives_its_process(
                 await until(partial(storage.claim, f"name-{number}", "another", 60))
             return [found.instance_id for found in await storage.scan(APP)]
 
-    assert [process.exitcode for process in processes] == [9, 9, 9]
-    assert run(take_over, anyio_backend) == ["site-0", "site-1", "site-2", "site-3"]
+    assert [9, 9, 9] == [process.exitcode for process in processes]
+    assert ["site-0", "site-1", "site-2", "site-3"] == run(take_over, anyio_backend)
 
 
 def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list[object]:

@@ -27,8 +27,8 @@ async def test_purge(storage: Storage, number: int) -> None:
     for name in range(number):
         await storage.claim(f"name-{name}", "owner", 0)
 
-    assert await storage.purge() == number
-    assert await storage.purge() == 0
+    assert number == await storage.purge()
+    assert 0 == await storage.purge()
 
 
 @pytest.mark.anyio
@@ -37,7 +37,7 @@ async def test_purge_spares_what_is_held(storage: Storage) -> None:
     await storage.claim("over", "owner", 0)
     await storage.claim("held", "owner", 60)
 
-    assert await storage.purge() == 1
+    assert 1 == await storage.purge()
     assert not await storage.claim("held", "other", 60)
 
 
@@ -60,7 +60,7 @@ async def test_renewal_is_not_purged(storage: Storage) -> None:
     await storage.claim("name", "owner", 0)
     await storage.claim("name", "owner", 60)
 
-    assert await storage.purge() == 0
+    assert 0 == await storage.purge()
     assert not await storage.claim("name", "other", 60)
 
 
@@ -80,7 +80,7 @@ async def test_release_leaves_nothing_to_purge(storage: Storage) -> None:
     await storage.claim("name", "owner", 60)
     await storage.release("name", "owner")
 
-    assert await storage.purge() == 0
+    assert 0 == await storage.purge()
 
 
 @pytest.mark.anyio
@@ -98,4 +98,4 @@ async def test_purge_at_once(storage: Storage) -> None:
     for name in range(5):
         await storage.claim(f"name-{name}", "owner", 0)
 
-    assert sum(await together(*[storage.purge] * 10)) == 5
+    assert 5 == sum(await together(*[storage.purge] * 10))

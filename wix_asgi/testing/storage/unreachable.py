@@ -64,7 +64,7 @@ async def test_unreachable(
 
     assert isinstance(error.__cause__, Exception)
     assert not isinstance(error.__cause__, StorageUnavailable)
-    assert connections_in_use(unreachable_storage) == 0
+    assert 0 == connections_in_use(unreachable_storage)
     await unreachable_storage.aclose()
 
 
@@ -77,7 +77,7 @@ async def test_unreachable_is_not_told_to_callers(
     error = await _failure(partial(_METHODS[method], unreachable_storage))
     shown = f"{error!s} {error!r} {error.detail}"
 
-    assert [value for value in (APP, SITE, _NAME, _TOKEN.decode()) if value in shown] == []
+    assert [] == [value for value in (APP, SITE, _NAME, _TOKEN.decode()) if value in shown]
     await unreachable_storage.aclose()
 
 
@@ -95,8 +95,8 @@ async def test_unreachable_to_many(
         for _ in range(20):
             tasks.start_soon(ask)
 
-    assert len(told) == 20
-    assert connections_in_use(unreachable_storage) == 0
+    assert 20 == len(told)
+    assert 0 == connections_in_use(unreachable_storage)
     await unreachable_storage.aclose()
 
 

@@ -196,7 +196,7 @@ async def test_names_are_no_ids(storage: Storage) -> None:
     assert not await storage.claim(SITE, "other", _LONG)
     await storage.put(record(version="version-2"))
     await storage.release(SITE, "owner")
-    assert (await read(storage)).version == "version-2"
+    assert "version-2" == (await read(storage)).version
 
 
 @each("seconds", {"an hour": 3600.0, "no time": 0})
@@ -209,7 +209,7 @@ async def test_exclusive(storage: Storage, seconds: float) -> None:
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
-    assert sorted(winners) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(winners)
 
 
 async def test_exclusive_at_first(storage: Storage) -> None:
@@ -218,7 +218,7 @@ async def test_exclusive_at_first(storage: Storage) -> None:
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
-    assert sorted(winners) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(winners)
 
 
 async def test_exclusive_when_it_ran_out(storage: Storage) -> None:
@@ -227,7 +227,7 @@ async def test_exclusive_when_it_ran_out(storage: Storage) -> None:
         await storage.claim(name, "before", 0)
         won = await together(*[partial(storage.claim, name, who, _LONG) for who in _CALLERS])
 
-        assert sum(won) == 1
+        assert 1 == sum(won)
 
 
 async def test_winner_is_told(storage: Storage) -> None:
@@ -236,7 +236,7 @@ async def test_winner_is_told(storage: Storage) -> None:
     (winner,) = [who for who, got in zip(_CALLERS, won, strict=True) if got]
     again = [await storage.claim("name", who, _LONG) for who in _CALLERS]
 
-    assert [who for who, got in zip(_CALLERS, again, strict=True) if got] == [winner]
+    assert [winner] == [who for who, got in zip(_CALLERS, again, strict=True) if got]
     await storage.release("name", winner)
     assert await storage.claim("name", "another", _LONG)
 
@@ -245,7 +245,7 @@ async def test_owner_at_once(storage: Storage) -> None:
     """One owner that asks twenty times at once is told every time that it has the name."""
     won = await together(*[partial(storage.claim, "name", "owner", _LONG) for _ in range(20)])
 
-    assert won == [True] * 20
+    assert [True] * 20 == won
 
 
 async def test_holds_alone(storage: Storage) -> None:
@@ -263,4 +263,4 @@ async def test_holds_alone(storage: Storage) -> None:
 
     await together(*[partial(take_a_turn, who) for who in _CALLERS[:6]])
 
-    assert most == [1] * 6
+    assert [1] * 6 == most

@@ -51,7 +51,7 @@ async def test_delete(storage: Storage) -> None:
 
     assert await storage.delete(APP, SITE)
     assert await storage.get(APP, SITE) is None
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 async def test_delete_of_nothing(storage: Storage) -> None:
@@ -73,7 +73,7 @@ async def test_delete_of_one_site(storage: Storage) -> None:
     await put_all(storage, "one", "three", "two")
 
     assert await storage.delete(APP, "two")
-    assert [found.instance_id for found in await storage.scan(APP)] == ["one", "three"]
+    assert ["one", "three"] == [found.instance_id for found in await storage.scan(APP)]
 
 
 @each(
@@ -91,7 +91,7 @@ async def test_late_removal_spares_a_newer_install(storage: Storage, since: time
     moment = await installed_at(storage) - since
 
     assert not await storage.delete(APP, SITE, installed_before=moment)
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))
 
 
 @each(
@@ -157,7 +157,7 @@ async def test_install_again_protects(storage: Storage) -> None:
     await until(is_later)
 
     assert not await storage.delete(APP, SITE, installed_before=first + _LATER)
-    assert (await read(storage)).version == "version-2"
+    assert "version-2" == (await read(storage)).version
 
 
 async def test_removed_site_installs_again(storage: Storage) -> None:
@@ -166,7 +166,7 @@ async def test_removed_site_installs_again(storage: Storage) -> None:
     await storage.delete(APP, SITE)
     await storage.put(record(version="version-2"))
 
-    assert [found.version for found in await storage.scan(APP)] == ["version-2"]
+    assert ["version-2"] == [found.version for found in await storage.scan(APP)]
 
 
 async def test_deletes_have_one_winner(storage: Storage) -> None:
@@ -174,7 +174,7 @@ async def test_deletes_have_one_winner(storage: Storage) -> None:
     await storage.put(record())
     outcomes = await together(*[partial(storage.delete, APP, SITE) for _ in range(10)])
 
-    assert sorted(outcomes) == [False] * 9 + [True]
+    assert [False] * 9 + [True] == sorted(outcomes)
 
 
 async def test_conditional_deletes_have_one_winner(storage: Storage) -> None:
@@ -183,4 +183,4 @@ async def test_conditional_deletes_have_one_winner(storage: Storage) -> None:
     moment = await installed_at(storage) + _LATER
     delete = partial(storage.delete, APP, SITE, installed_before=moment)
 
-    assert sorted(await together(*[delete] * 10)) == [False] * 9 + [True]
+    assert [False] * 9 + [True] == sorted(await together(*[delete] * 10))

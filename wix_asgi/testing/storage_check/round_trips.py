@@ -64,7 +64,7 @@ async def test_round_trip(storage: Storage) -> None:
     written = record(lifetime=14400.57, expires_in=240.0, failure="refused", retry_in=30.0)
     await storage.put(written)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(written)
+    assert timeless(written) == timeless(await storage.get(APP, SITE))
 
 
 async def test_round_trip_of_the_least(storage: Storage) -> None:
@@ -72,7 +72,7 @@ async def test_round_trip_of_the_least(storage: Storage) -> None:
     written = record(access_token=None, lifetime=0.0, expires_in=0.0, refresh_token=b"")
     await storage.put(written)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(written)
+    assert timeless(written) == timeless(await storage.get(APP, SITE))
 
 
 @each("token", _TOKENS)
@@ -80,7 +80,7 @@ async def test_refresh_tokens(storage: Storage, token: bytes) -> None:
     """A refresh token of any bytes, and of any length, is kept byte for byte."""
     await storage.put(record(refresh_token=token))
 
-    assert (await read(storage)).refresh_token == token
+    assert token == (await read(storage)).refresh_token
 
 
 @each("token", {"none": None, **_TOKENS})
@@ -88,7 +88,7 @@ async def test_access_tokens(storage: Storage, token: bytes | None) -> None:
     """An access token is kept byte for byte; having none is another thing than an empty one."""
     await storage.put(record(access_token=token))
 
-    assert (await read(storage)).access_token == token
+    assert token == (await read(storage)).access_token
 
 
 @each("token", _TOKENS)
@@ -99,7 +99,7 @@ async def test_replaced_tokens(storage: Storage, token: bytes) -> None:
 
     assert await storage.replace(changed, expected="version-1")
     stored = await read(storage)
-    assert (stored.refresh_token, stored.access_token) == (token, token)
+    assert (token, token) == (stored.refresh_token, stored.access_token)
 
 
 @each(
@@ -116,7 +116,7 @@ async def test_versions(storage: Storage, version: str) -> None:
     """A version is kept as it is, and found again by `replace`."""
     await storage.put(record(version=version))
 
-    assert (await read(storage)).version == version
+    assert version == (await read(storage)).version
     assert await storage.replace(record(version="next"), expected=version)
 
 
@@ -134,7 +134,7 @@ async def test_failures(storage: Storage, failure: str | None) -> None:
     """The reason of a failure is kept as it is; having none is another thing than an empty one."""
     await storage.put(record(failure=failure))
 
-    assert (await read(storage)).failure == failure
+    assert failure == (await read(storage)).failure
 
 
 @each("lifetime", {"none": 0.0, "five minutes": 300.0, "parts": 14400.57, "days": 259_200.0})
@@ -142,7 +142,7 @@ async def test_lifetimes(storage: Storage, lifetime: float) -> None:
     """A lifetime is kept as it is: it does not run down."""
     await storage.put(record(lifetime=lifetime))
 
-    assert (await read(storage)).lifetime == lifetime
+    assert lifetime == (await read(storage)).lifetime
 
 
 @each("seconds", _SECONDS)
@@ -188,7 +188,7 @@ async def test_installed_at_is_utc(storage: Storage) -> None:
     """The moment of an installation has a time zone, and it is UTC."""
     await storage.put(record())
 
-    assert (await installed_at(storage)).utcoffset() == timedelta(0)
+    assert timedelta(0) == (await installed_at(storage)).utcoffset()
 
 
 @each(
@@ -214,8 +214,8 @@ async def test_put_overwrites(storage: Storage) -> None:
     again = record(version="version-2", refresh_token=b"another", access_token=None, lifetime=9.0)
     await storage.put(again)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(again)
-    assert len(await storage.scan(APP)) == 1
+    assert timeless(again) == timeless(await storage.get(APP, SITE))
+    assert 1 == len(await storage.scan(APP))
 
 
 async def test_put_begins_anew(storage: Storage) -> None:
@@ -235,7 +235,7 @@ async def test_put_may_be_repeated(storage: Storage) -> None:
     await storage.put(record())
     await storage.put(record())
 
-    assert [timeless(found) for found in await storage.scan(APP)] == [timeless(record())]
+    assert [timeless(record())] == [timeless(found) for found in await storage.scan(APP)]
 
 
 async def test_puts_at_once_leave_one(storage: Storage) -> None:
@@ -254,5 +254,5 @@ async def test_reading_changes_nothing(storage: Storage) -> None:
     await storage.put(record())
     found = await together(*[partial(storage.get, APP, SITE) for _ in range(20)])
 
-    assert [timeless(one) for one in found] == [timeless(record())] * 20
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert [timeless(record())] * 20 == [timeless(one) for one in found]
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))

@@ -72,7 +72,7 @@ async def test_empty(storage: Storage) -> None:
     """An app without installations has an empty page."""
     await storage.put(record(app_id="another"))
 
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 @each("limit", {"one": 1, "a few": 3, "all of them": len(_UNORDERED), "more": 100})
@@ -81,7 +81,7 @@ async def test_order_of_code_points(storage: Storage, limit: int) -> None:
     await put_all(storage, *_UNORDERED)
     found = [instance_id async for page in _pages(storage, limit) for instance_id in _ids(page)]
 
-    assert found == sorted(_UNORDERED)
+    assert sorted(_UNORDERED) == found
 
 
 @each("pair", _ORDER)
@@ -90,9 +90,9 @@ async def test_order_of_two(storage: Storage, pair: tuple[str, str]) -> None:
     first, second = pair
     await put_all(storage, second, first)
 
-    assert _ids([*await storage.scan(APP)]) == [first, second]
-    assert _ids([*await storage.scan(APP, after=first)]) == [second]
-    assert list(await storage.scan(APP, after=second)) == []
+    assert [first, second] == _ids([*await storage.scan(APP)])
+    assert [second] == _ids([*await storage.scan(APP, after=first)])
+    assert [] == list(await storage.scan(APP, after=second))
 
 
 async def test_page_of_a_hundred(storage: Storage) -> None:
@@ -100,8 +100,8 @@ async def test_page_of_a_hundred(storage: Storage) -> None:
     ids = [f"{number:03}" for number in range(101)]
     await together(*[partial(storage.put, record(instance_id)) for instance_id in ids])
 
-    assert _ids([*await storage.scan(APP)]) == ids[:100]
-    assert _ids([*await storage.scan(APP, after="099")]) == ["100"]
+    assert ids[:100] == _ids([*await storage.scan(APP)])
+    assert ["100"] == _ids([*await storage.scan(APP, after="099")])
 
 
 @each("limit", {"1": 1, "2": 2, "4": 4})
@@ -109,15 +109,15 @@ async def test_limit(storage: Storage, limit: int) -> None:
     """A page has as many records as were asked for while there are so many."""
     await put_all(storage, "a", "b", "c", "d")
 
-    assert _ids([*await storage.scan(APP, limit=limit)]) == ["a", "b", "c", "d"][:limit]
+    assert ["a", "b", "c", "d"][:limit] == _ids([*await storage.scan(APP, limit=limit)])
 
 
 async def test_short_page_is_the_last(storage: Storage) -> None:
     """A page that is shorter than its limit has nothing behind it."""
     await put_all(storage, "a", "b", "c")
 
-    assert _ids([*await storage.scan(APP, limit=4)]) == ["a", "b", "c"]
-    assert list(await storage.scan(APP, after="c", limit=4)) == []
+    assert ["a", "b", "c"] == _ids([*await storage.scan(APP, limit=4)])
+    assert [] == list(await storage.scan(APP, after="c", limit=4))
 
 
 @each(
@@ -136,7 +136,7 @@ async def test_after(storage: Storage, place: tuple[str, list[str]]) -> None:
     after, expected = place
     await put_all(storage, "a", "c")
 
-    assert _ids([*await storage.scan(APP, after=after)]) == expected
+    assert expected == _ids([*await storage.scan(APP, after=after)])
 
 
 async def test_after_what_was_removed(storage: Storage) -> None:
@@ -144,7 +144,7 @@ async def test_after_what_was_removed(storage: Storage) -> None:
     await put_all(storage, "a", "b", "c")
     await storage.delete(APP, "b")
 
-    assert _ids([*await storage.scan(APP, after="b")]) == ["c"]
+    assert ["c"] == _ids([*await storage.scan(APP, after="b")])
 
 
 async def test_records_are_whole(storage: Storage) -> None:
@@ -154,8 +154,8 @@ async def test_records_are_whole(storage: Storage) -> None:
     read = await storage.get(scanned.app_id, scanned.instance_id)
 
     assert read is not None
-    assert timeless(scanned) == timeless(read)
-    assert scanned.installed_at == read.installed_at
+    assert timeless(read) == timeless(scanned)
+    assert read.installed_at == scanned.installed_at
     assert scanned.expires_in >= read.expires_in > 0
     assert scanned.retry_in >= read.retry_in
 
@@ -171,7 +171,7 @@ async def test_writing_between_pages(storage: Storage) -> None:
         await storage.put(record(f"01-{len(found)}"))
         await storage.delete(APP, "05")
 
-    assert [instance_id for instance_id in found if instance_id in staying] == staying
+    assert staying == [instance_id for instance_id in found if instance_id in staying]
 
 
 async def test_changing_between_pages(storage: Storage) -> None:
@@ -184,7 +184,7 @@ async def test_changing_between_pages(storage: Storage) -> None:
         for instance_id in staying:
             await storage.put(record(instance_id, f"changed-{len(found)}"))
 
-    assert found == staying
+    assert staying == found
 
 
 async def test_removing_between_pages(storage: Storage) -> None:
@@ -196,7 +196,7 @@ async def test_removing_between_pages(storage: Storage) -> None:
         await storage.delete(APP, "b")
         await storage.delete(APP, "e")
 
-    assert found == [*"abcdfgh"]
+    assert [*"abcdfgh"] == found
 
 
 async def test_writing_at_once(storage: Storage) -> None:
@@ -213,9 +213,9 @@ async def test_writing_at_once(storage: Storage) -> None:
 
     async def scan() -> list[str]:
         found = [instance_id async for page in _pages(storage, 4) for instance_id in _ids(page)]
-        assert found == sorted(set(found))
+        assert sorted(set(found)) == found
         return [instance_id for instance_id in found if instance_id in staying]
 
     scans = await together(*[partial(write, one) for one in staying], scan, scan)
 
-    assert scans == [staying] * 12
+    assert [staying] * 12 == scans

@@ -45,7 +45,7 @@ async def test_replace_writes_all(storage: Storage) -> None:
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_may_take_away(storage: Storage) -> None:
@@ -54,7 +54,7 @@ async def test_replace_may_take_away(storage: Storage) -> None:
     least = record(version="version-2", refresh_token=b"", access_token=None, lifetime=0.0)
 
     assert await storage.replace(least, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(least)
+    assert timeless(least) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_keeps_the_installation(storage: Storage) -> None:
@@ -63,7 +63,7 @@ async def test_replace_keeps_the_installation(storage: Storage) -> None:
     first = await installed_at(storage)
     await storage.replace(_CHANGED, expected="version-1")
 
-    assert await installed_at(storage) == first
+    assert first == await installed_at(storage)
 
 
 async def test_replace_of_another_version(storage: Storage) -> None:
@@ -71,7 +71,7 @@ async def test_replace_of_another_version(storage: Storage) -> None:
     await storage.put(record())
 
     assert not await storage.replace(_CHANGED, expected="version-0")
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))
 
 
 @each(
@@ -91,7 +91,7 @@ async def test_versions_are_exact(storage: Storage, versions: tuple[str, str]) -
     await storage.put(record(version=stored))
 
     assert not await storage.replace(_CHANGED, expected=expected)
-    assert (await read(storage)).version == stored
+    assert stored == (await read(storage)).version
 
 
 async def test_replace_twice(storage: Storage) -> None:
@@ -100,7 +100,7 @@ async def test_replace_twice(storage: Storage) -> None:
 
     assert await storage.replace(_CHANGED, expected="version-1")
     assert not await storage.replace(record(version="version-3"), expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_repeated(storage: Storage) -> None:
@@ -109,7 +109,7 @@ async def test_replace_repeated(storage: Storage) -> None:
 
     assert await storage.replace(_CHANGED, expected="version-1")
     assert not await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_in_a_row(storage: Storage) -> None:
@@ -120,15 +120,15 @@ async def test_replace_in_a_row(storage: Storage) -> None:
         for number in range(5)
     ]
 
-    assert written == [True] * 5
-    assert (await read(storage)).version == "5"
+    assert [True] * 5 == written
+    assert "5" == (await read(storage)).version
 
 
 async def test_replace_of_nothing(storage: Storage) -> None:
     """A refresh of a site that was never installed writes nothing."""
     assert not await storage.replace(record(), expected="version-1")
     assert await storage.get(APP, SITE) is None
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 async def test_replace_of_what_was_removed(storage: Storage) -> None:
@@ -147,7 +147,7 @@ async def test_replace_of_what_was_installed_again(storage: Storage) -> None:
     await storage.put(again)
 
     assert not await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(again)
+    assert timeless(again) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_of_one_site(storage: Storage) -> None:
@@ -156,7 +156,7 @@ async def test_replace_of_one_site(storage: Storage) -> None:
     await storage.put(record("two"))
 
     assert await storage.replace(record("one", "version-2"), expected="version-1")
-    assert timeless(await storage.get(APP, "two")) == timeless(record("two"))
+    assert timeless(record("two")) == timeless(await storage.get(APP, "two"))
 
 
 async def test_replace_has_one_winner(storage: Storage) -> None:
@@ -171,7 +171,7 @@ async def test_replace_has_one_winner(storage: Storage) -> None:
     )
     stored = await read(storage)
 
-    assert [v for v, won in zip(versions, written, strict=True) if won] == [stored.version]
+    assert [stored.version] == [v for v, won in zip(versions, written, strict=True) if won]
 
 
 async def test_no_update_is_lost(storage: Storage) -> None:
@@ -179,7 +179,7 @@ async def test_no_update_is_lost(storage: Storage) -> None:
     await storage.put(record(refresh_token=b"0"))
     await together(*[partial(count, storage, f"task-{number}", 3) for number in range(10)])
 
-    assert (await read(storage)).refresh_token == b"30"
+    assert b"30" == (await read(storage)).refresh_token
 
 
 async def count(storage: Storage, who: str, times: int) -> None:

@@ -41,8 +41,8 @@ async def test_clock_is_the_store_s_own() -> None:
     stored = await storage.get(APP, SITE)
 
     assert stored is not None
-    assert (stored.expires_in, stored.retry_in) == (290.0, -5.0)
-    assert stored.installed_at == datetime.fromtimestamp(1_800_000_000, UTC)
+    assert (290.0, -5.0) == (stored.expires_in, stored.retry_in)
+    assert datetime.fromtimestamp(1_800_000_000, UTC) == stored.installed_at
 
 
 async def test_claim_holds_for_its_seconds() -> None:
@@ -75,7 +75,7 @@ async def test_claims_in_use_are_kept() -> None:
     for number in range(2500):
         await storage.claim(f"name-{number}", "owner", 600)
 
-    assert len(storage._claims) == 2500
+    assert 2500 == len(storage._claims)
     assert not await storage.claim("name-0", "other", 600)
 
 
@@ -84,7 +84,7 @@ async def test_repr_has_no_record() -> None:
     storage = MemoryStorage.from_url("memory://")
     await storage.put(record())
 
-    assert repr(storage) == "<MemoryStorage of 1 installations>"
+    assert "<MemoryStorage of 1 installations>" == repr(storage)
 
 
 @pytest.mark.parametrize("is_child", [False, True])
@@ -138,6 +138,6 @@ def test_event_loops_at_once() -> None:
 
     in_threads(work)
 
-    assert sorted(won) == sorted({f"name-{number}" for number in range(200)})
-    assert len(anyio.run(storage.scan, APP, backend="asyncio")) == 100
-    assert storage._ids[APP] == sorted(f"{n:03}-{t}" for n in range(200) for t in range(4))
+    assert sorted({f"name-{number}" for number in range(200)}) == sorted(won)
+    assert 100 == len(anyio.run(storage.scan, APP, backend="asyncio"))
+    assert sorted(f"{n:03}-{t}" for n in range(200) for t in range(4)) == storage._ids[APP]

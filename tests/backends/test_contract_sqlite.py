@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.backends import connections_in_use as count
+from tests.backends.support import connections_in_use as count
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
 from wix_asgi.testing.storage.processes import *

@@ -66,7 +66,7 @@ async def test_file_that_may_only_be_read(room: Path) -> None:
         await SQLiteStorage(path).open()
 
     assert isinstance(caught.value.__cause__, Exception)
-    assert path.read_bytes() == before
+    assert before == path.read_bytes()
 
 
 async def test_directory_that_may_only_be_read(room: Path) -> None:
@@ -76,7 +76,7 @@ async def test_directory_that_may_only_be_read(room: Path) -> None:
         await SQLiteStorage(room / "test.db").open()
 
     assert isinstance(caught.value.__cause__, PermissionError)
-    assert list(room.iterdir()) == []
+    assert [] == list(room.iterdir())
 
 
 async def test_file_in_a_directory_that_may_only_be_read(room: Path) -> None:

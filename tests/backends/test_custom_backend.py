@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.backends import EXAMPLE, example
+from tests.backends.support import EXAMPLE, example
 from wix_asgi.errors import BackendNotFound, SettingsError, StorageUnavailable
 from wix_asgi.storage import ENTRY_POINT_GROUP, open_storage
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -52,7 +52,7 @@ async def test_found_when_installed(tmp_path: Path, anyio_backend: str) -> None:
     async with storage:
         await storage.put(record())
         assert await storage.get(APP, SITE) is not None
-    assert stat.S_IMODE((tmp_path / "store.json").stat().st_mode) == 0o600
+    assert 0o600 == stat.S_IMODE((tmp_path / "store.json").stat().st_mode)
 
 
 def test_not_found_when_not_installed() -> None:
@@ -76,7 +76,7 @@ async def test_broken_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(StorageUnavailable):
         await JsonFileStorage(path).get(APP, SITE)
 
-    assert path.read_text("latin-1") == text
+    assert text == path.read_text("latin-1")
 
 
 async def test_missing_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.storage.backends import pool_of
+from tests.backends.support import pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -42,7 +42,7 @@ def test_nothing_is_opened_early(tmp_path: Path) -> None:
     SQLiteStorage.from_url(f"sqlite:///{tmp_path}/test.db")
     PostgresStorage.from_url("postgresql://nobody@nowhere.invalid/db")
 
-    assert list(tmp_path.iterdir()) == []
+    assert [] == list(tmp_path.iterdir())
 
 
 async def test_one_engine_for_a_loop(sql: SQLiteStorage | PostgresStorage) -> None:
@@ -87,7 +87,7 @@ def test_end_of_the_loop_closes(sql: SQLiteStorage | PostgresStorage) -> None:
     engine = asyncio.run(use())
     gc.collect()
 
-    assert pool_of(engine).checkedin() == 0
+    assert 0 == pool_of(engine).checkedin()
     assert asyncio.run(sql.get(APP, SITE)) is not None
 
 
@@ -102,7 +102,7 @@ def test_loops_that_were_only_closed(tmp_path: Path) -> None:
         await storage._engines.current()
         return len(storage._engines._by_loop)
 
-    assert asyncio.run(use()) == 1
+    assert 1 == asyncio.run(use())
 
 
 async def test_closing_has_a_bound(
@@ -124,7 +124,7 @@ async def test_closing_has_a_bound(
     monkeypatch.setattr(type(engine), "dispose", hang)
     await sql.aclose()
 
-    assert closed == [True, False]
+    assert [True, False] == closed
 
 
 async def test_fork_has_engines_of_its_own(
@@ -215,13 +215,13 @@ def fork(url: str) -> list[str]:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.stderr == ""
+    assert "" == done.stderr
     return done.stdout.splitlines()
 
 
 def test_fork_on_postgres(postgres_url: str) -> None:
     """A process that forked and its child go on with the same storage."""
-    assert fork(postgres_url) == ["['child', 'parent', 'parent again']"]
+    assert ["['child', 'parent', 'parent again']"] == fork(postgres_url)
 
 
 def test_fork_on_sqlite(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_fork_on_sqlite(tmp_path: Path) -> None:
     said, stored = fork(f"sqlite:///{tmp_path}/test.db")
 
     assert "in use when its process was forked" in said
-    assert stored == "['parent', 'parent again']"
+    assert "['parent', 'parent again']" == stored
 
 
 def test_is_a_storage(sql: Storage) -> None:

@@ -128,7 +128,7 @@ DEFAULTS = {
 @pytest.mark.parametrize(("url", "expected"), URLS, ids=[url for url, _ in URLS])
 def test_url(url: str, expected: dict[str, Any]) -> None:
     """A URL is translated to arguments of asyncpg, with bounds on time and no cached statements."""
-    assert parse_url(url).arguments == DEFAULTS | expected
+    assert DEFAULTS | expected == parse_url(url).arguments
 
 
 def test_asyncpg_knows_all_arguments() -> None:
@@ -136,7 +136,7 @@ def test_asyncpg_knows_all_arguments() -> None:
     known = set(inspect.signature(asyncpg.connect).parameters)
     used = {name for url, _ in URLS for name in parse_url(url).arguments}
 
-    assert used - known == {"prepared_statement_cache_size"}
+    assert {"prepared_statement_cache_size"} == used - known
 
 
 def test_pool_size() -> None:
@@ -146,7 +146,7 @@ def test_pool_size() -> None:
         for p in ("", "pool_size=3", "connection_limit=0")
     ]
 
-    assert sizes == [10, 3, 1]
+    assert [10, 3, 1] == sizes
 
 
 WRONG = [
@@ -197,6 +197,6 @@ def test_repr_shows_no_password() -> None:
     """A storage is shown by its hosts and its database (R35)."""
     target = parse_url(f"postgres://user:{CANARY}@a,b/db?application_name=x")
 
-    assert repr(PostgresStorage(target)) == "<PostgresStorage a,b/db>"
-    assert repr(PostgresStorage(parse_url("postgres:///db"))) == "<PostgresStorage localhost/db>"
+    assert "<PostgresStorage a,b/db>" == repr(PostgresStorage(target))
+    assert "<PostgresStorage localhost/db>" == repr(PostgresStorage(parse_url("postgres:///db")))
     assert CANARY not in repr(target)

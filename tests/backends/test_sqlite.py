@@ -61,7 +61,7 @@ async def test_files_are_their_owner_s(path: Path) -> None:
         await storage.put(record())
         found = {file.name: mode(file) for file in path.parent.iterdir()}
 
-    assert found == {"test.db": 0o600, "test.db-wal": 0o600, "test.db-shm": 0o600}
+    assert {"test.db": 0o600, "test.db-wal": 0o600, "test.db-shm": 0o600} == found
 
 
 @pytest.mark.usefixtures("nobodys_mask")
@@ -74,11 +74,11 @@ async def test_open_to_all_is_warned_of(path: Path, caplog: pytest.LogCaptureFix
         async with SQLiteStorage(path):
             pass
 
-    assert [r.getMessage().partition(" may ")[2] for r in caplog.records] == [
+    assert [
         "replace the SQLite storage in its directory",
         "open the SQLite storage: chmod it to 0600",
-    ]
-    assert mode(path) == 0o644
+    ] == [r.getMessage().partition(" may ")[2] for r in caplog.records]
+    assert 0o644 == mode(path)
 
 
 @pytest.mark.usefixtures("nobodys_mask")
@@ -92,7 +92,7 @@ async def test_usual_directories_are_fine(
         async with SQLiteStorage(path):
             pass
 
-    assert caplog.records == []
+    assert [] == caplog.records
 
 
 WRITE = """
@@ -128,7 +128,7 @@ async def test_settings_of_a_connection(path: Path) -> None:
     async with SQLiteStorage(path) as storage:
         found = [await pragma(storage, n) for n in ("journal_mode", "busy_timeout", "synchronous")]
 
-    assert found == ["wal", 5000, 2]
+    assert ["wal", 5000, 2] == found
 
 
 def test_no_log_no_start() -> None:
@@ -158,7 +158,7 @@ async def test_locked_file_is_waited_for(path: Path) -> None:
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None
-    assert len(waits) == 3
+    assert 3 == len(waits)
     assert max(waits) <= 0.2
 
 

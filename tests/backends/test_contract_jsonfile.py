@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.backends import example
+from tests.backends.support import example
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
 from wix_asgi.testing.storage.processes import *

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.support import connections_in_use as count
 from tests.daemons import execute
 from tests.postgres_server import database
-from tests.storage.backends import connections_in_use as count
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
 from wix_asgi.testing.storage.processes import *

@@ -17,9 +17,9 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import InvalidRequestError, OperationalError
 
+from tests.backends.support import connections_in_use, pool_of
 from tests.daemons import connected, running
 from tests.postgres_server import PostgresServer
-from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi.testing.storage_check.tasks import until
@@ -54,9 +54,9 @@ async def test_tables_are_ours(postgres_url: str) -> None:
         )
         sequences = await connection.fetchval("SELECT count(*) FROM information_schema.sequences")
 
-    assert {row["table_name"] for row in columns} == {"wix_claims", "wix_installations"}
-    assert {row["data_type"] for row in columns} == {"bigint", "bytea", "text"}
-    assert sequences == 0
+    assert {"wix_claims", "wix_installations"} == {row["table_name"] for row in columns}
+    assert {"bigint", "bytea", "text"} == {row["data_type"] for row in columns}
+    assert 0 == sequences
 
 
 async def test_user_who_may_make_nothing(postgres_url: str) -> None:
@@ -110,7 +110,7 @@ async def test_connections_that_were_cut(postgres_url: str) -> None:
 
         assert cut
         assert None not in found
-        assert connections_in_use(storage) == 0
+        assert 0 == connections_in_use(storage)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
@@ -140,7 +140,7 @@ async def test_restart_under_load(server: PostgresServer, how: signal.Signals) -
             await until(lambda: is_working(before))
             over.set()
 
-        assert len(await storage.scan(APP)) == 10
+        assert 10 == len(await storage.scan(APP))
 
 
 async def test_stopped_server(server: PostgresServer) -> None:
@@ -153,7 +153,7 @@ async def test_stopped_server(server: PostgresServer) -> None:
         await anyio.to_thread.run_sync(server.start)
 
         assert isinstance(caught.value.__cause__, Exception)
-        assert caught.value.status_code == 503
+        assert 503 == caught.value.status_code
         assert await storage.get(APP, SITE) is not None
 
 
@@ -213,7 +213,7 @@ async def test_unknown_database(postgres_url: str) -> None:
     with pytest.raises(StorageUnavailable, match=r"no such database.*SQLSTATE 3D000") as caught:
         await storage.open()
 
-    assert pauses == []
+    assert [] == pauses
     assert CANARY not in str(caught.value)
     await storage.aclose()
 
@@ -241,7 +241,7 @@ async def test_full_pool(postgres_url: str) -> None:
         engine = await storage._engines.current()
 
         assert pool_of(engine).checkedin() <= 3
-        assert len(await storage.scan(APP, limit=300)) == 200
+        assert 200 == len(await storage.scan(APP, limit=300))
 
 
 async def test_no_statement_has_a_name(postgres_url: str) -> None:
@@ -253,7 +253,7 @@ async def test_no_statement_has_a_name(postgres_url: str) -> None:
         async with engine.connect() as connection:
             left = await connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements")
 
-            assert left.scalar() == 0
+            assert 0 == left.scalar()
 
 
 async def test_any_version_will_do() -> None:

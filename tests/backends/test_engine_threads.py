@@ -39,4 +39,4 @@ def test_loops_that_come_and_go_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(THREADS)))
 
-    assert len(asyncio.run(storage.scan(APP, limit=1000))) == THREADS * ROUNDS
+    assert THREADS * ROUNDS == len(asyncio.run(storage.scan(APP, limit=1000)))

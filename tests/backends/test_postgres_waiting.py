@@ -12,8 +12,8 @@ import anyio
 import asyncpg
 import pytest
 
+from tests.backends.support import connections_in_use, pool_of
 from tests.daemons import connected
-from tests.storage.backends import connections_in_use, pool_of
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi.testing.storage_check.tasks import until
@@ -53,10 +53,10 @@ async def test_locked_table(postgres_url: str) -> None:
             for _ in range(20):
                 tasks.start_soon(read, storage)
 
-        assert len(refused) == 20
+        assert 20 == len(refused)
         assert all(isinstance(error.__cause__, Exception) for error in refused)
         assert await storage.get(APP, SITE) is not None
-        assert connections_in_use(storage) == 0
+        assert 0 == connections_in_use(storage)
 
 
 async def test_lock_that_passes(postgres_url: str) -> None:

@@ -30,7 +30,7 @@ FILES = [
 @pytest.mark.parametrize(("url", "path"), FILES)
 def test_file(url: str, path: Path) -> None:
     """Three slashes begin a path from the working directory, four an absolute one."""
-    assert parse_url(url) == path
+    assert path == parse_url(url)
 
 
 NONE = [
@@ -72,4 +72,4 @@ def test_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     storage = SQLiteStorage("file.db")
     monkeypatch.chdir("/")
 
-    assert repr(storage) == f"<SQLiteStorage {tmp_path}/file.db>"
+    assert f"<SQLiteStorage {tmp_path}/file.db>" == repr(storage)

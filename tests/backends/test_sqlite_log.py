@@ -66,7 +66,7 @@ def another_writer(path: Path) -> Iterator[None]:
     ) as writer:
         try:
             assert writer.stdout
-            assert writer.stdout.readline() == "written\n"
+            assert "written\n" == writer.stdout.readline()
             yield
             writer.communicate()
         finally:
@@ -76,7 +76,7 @@ def another_writer(path: Path) -> Iterator[None]:
 def names(path: Path) -> list[str]:
     """Return what is in a file that is whole."""
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
         found = connection.execute("SELECT instance_id FROM wix_installations ORDER BY 1")
         return [bytes(name).decode() for (name,) in found]
 

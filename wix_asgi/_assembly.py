@@ -42,7 +42,7 @@ class Assembly:
     """The parts of one app that `Wix` works with; they live and end with it.
 
     Attributes:
-        pools: The connection pools that were made here, and are to be closed with the app. None
+        pools: The connection pools that were made here, to be closed with the app; an empty list
             where the app handed in a transport of its own.
     """
 

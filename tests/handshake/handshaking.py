@@ -1,4 +1,4 @@
-"""What tests of the handshake share: raw requests, strict cookies, a storage that can be down."""
+"""Helpers of the handshake's tests: raw requests, strict cookies, a storage that can be down."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ JSON = {"Accept": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What an ASGI app answered, byte for byte."""
+    """The response of an ASGI app, byte for byte."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -143,7 +143,7 @@ def cookies_of(browser: Browser) -> list[tuple[bytes, bytes]]:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """Return the parameters of an address, each of which comes once."""
+    """Return the parameters of an address, each of them once."""
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     assert len(pairs) == len(dict(pairs)), url
     return dict(pairs)
@@ -168,12 +168,12 @@ async def begin(browser: Browser, fake: FakeWix, **options: Any) -> str:
 async def call_back(
     browser: Browser, url: str, *, headers: Mapping[str, str] = JSON
 ) -> httpx.Response:
-    """Load the callback, as what wants JSON."""
+    """Load the callback, as a client that asks for JSON."""
     return await browser.http.get(url, headers=headers)
 
 
 class FlakyStorage(MemoryStorage):
-    """In memory, with a pause before each step, and with steps that are out of order."""
+    """A storage in memory with a pause before each step, and with steps that a test takes down."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class FlakyStorage(MemoryStorage):
         return await super().purge()
 
     async def sites(self, app_id: str) -> list[str]:
-        """Return the sites that are stored, whatever is down."""
+        """Return the sites that are stored, even while steps are down."""
         return [record.instance_id for record in await super().scan(app_id)]
 
     async def _reach(self, step: str) -> None:
@@ -250,7 +250,7 @@ def app_of(
 
 
 class Broken(Exception):
-    """What no code of ours expects."""
+    """An error that no code of ours expects."""
 
 
 def broken(*args: object, **kwargs: object) -> NoReturn:
@@ -260,7 +260,7 @@ def broken(*args: object, **kwargs: object) -> NoReturn:
 
 
 def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
-    """Return what must be in no log after an install that began so."""
+    """Return the secrets of this install, which must be in no log."""
     query = parse_qs(urlsplit(url).query)
     return {
         *query.get("code", []),
@@ -271,7 +271,7 @@ def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
-    """Return all that any log handler can see of the records, locals of tracebacks included."""
+    """Return all that a log handler can see of the records, locals of tracebacks included."""
     seen = [caplog.text]
     for record in caplog.records:
         seen.append(repr(record.__dict__))

@@ -1,4 +1,4 @@
-"""The callback path: whom it believes, how often, and where it leads."""
+"""The callback path: the queries, methods and loads that it takes, and those it refuses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def with_query(url: str, template: str) -> str:
 
 
 async def test_install() -> None:
-    """A site owner who approves ends at Wix's close-window page, and the site is stored."""
+    """After a consent the browser ends at Wix's close-window page, and the site is stored."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -109,7 +109,7 @@ async def test_reinstall() -> None:
 
 @pytest.mark.parametrize("template", REPEATED)
 async def test_repeated_parameters_are_refused(template: str) -> None:
-    """What is named twice is refused before the state is touched (R13)."""
+    """A parameter that is named twice is refused before the state is touched (R13)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -127,7 +127,7 @@ async def test_repeated_parameters_are_refused(template: str) -> None:
 
 @pytest.mark.parametrize(("query", "status"), OUT_OF_BOUNDS, ids=lambda value: str(value)[:20])
 async def test_query_out_of_bounds_is_refused(query: str, status: int) -> None:
-    """A query that is too long or not plain text is refused before anything is done (R14)."""
+    """A query that is too long or not plain text reaches neither storage nor Wix (R14)."""
     storage = FlakyStorage()
     fake = FakeWix()
     async with running(fake, storage=storage) as app:
@@ -150,7 +150,7 @@ async def test_raw_bytes_are_refused() -> None:
 
 
 async def test_long_codes_are_taken() -> None:
-    """A code of 8 kB, which is longer than Wix's, reaches Wix whole (R14)."""
+    """A code of 8 kB, longer than the codes of Wix, reaches Wix whole (R14)."""
     fake = FakeWix()
     code = "x" * 8192
     async with running(fake) as app:
@@ -163,7 +163,7 @@ async def test_long_codes_are_taken() -> None:
 
 
 async def test_site_owner_cancels() -> None:
-    """Who cancels is told so; the flow is over, and its state good for nothing else (R19)."""
+    """A cancelled install is told so; the flow is over, and its state used up (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -183,7 +183,7 @@ async def test_site_owner_cancels() -> None:
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "made_up", "", "<b>x</b>"])
 @pytest.mark.parametrize("headers", [JSON, {"Accept": "text/html"}])
 async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> None:
-    """What an error answer says is shown to nobody: the page is the same for all (R19)."""
+    """No text of an error response is shown: the page is the same for all (R19)."""
     fake = FakeWix()
     hostile = "<script>alert(document.domain)</script>"
     async with running(fake) as app:
@@ -202,7 +202,7 @@ async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> 
 
 
 async def test_error_with_a_code_is_an_error() -> None:
-    """An answer that is an error and a success at once is an error (R19)."""
+    """A callback with both an error and a code is an error (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -229,7 +229,7 @@ async def test_error_of_another_browser_is_refused() -> None:
 
 @pytest.mark.parametrize("query", ["", "&code=", "&code", "&instanceId=" + SITE])
 async def test_neither_code_nor_error(query: str) -> None:
-    """A callback with nothing to say uses nothing up: the true one still works."""
+    """A callback without a code and an error uses nothing up: the true callback still works."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -291,7 +291,7 @@ settled = settings(
 @settled
 @given(query=QUERIES)
 async def test_any_query_is_answered(query: bytes) -> None:
-    """Whatever is asked without a state of ours is refused, at once and calmly (R3, R14)."""
+    """Every query without a state of ours gets 400 or 414, and Wix is not asked (R3, R14)."""
     fake = FakeWix()
     with anyio.fail_after(10):
         async with running(fake) as app:
@@ -304,7 +304,7 @@ async def test_any_query_is_answered(query: bytes) -> None:
 @settled
 @given(pairs=PAIRS)
 async def test_any_query_with_a_true_state_is_answered(pairs: list[tuple[str, str]]) -> None:
-    """Whatever comes with a state of ours is answered as one of the reasons (R14, R21)."""
+    """Every query with a state of ours gets the response of some reason (R14, R21)."""
     fake = FakeWix()
     extra = "&".join(f"{quote(name)}={quote(value)}" for name, value in pairs)
     with anyio.fail_after(10):

@@ -1,4 +1,4 @@
-"""An install while things fail: what is spent, what is kept, what is said, and what is logged."""
+"""Installs while Wix or storage fails: whether the code is spent, and which response tells so."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wix_asgi.testing import FakeWix
 
 
 class ForgetfulStorage(FlakyStorage):
-    """A storage from which an installation is gone as soon as it was written."""
+    """A storage that loses each installation at once."""
 
     async def put(self, record: Record) -> None:
         await super().put(record)
@@ -72,7 +72,7 @@ async def test_storage_cannot_be_opened() -> None:
 
 @pytest.mark.parametrize("step", ["put", "get"])
 async def test_storage_fails_after_the_exchange(step: str) -> None:
-    """When the code is spent, nobody is told to load the page again: the flow is over (R24)."""
+    """Once the code is spent, no response says to load the page again: the flow is over (R24)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -91,7 +91,7 @@ async def test_storage_fails_after_the_exchange(step: str) -> None:
 
 
 async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A success is told only of what can be read back, and of what cannot no token stays (R47)."""
+    """An installation that cannot be read back is no success, and no token of it stays (R47)."""
     fake = FakeWix()
     seen: list[object] = []
     async with running(fake, storage=ForgetfulStorage(), on_install=seen.append) as app:
@@ -121,7 +121,7 @@ async def test_browser_hangs_up(path: str) -> None:
             tasks.cancel_scope.cancel()
         assert not await storage.sites(fake.app_id)
         gate.release()
-        # Leaving waits for what is under way.
+        # Leaving waits for the install under way.
 
     assert [SITE] == await storage.sites(fake.app_id)
     assert 1 == len(seen)
@@ -239,7 +239,7 @@ async def test_token_info_is_down(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
 async def test_token_info_fails_once(kind: Any) -> None:
-    """The question whose token it is may be asked again, so it is."""
+    """A call of token-info that fails is repeated, which is safe."""
     fake = FakeWix()
     fake.fail(TOKEN_INFO, kind=kind)
     async with running(fake) as app:
@@ -263,8 +263,8 @@ async def test_token_info_fails_once(kind: Any) -> None:
         (302, None, (503, "wix_unavailable")),
     ],
 )
-async def test_answers_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
-    """Whatever Wix answers instead of a grant ends the flow, and stores nothing (R47)."""
+async def test_responses_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
+    """A response of Wix that is no grant ends the flow, and stores nothing (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:

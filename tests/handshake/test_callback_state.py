@@ -1,4 +1,4 @@
-"""The state and its cookie: whose they are, how often and how long they are good."""
+"""The state and its cookie at the callback: one browser, one use, ten minutes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CALLBACK = "/wix/callback"
 
 
 async def test_other_browser_is_refused() -> None:
-    """Who has the address and not the cookie gets nowhere, and uses nothing up (R2)."""
+    """A browser with the address and without the cookie is refused, and uses nothing up (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         victim, attacker = Browser(app), Browser(app)
@@ -47,7 +47,7 @@ async def test_other_browser_is_refused() -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, '"\\377"', "\u00e9"])
 async def test_other_cookie_is_refused(value: str) -> None:
-    """A cookie of the right name and another value is another browser's (R2, R29)."""
+    """A cookie of the right name with another value is refused (R2, R29)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -61,7 +61,7 @@ async def test_other_cookie_is_refused(value: str) -> None:
 
 
 async def test_cookie_of_another_flow_is_refused() -> None:
-    """The state and the cookie have to be of one and the same flow (R2)."""
+    """A state with the cookie of another flow is refused (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser, other = Browser(app), Browser(app)
@@ -111,7 +111,7 @@ async def test_planted_cookie_is_worth_nothing() -> None:
 )
 @pytest.mark.parametrize("rest", ["code={code}&instanceId=" + SITE, "error=access_denied"])
 async def test_no_state_is_no_good(state: str, expected: tuple[int, str], rest: str) -> None:
-    """A missing, empty or unknown state is refused as a wrong one is, whatever else comes (R3)."""
+    """A missing, empty or unknown state is refused, with a code and with an error (R3)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -145,13 +145,13 @@ async def test_state_is_single_use() -> None:
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):
                     tasks.start_soon(load)
-            assert fake.count(ACCESS) == number + 1
+            assert number + 1 == fake.count(ACCESS)
 
     assert [[303] + [409] * 19] * rounds == [sorted(got) for got in statuses]
 
 
 async def test_replay_after_success() -> None:
-    """The same address loaded again in the same browser is answered 409, and exchanges nothing."""
+    """The same address loaded again in the same browser gets 409, and exchanges nothing."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -192,7 +192,7 @@ async def test_state_expires_on_the_server(seconds: int, status: int) -> None:
         answer = await ask(app, path, query, headers=cookies)
 
     assert status == answer.status
-    assert (status == 303) == bool(fake.count(ACCESS))
+    assert bool(fake.count(ACCESS)) == (status == 303)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -206,7 +206,7 @@ async def test_parallel_installs_in_one_browser(order: tuple[int, ...]) -> None:
         answers = [await browser.http.get(urls[number]) for number in order]
 
     assert [303, 303, 303] == [answer.status_code for answer in answers]
-    assert fake.installed == set(sites)
+    assert set(sites) == fake.installed
     assert not browser.http.cookies
 
 
@@ -249,14 +249,14 @@ async def test_cookie_is_removed_when_a_flow_is_over() -> None:
         begun = await browser.http.get("/wix/install")
         (cookie,) = cookies_set(begun)
         answer = await browser.http.get(fake.approve(begun.headers["Location"]))
-
     (removed,) = cookies_set(answer)
     expected = {**cookie.attributes, "Max-Age": "0"}
-    assert removed == replace(cookie, value="", attributes=expected)
+
+    assert replace(cookie, value="", attributes=expected) == removed
 
 
 async def test_cookie_and_state_are_no_other_credential() -> None:
-    """Neither is taken as a signed instance, a token, a code, or for each other (R31)."""
+    """Cookie and state are not taken as a signed instance, a token or each other (R31)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)

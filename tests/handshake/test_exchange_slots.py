@@ -27,8 +27,8 @@ from wix_asgi.testing.fake_wix._signal import Signal
 SLOTS = 50
 
 
-async def test_exchanges_in_flight_are_bounded() -> None:
-    """Above fifty a callback is refused at once, and its state and code are good later."""
+async def test_exchanges_are_bounded() -> None:
+    """Beside fifty exchanges a callback is refused at once; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -54,7 +54,7 @@ async def test_exchanges_in_flight_are_bounded() -> None:
 
 
 async def test_cancelled_installs_need_no_slot() -> None:
-    """A site owner who cancels is answered while every slot is taken."""
+    """A callback with an error gets its response while every slot is taken."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)

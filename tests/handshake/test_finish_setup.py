@@ -20,7 +20,7 @@ BI_EVENT = "/apps/v1/bi-event"
 
 
 async def test_setup_is_not_finished_unless_asked() -> None:
-    """By default no event is sent: it cannot be undone."""
+    """By default no event is sent, since it cannot be undone."""
     fake = FakeWix()
     async with running(fake) as app:
         await Browser(app).install(fake)
@@ -55,8 +55,8 @@ async def test_failing_event_fails_no_install(
     fake.fail(BI_EVENT, kind=kind, status=status)
     async with running(fake, finish_setup=True, after_install="/") as app:
         answer = await Browser(app).install(fake)
-
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+
     assert f"{PUBLIC_URL}/" == answer.headers["Location"]
     assert fake.count(BI_EVENT) <= 1
     assert "APP_FINISHED_CONFIGURATION was not sent" in record.getMessage()

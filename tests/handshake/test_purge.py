@@ -12,8 +12,8 @@ from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
 
-async def test_what_is_only_housekeeping_may_fail() -> None:
-    """An install does not depend on the purge of old states."""
+async def test_purge_may_fail() -> None:
+    """An install succeeds while the purge of old states fails."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -34,7 +34,7 @@ async def test_used_states_are_purged() -> None:
 
 
 async def test_installs_purge_no_more_than_needed() -> None:
-    """However many callbacks come, storage is asked to forget once a minute (R8)."""
+    """Five installs within a minute purge the storage once (R8)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -45,7 +45,7 @@ async def test_installs_purge_no_more_than_needed() -> None:
 
 
 class SlowStorage(MemoryStorage):
-    """A storage whose purges wait to be let go."""
+    """A storage whose purges wait for the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class SlowStorage(MemoryStorage):
 
 
 async def test_purge_is_due_a_minute_after_the_last() -> None:
-    """One that is under way is not joined by another; the minute begins with its end (R8)."""
+    """No purge starts beside another; the minute until the next begins with its end (R8)."""
     clock = Clock(1_000)
     storage, detached = SlowStorage(), DetachedTasks()
     purge = Purge(storage, detached, clock=clock.now)

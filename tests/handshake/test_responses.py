@@ -1,4 +1,4 @@
-"""What every answer of the handshake carries: headers, a page or JSON, an incident."""
+"""The responses of the handshake: their headers, a page or JSON, an incident."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "unsafe-none",
 }
-# What an app or a framework may put on its own responses.
+# Headers that an app or a framework may put on its own responses.
 OF_THE_APP = {
     "Cache-Control": "public, max-age=3600",
     "Referrer-Policy": "unsafe-url",
@@ -53,7 +53,7 @@ def policy_of(answer: Answer) -> dict[str, str]:
 
 
 def check_headers(answer: Answer) -> None:
-    """Check what is on every answer, once each."""
+    """Check the headers of the handshake, once each."""
     assert HEADERS == {name: answer.one(name) for name in HEADERS}
     assert not answer.all("X-Frame-Options")
     assert not answer.all("Access-Control-Allow-Origin")
@@ -67,11 +67,11 @@ def check_headers(answer: Answer) -> None:
 async def test_every_answer_has_headers(
     path: str, method: str, query: bytes, accept: bytes
 ) -> None:
-    """Each carries the security headers once, a policy, and no X-Frame-Options (R15, R16)."""
+    """Each response has the security headers once, a policy, and no X-Frame-Options (R15, R16)."""
     async with running(FakeWix()) as app:
         answer = await ask(app, path, query, method=method, headers=[(b"accept", accept)])
-
     check_headers(answer)
+
     assert {
         "default-src": "'none'",
         "style-src": STYLE_SOURCE,
@@ -81,19 +81,19 @@ async def test_every_answer_has_headers(
 
 
 async def test_success_has_headers() -> None:
-    """So is the redirect that ends an install, which shows nothing itself (R15, R17)."""
+    """The redirect that ends an install carries the headers, and no body (R15, R17)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         path, query = split_url(await begin(browser, fake))
         answer = await ask(app, path, query, headers=cookies_of(browser))
-
     check_headers(answer)
+
     assert (303, b"") == (answer.status, answer.body)
 
 
 async def test_paths_of_the_app_are_left_alone() -> None:
-    """None of these headers is put on what is not ours (R16)."""
+    """None of these headers is put on the responses of the app (R16)."""
     async with running(FakeWix()) as app:
         answer = await ask(app, "/plain")
 
@@ -118,7 +118,7 @@ def _responses() -> dict[str, Response]:
 @pytest.mark.parametrize("kind", list(_responses()))
 @pytest.mark.parametrize("touched", [False, True], ids=["fresh", "touched"])
 async def test_responses_of_hooks_have_headers(kind: str, touched: bool) -> None:
-    """An app's own Response gets our headers over its own, whatever it had there (R16)."""
+    """On an app's own Response our headers replace its own of the same names (R16)."""
     fake = FakeWix()
     response = _responses()[kind]
     if touched:
@@ -134,7 +134,7 @@ async def test_responses_of_hooks_have_headers(kind: str, touched: bool) -> None
     for answer in (installed, refused):
         check_headers(answer)
         assert ["frame-ancestors"] == list(policy_of(answer))
-        assert ("session=of-the-app" in repr(answer.all("Set-Cookie"))) == touched
+        assert touched == ("session=of-the-app" in repr(answer.all("Set-Cookie")))
     assert "Max-Age=0" in installed.all("Set-Cookie")[-1]
 
 
@@ -146,7 +146,7 @@ async def test_responses_of_hooks_have_headers(kind: str, touched: bool) -> None
     ],
 )
 async def test_policy_of_a_hook_is_its_own(policy: str, expected: list[str]) -> None:
-    """A page keeps the policy it has; who may frame it is said where it does not say (R15)."""
+    """A hook's page keeps its policy, and gets our frame-ancestors if it has none (R15)."""
     page = HTMLResponse("x", headers={"Content-Security-Policy": policy, "X-Frame-Options": "DENY"})
     async with running(FakeWix(), on_error=lambda _: page) as app:
         answer = await ask(app, "/wix/callback")
@@ -179,11 +179,11 @@ async def test_fake_wix_may_frame_the_pages() -> None:
     ],
 )
 async def test_accept_chooses_the_form(accept: str, is_json: bool) -> None:
-    """Who asks for JSON and not for HTML gets JSON; everybody else gets a page."""
+    """A request for JSON and not for HTML gets JSON; any other request gets a page."""
     async with running(FakeWix()) as app:
         answer = await Browser(app).http.get("/wix/callback", headers={"Accept": accept})
-
     expected = "application/json" if is_json else "text/html; charset=utf-8"
+
     assert expected == answer.headers["Content-Type"]
 
 
@@ -197,7 +197,7 @@ async def test_incidents_are_distinct() -> None:
 
 
 async def test_a_whole_page_is_sent() -> None:
-    """The page is complete, and as long as its header says."""
+    """The page is complete, and has the length of its `Content-Length`."""
     async with running(FakeWix()) as app:
         answer = await ask(app, "/wix/callback")
 
@@ -212,8 +212,8 @@ def _new_responses() -> Responses:
     return Responses(settings, Hooks())
 
 
-def test_own_answers_have_our_headers_in_place(responses: Responses) -> None:
-    """Of our own answers no copy is made."""
+def test_own_responses_are_changed_in_place(responses: Responses) -> None:
+    """Our own responses are not copied."""
     response = Response()
 
     assert responses.with_headers(response) is response
@@ -221,7 +221,7 @@ def test_own_answers_have_our_headers_in_place(responses: Responses) -> None:
 
 
 async def test_headers_of_a_refusal_are_sent(responses: Responses) -> None:
-    """A refusal's own status and headers are those of the answer."""
+    """The response has the refusal's own status and headers."""
     refusal = HandshakeRefused(Reason.BAD_REQUEST, status=405, headers={"Allow": "GET"})
     request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
     response = await responses.refuse(request, refusal)

@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_page(reason: Reason) -> None:
-    """A site owner reads what happened and what to do; nothing is loaded from elsewhere (R17)."""
+    """The page has the reason and the incident, and loads nothing from elsewhere (R17)."""
     text = refusal_page(reason, "0123456789ab")
     page = Page(text)
 
@@ -55,7 +55,7 @@ def test_every_reason_has_a_page(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_text(reason: Reason) -> None:
-    """The JSON form says in sentences what the page says."""
+    """The text for JSON is in sentences, and names the next step."""
     text = refusal_text(reason)
 
     assert text.isprintable()

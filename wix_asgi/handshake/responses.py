@@ -34,7 +34,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Wix closes its window from the other side: Advanced OAuth, step 1.6.
+    # Wix closes its window from its own page: Advanced OAuth, step 1.6.
     "Cross-Origin-Opener-Policy": "unsafe-none",
 }
 

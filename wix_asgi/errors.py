@@ -16,6 +16,9 @@ WixError
     ├── NotInstalled            403     the app is not installed on the calling site
     ├── WixUnavailable          503     Wix cannot be reached, or is failing
     └── StorageUnavailable      503     the database cannot be reached, or is failing
+
+Where a call of the client raises WixUnavailable, StorageUnavailable or ResponseTooLarge, it is an
+error of httpx too: see `wix_asgi.client._errors`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wix_asgi import models
-from wix_asgi.models import AccessToken, Identity, Installation, Record
+from wix_asgi.models import AccessToken, Grant, Identity, Installation, Record
 
 CANARY = "test-canary-token-value"
 VALUES: list[Any] = [
@@ -21,6 +21,7 @@ VALUES: list[Any] = [
         access_token=CANARY.encode(),
     ),
     AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0),
+    Grant(AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0), CANARY),
     Installation(app_id="app-1", instance_id="site-1", installed_at=datetime.now(UTC)),
     Identity("site-1", {"uid": CANARY}),
 ]

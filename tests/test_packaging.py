@@ -1,4 +1,4 @@
-"""The package as it is installed: its version, its front door, what importing it costs."""
+"""The package as it is installed: its version, its front door, the cost of importing it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_storage_of_the_app_s_own_loads_no_database_library() -> None:
 
 
 def test_version_is_the_installed_one() -> None:
-    """`__version__` is what the metadata says, without a warning."""
+    """`__version__` is the version of the metadata, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         version = wix_asgi.__version__
@@ -63,7 +63,7 @@ def test_all_is_the_public_namespace() -> None:
 
 
 def test_every_public_name_is_documented() -> None:
-    """Everything at the front door says what it is."""
+    """Every name at the front door has a docstring."""
     undocumented = [name for name in wix_asgi.__all__ if not getattr(wix_asgi, name).__doc__]
 
     assert [] == undocumented

@@ -55,7 +55,7 @@ class WixError(Exception):
     """Anything wix-asgi raises."""
 
     def __init__(self, message: str | None = None) -> None:
-        """Take `message`, or say what the class says."""
+        """Take `message`; by default, the first line of the class's docstring."""
         self.message = message or (self.__doc__ or "").partition("\n")[0]
         # Not super(): a second parent takes other arguments. The HTTPException of Starlette 1.0.1
         # to 1.6.0 would take the message for a status code, and raise ValueError.
@@ -118,7 +118,7 @@ class _HTTPError(WixError, HTTPException):
 
     status: int
     public: str | None = None
-    """What callers are told instead of the message."""
+    """The text for callers, where the message is for the log alone."""
 
     def __init__(
         self, message: str | None = None, *, headers: dict[str, str] | None = None
@@ -164,7 +164,7 @@ class WixUnavailable(_Unavailable):
     def __init__(
         self, message: str | None = None, *, asked: float | None = None, unsent: bool = False
     ) -> None:
-        """Pass on what Wix `asked` for, and whether the request may be repeated (`unsent`)."""
+        """Pass on the seconds that Wix `asked` for, and whether a repetition is safe (`unsent`)."""
         self.asked = asked
         self.unsent = unsent
         super().__init__(message, retry_after=5.0 if asked is None else asked)

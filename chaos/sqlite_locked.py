@@ -48,11 +48,11 @@ async def locked_for_a_while(path: Path, *, seconds: float, callers: int) -> lis
 
 
 async def locked_out(
-    path: Path, *, seconds: float, callers: int, retry: Retry | None = None
+    path: Path, *, seconds: float, callers: int, retry: Retry | None = None, busy: float = 5.0
 ) -> list[Figure]:
     """Have another process keep the lock until all callers have given up, and for `seconds`."""
     what, began = f"locked for {seconds:g} s", time.monotonic()
-    async with SQLiteStorage(path, retry=retry) as storage:
+    async with SQLiteStorage(path, retry=retry, busy_seconds=busy) as storage:
         await put_all(storage, "before")
         async with _locked(path):
             before = _checksums(path)

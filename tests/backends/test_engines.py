@@ -109,8 +109,8 @@ async def test_closing_has_a_bound(
     sql: SQLiteStorage | PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that does not answer when it is left is not waited for without end."""
-    await sql.open()
-    engine = await sql._engines.current()
+    engines = _engines.Engines(sql._make_engine, close_seconds=0.01)
+    engine = await engines.current()
     closed: list[bool] = []
     dispose = type(engine).dispose
 
@@ -120,9 +120,8 @@ async def test_closing_has_a_bound(
             await asyncio.Event().wait()
         await dispose(self)
 
-    monkeypatch.setattr(_engines, "_CLOSING", 0.01)
     monkeypatch.setattr(type(engine), "dispose", hang)
-    await sql.aclose()
+    await engines.dispose()
 
     assert [True, False] == closed
 

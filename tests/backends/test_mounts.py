@@ -8,7 +8,6 @@ import pytest
 
 from wix_asgi.errors import SettingsError
 from wix_asgi.testing.storage_check.records import APP, SITE, record
-from wix_asgi_backends import _mounts
 from wix_asgi_backends._mounts import type_in
 from wix_asgi_backends.sqlite import SQLiteStorage
 
@@ -59,11 +58,11 @@ def test_no_type(text: bytes) -> None:
     assert type_in(text, "/data/db") is None
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, room: Path, text: bytes) -> None:
-    """Have a list of mounts in the place of that of the machine."""
+def mount_list(room: Path, text: bytes) -> Path:
+    """Return a file that stands in for the machine's list of mounts."""
     listed = room / "mountinfo"
     listed.write_bytes(text)
-    monkeypatch.setattr(_mounts, "_MOUNTS", listed)
+    return listed
 
 
 NETWORKS = [
@@ -85,62 +84,57 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-async def test_network_is_refused(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file on a network file system stops start-up, is not made, and is told where to go."""
+async def test_network_is_refused(kind: str, tmp_path: Path) -> None:
+    """On a network file system the start stops without a file, and the message says the remedy."""
     room = tmp_path / "room"
     room.mkdir()
-    pretend(monkeypatch, tmp_path, mounts(f"{room} {kind}"))
+    listed = mount_list(tmp_path, mounts(f"{room} {kind}"))
     with pytest.raises(
         SettingsError,
         match=rf"a network file system \({kind}\).*: put it on a local disk, or use Postgres\.$",
     ):
-        await SQLiteStorage(room / "test.db").open()
+        await SQLiteStorage(room / "test.db", mounts=listed).open()
 
     assert [] == list(room.iterdir())
 
 
-async def test_link_to_a_network_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_link_to_a_network_is_refused(tmp_path: Path) -> None:
     """A link on a local disk to a file on a network is refused, as SQLite would follow it."""
     room = tmp_path / "room"
     room.mkdir()
     (room / "test.db").touch(0o600)
     (tmp_path / "test.db").symlink_to(room / "test.db")
-    pretend(monkeypatch, tmp_path, mounts(f"{room} nfs4"))
+    listed = mount_list(tmp_path, mounts(f"{room} nfs4"))
 
     with pytest.raises(SettingsError, match="nfs4"):
-        await SQLiteStorage(tmp_path / "test.db").open()
+        await SQLiteStorage(tmp_path / "test.db", mounts=listed).open()
 
 
 @pytest.mark.parametrize(
     "kind", ["ext4", "xfs", "tmpfs", "overlay", "9p", "virtiofs", "fuse", "fuse.fuse-overlayfs"]
 )
-async def test_others_are_fine(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Local file systems, those of containers and of virtual machines are used as they are."""
-    pretend(monkeypatch, tmp_path, mounts("/ nfs", f"{tmp_path} {kind}"))
-    async with SQLiteStorage(tmp_path / "test.db") as storage:
+async def test_local_file_systems_are_fine(kind: str, tmp_path: Path) -> None:
+    """Local file systems, and those of containers and virtual machines, are used as they are."""
+    listed = mount_list(tmp_path, mounts("/ nfs", f"{tmp_path} {kind}"))
+    async with SQLiteStorage(tmp_path / "test.db", mounts=listed) as storage:
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None
 
 
-async def test_without_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no list of mounts can be read, as on other systems, nothing is refused."""
-    monkeypatch.setattr(_mounts, "_MOUNTS", tmp_path / "missing")
-    async with SQLiteStorage(tmp_path / "test.db") as storage:
+async def test_without_a_list(tmp_path: Path) -> None:
+    """If no list of mounts can be read, as on other systems, nothing is refused."""
+    async with SQLiteStorage(tmp_path / "test.db", mounts=tmp_path / "missing") as storage:
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None
 
 
-async def test_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mounts are looked at when a storage is opened, and for no statement."""
-    pretend(monkeypatch, tmp_path, mounts())
-    async with SQLiteStorage(tmp_path / "test.db") as storage:
-        pretend(monkeypatch, tmp_path, mounts(f"{tmp_path} nfs"))
+async def test_asked_once(tmp_path: Path) -> None:
+    """The mounts are read when a storage is opened, and for no statement."""
+    listed = mount_list(tmp_path, mounts())
+    async with SQLiteStorage(tmp_path / "test.db", mounts=listed) as storage:
+        mount_list(tmp_path, mounts(f"{tmp_path} nfs"))
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None

@@ -35,12 +35,6 @@ def _path(tmp_path: Path) -> Path:
     return tmp_path / "test.db"
 
 
-@pytest.fixture(name="impatient")
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQLite itself wait for no lock."""
-    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.0)
-
-
 @pytest.fixture(name="nobodys_mask")
 def _nobodys_mask() -> Iterator[None]:
     """Let everybody read what is made, unless it says otherwise."""
@@ -140,7 +134,6 @@ def test_no_log_no_start() -> None:
         sqlite._prepare(connection)
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_locked_file_is_waited_for(path: Path) -> None:
     """A write that finds the file locked is carried out when it is free."""
     async with SQLiteStorage(path):
@@ -154,7 +147,7 @@ async def test_locked_file_is_waited_for(path: Path) -> None:
         if len(waits) == 3:
             other.close()
 
-    async with SQLiteStorage(path, retry=Retry(sleep=unlock)) as storage:
+    async with SQLiteStorage(path, retry=Retry(sleep=unlock), busy_seconds=0.0) as storage:
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None
@@ -162,10 +155,9 @@ async def test_locked_file_is_waited_for(path: Path) -> None:
     assert max(waits) <= 0.2
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_locked_for_good(path: Path) -> None:
     """A file that stays locked is unavailable, with the driver's error as the cause (R24)."""
-    async with SQLiteStorage(path, retry=Retry(total=0.3)) as storage:
+    async with SQLiteStorage(path, retry=Retry(total=0.3), busy_seconds=0.0) as storage:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageUnavailable, match=r"\(SQLITE_BUSY\)") as caught:

@@ -11,7 +11,6 @@ from chaos.sqlite_faults import counted, opened, written
 from chaos.sqlite_full import filled
 from chaos.sqlite_killed import killed
 from chaos.sqlite_locked import locked_for_a_while, locked_out
-from wix_asgi_backends import sqlite
 from wix_asgi_backends._retry import Retry
 
 pytestmark = pytest.mark.processes
@@ -42,10 +41,9 @@ async def test_a_lock_is_waited_for(path: Path) -> None:
     assert [] == missed(await locked_for_a_while(path, seconds=1, callers=50))
 
 
-async def test_a_lock_that_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_that_stays(path: Path) -> None:
     """Who writes while a lock is kept too long is told so; nothing changes, and it goes on."""
-    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.1)
-    figures = await locked_out(path, seconds=1, callers=50, retry=Retry(total=0.8))
+    figures = await locked_out(path, seconds=1, callers=50, retry=Retry(total=0.8), busy=0.1)
 
     assert [] == missed(figures)
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.cli.commands import opened, run, run_for_real, seal, store
 from tests.operations.sealed import APP, LOST, NEW, OLD
-from wix_asgi.cli import _operating
 from wix_asgi.sealing.keys import parse_key
 from wix_asgi.sealing.vault import Vault
 
@@ -130,16 +129,13 @@ def test_an_empty_storage_is_a_mistake(settings: dict[str, str]) -> None:
     assert "is it the right storage, and the right WIX_APP_ID?" in result.stderr
 
 
-def test_progress_is_shown_on_request(
-    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With `--verbose` there is a line on stderr for every so many installations."""
-    monkeypatch.setattr(_operating, "_STEP", 2)
-    seal(settings["WIX_STORAGE"], *SITES, key=NEW)
+def test_progress_is_shown_on_request(settings: dict[str, str]) -> None:
+    """With `--verbose` there is a line on stderr for every thousand installations."""
+    seal(settings["WIX_STORAGE"], *(f"site-{number:04}" for number in range(1001)), key=NEW)
     quiet, verbose = run("keys", "rotate"), run("keys", "rotate", "--verbose")
 
     assert "" == quiet.stderr
-    assert verbose.stderr.startswith("2 installations: 0 resealed with key ")
+    assert verbose.stderr.startswith("1,000 installations: 0 resealed with key ")
     assert 1 == verbose.stderr.count("\n")
 
 

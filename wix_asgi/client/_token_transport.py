@@ -45,7 +45,9 @@ def copy_without_token(request: httpx.Request) -> httpx.Request:
 
 
 def _without_token(extensions: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extensions.items() if name != TOKEN}
+    remaining = dict(extensions)
+    remaining.pop(TOKEN, None)
+    return remaining
 
 
 def _dialled(request: httpx.Request) -> httpx.Request:

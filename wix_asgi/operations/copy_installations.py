@@ -1,7 +1,7 @@
 """Copies the installations of an app from one storage to another while the app keeps running.
 
-One rule keeps every token: a record of the target is overwritten only as long as it is exactly as
-an earlier copy left it. The version of a copied record is a mark followed by the version from the
+One rule keeps every token: a record of the target is overwritten only while it is exactly as an
+earlier copy left it. The version of a copied record is a mark followed by the version from the
 source; an app that writes the record gives it a new version without the mark. Therefore nothing has
 to be remembered between two runs, and nothing is ever deleted.
 """
@@ -94,8 +94,8 @@ async def copy_installations(
     after each record.
 
     Raises:
-        StorageUnavailable: One of the storages cannot be reached. The records copied until then
-            stay in the target.
+        StorageUnavailable: The source or the target cannot be reached. The records copied until
+            then stay in the target.
     """
     copy = Copy()
     while copy.passes < _MAX_PASSES:
@@ -113,7 +113,7 @@ async def is_same_storage(source: Storage, target: Storage) -> bool:
     They do if a name claimed in the source cannot be claimed in the target.
 
     Raises:
-        StorageUnavailable: One of the storages cannot be reached.
+        StorageUnavailable: The source or the target cannot be reached.
     """
     name = f"copy:{secrets.token_hex(16)}"
     await source.claim(name, "source", _PROBE_SECONDS)

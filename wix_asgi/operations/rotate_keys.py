@@ -19,7 +19,7 @@ __all__ = ["Rotation", "rotate_keys"]
 
 @dataclass(slots=True)
 class Rotation:
-    """The progress of a rotation: every installation is counted once, in one of the four fields.
+    """The progress of a rotation: every installation is counted once, in exactly one field.
 
     Attributes:
         resealed: Installations that were sealed with an older key of the ring, and are sealed with

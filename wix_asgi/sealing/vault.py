@@ -80,4 +80,4 @@ def _key_id(key: bytes) -> bytes:
 def _associated_data(app_id: str, instance_id: str, field: str, key_id: bytes) -> bytes:
     # Each part with its length in front: no two lists of parts give the same bytes.
     parts = [app_id.encode(), instance_id.encode(), field.encode(), key_id]
-    return b"".join(len(part).to_bytes(4) + part for part in parts)
+    return b"".join([len(part).to_bytes(4) + part for part in parts])

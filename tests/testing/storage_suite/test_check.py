@@ -22,7 +22,6 @@ from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import processes
 from wix_asgi.testing.storage_check import Finding, check
-from wix_asgi.testing.storage_check import checking as _check
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
@@ -160,7 +159,7 @@ async def test_what_is_told() -> None:
     (told,) = (finding for finding in findings if finding.case == "test_replace_of_another_version")
 
     assert (
-        "What was changed in between is left as it is.",
+        "A record that was changed in between is left as it is.",
         "test_replace_of_another_version",
         'AssertionError at: assert not await storage.replace(_CHANGED, expected="version-0")',
     ) == (told.rule, told.case, told.seen)
@@ -224,11 +223,9 @@ class Hanging(MemoryStorage):
         return False
 
 
-async def test_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_that_hangs() -> None:
     """A call that never returns costs its case, and its cleaning up, no more than their time."""
-    monkeypatch.setattr(_check, "_LONGEST", 0.05)
-    monkeypatch.setattr(_check, "_CLEANING", 0.01)
-    findings = await check(Hanging(), seconds=2)
+    findings = await check(Hanging(), seconds=2, case_seconds=0.05, cleaning_seconds=0.01)
 
     assert "it was not done when its time was up" in {finding.seen for finding in findings}
     assert any("(TimeoutError)" in f.seen for f in findings if f.rule == LEFT)

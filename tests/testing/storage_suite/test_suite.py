@@ -14,7 +14,7 @@ import pytest
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import lifecycle, processes, purging, unreachable
-from wix_asgi.testing.storage_check import checking as _check
+from wix_asgi.testing.storage_check.catalogue import MODULES
 
 ROOT = Path(__file__).parents[2]
 PLAIN = """
@@ -121,7 +121,7 @@ def test_second_fixture_is_asked_for(tmp_path: Path) -> None:
 
 def test_names_are_unique() -> None:
     """No case hides another of the same name, and every case is exported."""
-    modules = [*_check.MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, lifecycle, purging, processes, unreachable]
     names = Counter(name for module in modules for name in module.__all__)
     written = {name for module in modules for name in vars(module) if name.startswith("test_")}
 
@@ -133,7 +133,7 @@ def test_names_are_unique() -> None:
 
 def test_every_case_states_its_rule() -> None:
     """The first line of a case is one sentence, which is what `check` tells."""
-    modules = [*_check.MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
         for module in modules

@@ -64,7 +64,7 @@ _SPLITS: Final = {
 
 @each("ids", _LOOKALIKES)
 async def test_instance_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
-    """Instance ids that differ in anything are different ids, to every method."""
+    """Instance ids with any difference are different ids, to every method."""
     one, other = ids
     await storage.put(record(one, "of-one"))
     assert await storage.get(APP, other) is None
@@ -79,7 +79,7 @@ async def test_instance_ids_are_exact(storage: Storage, ids: tuple[str, str]) ->
 
 @each("ids", _LOOKALIKES)
 async def test_app_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
-    """App ids that differ in anything are different ids, to every method."""
+    """App ids with any difference are different ids, to every method."""
     one, other = ids
     await storage.put(record(app_id=one, version="of-one"))
     assert await storage.get(other, SITE) is None
@@ -95,7 +95,7 @@ async def test_app_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None
 
 @each("names", _LOOKALIKES)
 async def test_names_are_exact(storage: Storage, names: tuple[str, str]) -> None:
-    """Names to claim that differ in anything are different names."""
+    """Claimed names with any difference are different names."""
     one, other = names
 
     assert await storage.claim(one, "first", 60)
@@ -108,7 +108,7 @@ async def test_names_are_exact(storage: Storage, names: tuple[str, str]) -> None
 async def test_key_is_a_pair(
     storage: Storage, keys: tuple[tuple[str, str], tuple[str, str]]
 ) -> None:
-    """The key is the app id and the instance id, not what they make when they are joined."""
+    """The key is the pair of app id and instance id, not their concatenation."""
     (app, site), (other_app, other_site) = keys
     await storage.put(record(site, "of-one", app_id=app))
     await storage.put(record(other_site, "of-other", app_id=other_app))
@@ -118,7 +118,7 @@ async def test_key_is_a_pair(
 
 
 async def test_ids_come_back(storage: Storage) -> None:
-    """Ids of any letters come back letter by letter, from a scan too."""
+    """Ids of any letters are returned letter by letter, by a scan too."""
     ids = sorted({instance_id for pair in _LOOKALIKES.values() for instance_id in pair})
     await put_all(storage, *ids)
     found = [await storage.get(APP, instance_id) for instance_id in ids]
@@ -138,7 +138,7 @@ async def test_apps_are_apart_when_read(storage: Storage) -> None:
 
 
 async def test_apps_are_apart_when_scanned(storage: Storage) -> None:
-    """A scan sees one app, however many sites the others have."""
+    """A scan returns the sites of one app only."""
     for app_id in ("one", "two", "three"):
         for number in range(3):
             await storage.put(record(f"{app_id}-{number}", app_id=app_id))
@@ -151,7 +151,7 @@ async def test_apps_are_apart_when_scanned(storage: Storage) -> None:
 
 
 async def test_apps_are_apart_when_replaced(storage: Storage) -> None:
-    """A refresh of one app leaves the same site of another alone, also where versions agree."""
+    """A refresh leaves the same site of another app alone, even if the versions are equal."""
     await storage.put(record(app_id="one", version="same"))
     await storage.put(record(app_id="two", version="same"))
 
@@ -162,7 +162,7 @@ async def test_apps_are_apart_when_replaced(storage: Storage) -> None:
 
 
 async def test_apps_are_apart_when_removed(storage: Storage) -> None:
-    """A removal from one app leaves the same site of another alone."""
+    """A removal leaves the same site of another app alone."""
     await storage.put(record(app_id="one"))
     await storage.put(record(app_id="two"))
 

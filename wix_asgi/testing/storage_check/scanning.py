@@ -1,4 +1,4 @@
-"""A scan gives every record once, in order, a page at a time, whatever is written beside it."""
+"""A scan returns every record once, in order, page by page, even during concurrent writes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ORDER: Final = {
 
 
 async def _pages(storage: Storage, limit: int) -> AsyncIterator[list[Record]]:
-    """Read all of the app's records."""
+    """Yield the pages of all records of the app."""
     after = ""
     while page := await storage.scan(APP, after=after, limit=limit):
         assert page[0].instance_id > after
@@ -77,7 +77,7 @@ async def test_empty(storage: Storage) -> None:
 
 @each("limit", {"one": 1, "a few": 3, "all of them": len(_UNORDERED), "more": 100})
 async def test_order_of_code_points(storage: Storage, limit: int) -> None:
-    """Pages of any size have all ids in the order of their code points, each of them once."""
+    """Pages of any size list every id once, in the order of the code points."""
     await put_all(storage, *_UNORDERED)
     found = [instance_id async for page in _pages(storage, limit) for instance_id in _ids(page)]
 
@@ -86,7 +86,7 @@ async def test_order_of_code_points(storage: Storage, limit: int) -> None:
 
 @each("pair", _ORDER)
 async def test_order_of_two(storage: Storage, pair: tuple[str, str]) -> None:
-    """Ids are compared code point by code point, and so is where a page begins."""
+    """Ids are compared code point by code point, also with the beginning of a page."""
     first, second = pair
     await put_all(storage, second, first)
 
@@ -106,14 +106,14 @@ async def test_page_of_a_hundred(storage: Storage) -> None:
 
 @each("limit", {"1": 1, "2": 2, "4": 4})
 async def test_limit(storage: Storage, limit: int) -> None:
-    """A page has as many records as were asked for while there are so many."""
+    """A page is filled up to its limit as far as there are records."""
     await put_all(storage, "a", "b", "c", "d")
 
     assert ["a", "b", "c", "d"][:limit] == _ids([*await storage.scan(APP, limit=limit)])
 
 
 async def test_short_page_is_the_last(storage: Storage) -> None:
-    """A page that is shorter than its limit has nothing behind it."""
+    """A page that is shorter than its limit is the last page."""
     await put_all(storage, "a", "b", "c")
 
     assert ["a", "b", "c"] == _ids([*await storage.scan(APP, limit=4)])
@@ -121,7 +121,7 @@ async def test_short_page_is_the_last(storage: Storage) -> None:
 
 
 @each(
-    "place",
+    "start",
     {
         "before all": ("0", ["a", "c"]),
         "at the first": ("a", ["c"]),
@@ -131,16 +131,16 @@ async def test_short_page_is_the_last(storage: Storage) -> None:
         "behind all": ("\U0010ffff", []),
     },
 )
-async def test_after(storage: Storage, place: tuple[str, list[str]]) -> None:
-    """A page begins behind `after`, whether there is such an id or not."""
-    after, expected = place
+async def test_after(storage: Storage, start: tuple[str, list[str]]) -> None:
+    """A page begins behind `after`, even if no record has that id."""
+    after, expected = start
     await put_all(storage, "a", "c")
 
     assert expected == _ids([*await storage.scan(APP, after=after)])
 
 
 async def test_after_what_was_removed(storage: Storage) -> None:
-    """A page may begin behind a record that is no longer there."""
+    """A page may begin behind a record that was removed."""
     await put_all(storage, "a", "b", "c")
     await storage.delete(APP, "b")
 
@@ -148,7 +148,7 @@ async def test_after_what_was_removed(storage: Storage) -> None:
 
 
 async def test_records_are_whole(storage: Storage) -> None:
-    """A scan tells of a record what reading it does."""
+    """A scan returns the same fields of a record as reading it."""
     await storage.put(record(failure="refused", retry_in=5.0))
     (scanned,) = await storage.scan(APP)
     read = await storage.get(scanned.app_id, scanned.instance_id)
@@ -161,7 +161,7 @@ async def test_records_are_whole(storage: Storage) -> None:
 
 
 async def test_writing_between_pages(storage: Storage) -> None:
-    """A record that stays is on one page, whatever is written and removed between them."""
+    """A record that stays is on exactly one page, despite writes and removals between the pages."""
     staying = [f"{number:02}" for number in range(0, 20, 2)]
     await put_all(storage, *staying, "05")
     found: list[str] = []
@@ -175,7 +175,7 @@ async def test_writing_between_pages(storage: Storage) -> None:
 
 
 async def test_changing_between_pages(storage: Storage) -> None:
-    """A record that is refreshed or installed again while pages are read is on one of them."""
+    """A record that is refreshed or installed again between the pages is on exactly one page."""
     staying = [f"{number:02}" for number in range(10)]
     await put_all(storage, *staying)
     found: list[str] = []
@@ -188,7 +188,7 @@ async def test_changing_between_pages(storage: Storage) -> None:
 
 
 async def test_removing_between_pages(storage: Storage) -> None:
-    """What was removed before its page is not on it, and no other is left out for it."""
+    """A record removed before its page is missing there, and every other record is present."""
     await put_all(storage, *"abcdefgh")
     found: list[str] = []
     async for page in _pages(storage, 2):
@@ -200,7 +200,7 @@ async def test_removing_between_pages(storage: Storage) -> None:
 
 
 async def test_writing_at_once(storage: Storage) -> None:
-    """A scan beside ten writers has the records that stay, each of them once, in order."""
+    """A scan beside ten writers returns the records that stay, each once, and in order."""
     staying = [f"{number:02}" for number in range(10)]
     await put_all(storage, *staying)
 

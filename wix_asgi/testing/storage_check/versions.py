@@ -1,4 +1,4 @@
-"""Compare-and-swap: a record is replaced by one who knows what is stored, and by no other."""
+"""Compare-and-swap: `replace` writes only for a caller that knows the stored version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "test_versions_are_exact",
 ]
 
-_PATIENCE: Final = 30.0
+_COUNT_SECONDS: Final = 30.0  # for one increment; it only ends a test in which no caller ever wins
 _CHANGED: Final = record(
     version="version-2",
     refresh_token=b"rotated",
@@ -49,7 +49,7 @@ async def test_replace_writes_all(storage: Storage) -> None:
 
 
 async def test_replace_may_take_away(storage: Storage) -> None:
-    """A refresh writes what is none or empty as well: nothing of the old record shines through."""
+    """A refresh writes None and empty fields as well: no field of the old record remains."""
     await storage.put(record(failure="refused"))
     least = record(version="version-2", refresh_token=b"", access_token=None, lifetime=0.0)
 
@@ -67,7 +67,7 @@ async def test_replace_keeps_the_installation(storage: Storage) -> None:
 
 
 async def test_replace_of_another_version(storage: Storage) -> None:
-    """What was changed in between is left as it is."""
+    """A record that was changed in between is left as it is."""
     await storage.put(record())
 
     assert not await storage.replace(_CHANGED, expected="version-0")
@@ -86,7 +86,7 @@ async def test_replace_of_another_version(storage: Storage) -> None:
     },
 )
 async def test_versions_are_exact(storage: Storage, versions: tuple[str, str]) -> None:
-    """A version that only looks like the stored one is another."""
+    """A version that only looks like the stored version does not match it."""
     stored, expected = versions
     await storage.put(record(version=stored))
 
@@ -95,7 +95,7 @@ async def test_versions_are_exact(storage: Storage, versions: tuple[str, str]) -
 
 
 async def test_replace_twice(storage: Storage) -> None:
-    """Of two refreshes that expect the same version, the second writes nothing."""
+    """The second of two refreshes that expect the same version writes nothing."""
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
@@ -104,7 +104,7 @@ async def test_replace_twice(storage: Storage) -> None:
 
 
 async def test_replace_repeated(storage: Storage) -> None:
-    """A refresh that was written, and is sent again, is not written again."""
+    """A refresh that was written, and is repeated, is not written again."""
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
@@ -141,7 +141,7 @@ async def test_replace_of_what_was_removed(storage: Storage) -> None:
 
 
 async def test_replace_of_what_was_installed_again(storage: Storage) -> None:
-    """A refresh that ends after another install leaves that one alone."""
+    """A refresh that ends after another install leaves the newer install alone."""
     await storage.put(record())
     again = record(version="version-of-the-second-install")
     await storage.put(again)
@@ -151,7 +151,7 @@ async def test_replace_of_what_was_installed_again(storage: Storage) -> None:
 
 
 async def test_replace_of_one_site(storage: Storage) -> None:
-    """A refresh leaves the app's other sites alone, also where versions agree."""
+    """A refresh leaves the remaining sites of the app alone, even if the versions are equal."""
     await storage.put(record("one"))
     await storage.put(record("two"))
 
@@ -160,7 +160,7 @@ async def test_replace_of_one_site(storage: Storage) -> None:
 
 
 async def test_replace_has_one_winner(storage: Storage) -> None:
-    """Of twenty who replace the same version at once, one does, and it is the one stored."""
+    """If twenty callers replace the same version at once, exactly one succeeds and is stored."""
     await storage.put(record())
     versions = [f"from-{number}" for number in range(20)]
     written = await together(
@@ -175,7 +175,7 @@ async def test_replace_has_one_winner(storage: Storage) -> None:
 
 
 async def test_no_update_is_lost(storage: Storage) -> None:
-    """Ten who read, change and replace a record, until they do, lose none of their changes."""
+    """Ten callers that read, change and replace a record, and repeat that, lose no change."""
     await storage.put(record(refresh_token=b"0"))
     await together(*[partial(count, storage, f"task-{number}", 3) for number in range(10)])
 
@@ -183,9 +183,9 @@ async def test_no_update_is_lost(storage: Storage) -> None:
 
 
 async def count(storage: Storage, who: str, times: int) -> None:
-    """Add one to the number in the record, so many times."""
+    """Add one to the number in the record, `times` times."""
     for step in range(times):
-        written, deadline = False, anyio.current_time() + _PATIENCE
+        written, deadline = False, anyio.current_time() + _COUNT_SECONDS
         while not written:
             assert anyio.current_time() < deadline
             stored = await read(storage)
@@ -198,7 +198,7 @@ async def count(storage: Storage, who: str, times: int) -> None:
 
 
 async def test_replace_or_removal(storage: Storage) -> None:
-    """A refresh and a removal at once leave nothing, whichever came first."""
+    """A refresh and a removal at once leave no record, in either order."""
     for number in range(10):
         await storage.put(record())
         version = f"version-{number + 2}"

@@ -1,4 +1,4 @@
-"""Goes through the cases on a store that is in use."""
+"""Runs the cases on a store that is in use."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from typing import Final
 import anyio
 
 from wix_asgi.storage import Storage
-from wix_asgi.testing.storage_check import claims, keys, removals, round_trips, scanning, versions
 from wix_asgi.testing.storage_check._sandbox import Sandbox
-from wix_asgi.testing.storage_check.cases import Function, expand, functions
+from wix_asgi.testing.storage_check.cases import Function
+from wix_asgi.testing.storage_check.catalogue import expand, functions
 
-__all__ = ["MODULES", "Finding", "check"]
+__all__ = ["Finding", "check"]
 
-MODULES: Final = (round_trips, keys, versions, removals, claims, scanning)
-"""The modules of the cases that a store in use may be asked, in the order of asking."""
+# Seconds for one case: twice the ten within which a storage has to report an unreachable store, so
+# that a case fails by the storage's own error wherever there is one.
+_CASE_SECONDS: Final = 20.0
 
-_LONGEST: Final = 20.0
-_CLEANING: Final = 10.0
+# Seconds for removing the records and claims of one case: the ten of a storage's own operations.
+_CLEANING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Finding:
     """A rule that a store does not keep.
 
     Attributes:
-        rule: What is so in every store that keeps the contract, in one sentence.
-        case: The name of the case, as pytest shows it where the kit is run.
-        seen: The line that did not hold, or what was raised there; no value of a record.
+        rule: The rule of the contract, in one sentence.
+        case: The name of the case, as pytest shows it when the suite is run.
+        seen: The line of the case that failed, with the kind of the error; no value of a record.
     """
 
     rule: str
@@ -48,16 +49,29 @@ class _Case:
     run: Callable[[Storage], Awaitable[None]]
 
 
-async def check(storage: Storage, *, seconds: float = 120.0) -> list[Finding]:
-    """Try on an open storage whether it keeps the contract, and leave it as it was.
+async def check(
+    storage: Storage,
+    *,
+    seconds: float = 120.0,
+    case_seconds: float = _CASE_SECONDS,
+    cleaning_seconds: float = _CLEANING_SECONDS,
+) -> list[Finding]:
+    """Check whether an open storage keeps the contract, and leave its contents as they were.
 
-    The storage may be in use. All is written under app ids and names of the check's own, which
-    begin with `wix-asgi-check-` and are random, and is removed again, also after a failure or
-    when the caller gives up. Nothing is purged, and the storage stays open.
+    The storage may be in use. The cases write under random app ids and names that begin with
+    `wix-asgi-check-`; all of it is removed again, also after a failure or a cancellation. Nothing
+    is purged, and the storage stays open.
+
+    Args:
+        storage: An open storage.
+        seconds: Seconds after which no further case is begun. The cases take some seconds on a
+            local database, and two minutes are enough for a slow one.
+        case_seconds: Seconds after which a case is given up, and counted as a finding.
+        cleaning_seconds: Seconds that removing the records of a case may take.
 
     Returns:
-        What is wrong; nothing where all is well. No more cases are begun after `seconds`, or once
-        the store does not answer; that is told as well.
+        The rules that the storage breaks; an empty list if it keeps all of them. A finding is added
+        if the time is up or the store stops answering before the last case.
 
     Raises:
         RuntimeError: Python leaves out assertions (`-O`), so that nothing would be found.
@@ -68,9 +82,9 @@ async def check(storage: Storage, *, seconds: float = 120.0) -> list[Finding]:
     known, findings = len(todo), list[Finding]()
     deadline = anyio.current_time() + seconds
     while todo and (left := deadline - anyio.current_time()) > 0:
-        found = await _check_one(storage, todo.pop(0), min(left, _LONGEST))
+        found = await _check_one(storage, todo.pop(0), min(left, case_seconds), cleaning_seconds)
         findings += found
-        if found and not await _answers(storage):
+        if found and not await _answers(storage, case_seconds):
             break
     if todo:
         seen = f"{len(todo)} of {known} were left when time was up or nothing answered"
@@ -79,16 +93,18 @@ async def check(storage: Storage, *, seconds: float = 120.0) -> list[Finding]:
 
 
 def _cases() -> Iterator[_Case]:
-    for function in functions(*MODULES):
+    for function in functions():
         for name, run in expand(function):
             yield _Case(function, name, run)
 
 
-async def _check_one(storage: Storage, case: _Case, longest: float) -> list[Finding]:
+async def _check_one(
+    storage: Storage, case: _Case, case_seconds: float, cleaning_seconds: float
+) -> list[Finding]:
     rule = (inspect.getdoc(case.function) or "").partition("\n")[0]
     sandbox, findings = Sandbox(storage), list[Finding]()
     try:
-        with anyio.move_on_after(longest) as scope:
+        with anyio.move_on_after(case_seconds) as scope:
             await case.run(sandbox)
         if scope.cancelled_caught:
             findings.append(Finding(rule, case.name, "it was not done when its time was up"))
@@ -96,7 +112,7 @@ async def _check_one(storage: Storage, case: _Case, longest: float) -> list[Find
         findings.append(Finding(rule, case.name, _seen(exc, case.function)))
     finally:
         errors: list[Exception] = [TimeoutError()]
-        with anyio.move_on_after(_CLEANING, shield=True):
+        with anyio.move_on_after(cleaning_seconds, shield=True):
             errors = await sandbox.remove_all()
     if errors:
         kinds = ", ".join(sorted({type(error).__name__ for error in errors}))
@@ -105,9 +121,9 @@ async def _check_one(storage: Storage, case: _Case, longest: float) -> list[Find
     return findings
 
 
-async def _answers(storage: Storage) -> bool:
+async def _answers(storage: Storage, seconds: float) -> bool:
     try:
-        with anyio.fail_after(_LONGEST):
+        with anyio.fail_after(seconds):
             await storage.get(f"wix-asgi-check-{secrets.token_hex(8)}", "nobody")
     except Exception:
         return False
@@ -115,7 +131,10 @@ async def _answers(storage: Storage) -> bool:
 
 
 def _seen(error: Exception, function: Function) -> str:
-    """Return the line of the case where it failed, and how; the line has no value in it."""
+    """Return the kind of the error, and the line of the case that raised it.
+
+    The line is source text, and so contains no value of a record.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import wix_asgi
+from tests.limits import PATIENCE
 
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
 
@@ -84,7 +85,7 @@ def test_import_is_light() -> None:
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 

@@ -15,6 +15,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from tests.limits import PATIENCE
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.detached import DetachedTasks
@@ -121,7 +122,7 @@ class Steps(MemoryStorage):
 
     async def asked(self, step: str, times: int = 1) -> None:
         """Wait until there were so many steps of this name."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await self._signal.wait_until(lambda: self.log.count(step) >= times)
 
     async def _begin(self, step: str) -> None:
@@ -196,7 +197,7 @@ class Engine:
 
     async def settle(self) -> None:
         """Wait for what goes on in the background."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await self.detached.aclose(10)
 
 
@@ -228,20 +229,20 @@ def make_settings(fake: FakeWix) -> WixSettings:
 
 async def get(engine: Engine, site: str = SITE) -> str:
     """Return the value of a token, with a bound."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         return (await engine.tokens.get(site)).value
 
 
 async def failure(work: Callable[[], Awaitable[object]]) -> WixError:
     """Return what `work` raises, with a bound."""
-    with pytest.raises(WixError) as caught, anyio.fail_after(20):
+    with pytest.raises(WixError) as caught, anyio.fail_after(PATIENCE):
         await work()
     return caught.value
 
 
 async def refresh(engine: Engine, *unwanted: str) -> AccessToken:
     """Refresh past the cache, with a bound."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         return await engine.refresher.refresh(SITE, unwanted)
 
 
@@ -253,7 +254,7 @@ async def refresh_failure(engine: Engine, *unwanted: str) -> WixError:
 @asynccontextmanager
 async def refreshing(refresher: Refresher, sites: Iterable[str]) -> AsyncIterator[TaskGroup]:
     """Refresh all of these past the cache; the block ends when they are done, with a bound."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for site in sites:
                 tasks.start_soon(refresher.refresh, site, ())

@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import wix_asgi
+from tests.limits import PATIENCE
 
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
 
@@ -118,7 +119,7 @@ def test_import_is_light() -> None:
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 

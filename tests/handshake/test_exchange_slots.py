@@ -19,6 +19,7 @@ from tests.handshake.handshaking import (
     reason_of,
     split_url,
 )
+from tests.limits import PATIENCE
 from tests.support import Browser, make_wix, running
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
@@ -124,7 +125,7 @@ def test_slots_are_the_processs(backend: str) -> None:
         path, query = split_url(await begin(browser, fake))
         statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
         gate.release()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await signal.wait_until(lambda: len(statuses) == 2)
         statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport import pooled as transport
 from wix_asgi.transport.policy import PoolPolicy
@@ -57,7 +58,7 @@ class TestLoops:
     def test_threads_share_no_connection(self, anyio_backend: str, fakes: Fakes) -> None:
         """One pool used from two threads at once keeps their connections apart."""
         pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
-        both = threading.Barrier(2, timeout=10)
+        both = threading.Barrier(2, timeout=PATIENCE)
         seen: list[tuple[int, int]] = []
 
         async def use() -> None:

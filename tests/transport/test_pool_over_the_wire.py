@@ -9,6 +9,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
@@ -77,7 +78,7 @@ async def keep_alive(server: Server, connected: Connected) -> None:
 @asynccontextmanager
 async def client_of(pool: PoolTransport) -> AsyncIterator[httpx.AsyncClient]:
     """An httpx client on `pool`, with bounded waits."""
-    async with httpx.AsyncClient(transport=pool, timeout=5.0) as client:
+    async with httpx.AsyncClient(transport=pool, timeout=PATIENCE) as client:
         yield client
 
 
@@ -112,7 +113,7 @@ class TestOverTheWire:
             first = await client.post(server.url)
             read.set()
             network = first.extensions["network_stream"]
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 while not network.get_extra_info("is_readable"):
                     await checkpoint()
             second = await client.post(server.url)
@@ -204,7 +205,7 @@ class TestOverTheWire:
                 tasks.start_soon(client.get, server.url)
                 await asked.wait()
                 tasks.cancel_scope.cancel()
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 await gone.wait()
 
             assert (0, 0) == (pool.in_flight, pool.idle)

@@ -20,6 +20,7 @@ from wix_asgi.errors import (
     StorageUnavailable,
     WixMisconfigured,
     WixUnavailable,
+    without_frames,
 )
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
@@ -106,7 +107,7 @@ class Responses:
 
     async def refuse(self, request: Request, exc: Exception) -> Response:
         """Return the refusal of an install that stops because of `exc`, and log its incident."""
-        refusal = _without_frames(_as_refusal(exc))
+        refusal = _hide_frames(_as_refusal(exc))
         incident = secrets.token_hex(6)
         _log(refusal, incident, request)
         response = await self._call_on_error(refusal, request)
@@ -196,15 +197,15 @@ def _copy(response: Response) -> Response:
     return copied
 
 
-def _without_frames(refusal: HandshakeRefused) -> HandshakeRefused:
-    """Drop the frames, which hold queries and states; an unexpected error keeps its own."""
-    seen: BaseException | None = refusal
-    while seen is not None:
-        seen.__traceback__ = None
-        if refusal.reason is Reason.INTERNAL:
-            break
-        seen = seen.__cause__ or seen.__context__
-    return refusal
+def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
+    """Drop the frames, which hold queries and states; the cause of an internal error keeps its own.
+
+    That cause is a bug of the app or of ours, and is logged with its traceback; `Query` and
+    `Cookies` show no values there.
+    """
+    if refusal.reason is Reason.INTERNAL:
+        return refusal.with_traceback(None)
+    return without_frames(refusal)
 
 
 def _described(refusal: HandshakeRefused) -> str:

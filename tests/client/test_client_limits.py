@@ -133,6 +133,20 @@ async def test_larger_answer_is_an_error(fake: FakeWix) -> None:
     assert drip.closed
 
 
+async def test_event_hook_may_drop_the_limits(fake: FakeWix) -> None:
+    """A hook of the app's own that replaces the extensions of a request leaves it unlimited."""
+
+    async def drop(request: httpx.Request) -> None:
+        request.extensions = {}
+
+    drip = Drip(b"x" * MEGABYTE, 12)
+    async with installed(fake, transport=dripping(fake, drip)) as (_, client):
+        client.event_hooks = {"request": [drop]}
+        answer = await client.get("https://elsewhere.example/")
+
+    assert 12 * MEGABYTE == len(answer.content)
+
+
 async def test_stream_has_no_limit(fake: FakeWix) -> None:
     """A streamed answer may be of any size."""
     drip = Drip(b"x" * MEGABYTE, 12)

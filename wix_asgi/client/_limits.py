@@ -84,10 +84,9 @@ _NO_LIMITS: Final = ReadLimits(math.inf, math.inf)
 
 
 def limit(request: httpx.Request, response: httpx.Response) -> httpx.Response:
-    """Return `response` within the limits of its call, where `request` carries any."""
-    limits: ReadLimits | None = request.extensions.get(_LIMITS)
-    if limits is None:
-        return response
+    """Return `response` within the limits of its call, which `request` carries."""
+    # An event hook of the app's own may have replaced the extensions.
+    limits: ReadLimits = request.extensions.get(_LIMITS, _NO_LIMITS)
     is_packed = "Content-Encoding" in response.headers
     body = _LimitedStream(response, limits, is_packed=is_packed)
     if not is_packed:

@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether the file is locked against writers for longer than an operation takes."""
+    """Whether somebody keeps others from writing, for longer than an operation takes."""
     with closing(sqlite3.connect(path, timeout=2, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")

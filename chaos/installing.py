@@ -36,12 +36,16 @@ from tests.support import PUBLIC_URL, make_app
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.testing import FakeWix
+from wix_asgi_backends._postgres_url import parse_url
+from wix_asgi_backends._retry import Retry
+from wix_asgi_backends.postgres import PostgresStorage
 
 __all__ = ["MOMENTS", "Case", "Moment", "Night", "cases", "measure", "moments_of", "night"]
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE: Final = 30.0
+_LONGEST: Final = 30.0
+_USUAL: Final = Retry().total
 _PAUSE: Final = 0.1
 _AT_ONCE: Final = 60
 
@@ -177,6 +181,8 @@ class Night:
     log: _Log
     secrets: Secrets = field(default_factory=Secrets)
     longest: float = 0.0
+    patience: float = _LONGEST
+    tries_for: float = _USUAL
 
     async def broken(self, every: Sequence[Case]) -> list[str]:
         """Carry out all cases, many at once; return which promises were broken in which of them."""
@@ -215,7 +221,12 @@ class Night:
                 proxy, url = await stack.enter_async_context(before_postgres(self.url, seed=case))
                 api_url = self.fake.url
             settings = {**self.fake.settings(), "api_url": api_url}
-            wix = Wix(public_url=PUBLIC_URL, storage=url, **settings)
+            storage: str | Storage = url
+            if case.costs_nothing and not case.moment.to_wix:
+                retry = Retry(total=self.tries_for)
+                storage = PostgresStorage(parse_url(url), retry=retry)
+                await stack.enter_async_context(storage)
+            wix = Wix(public_url=PUBLIC_URL, storage=storage, **settings)
             await stack.enter_async_context(wix)
             yield Install(wix, self.fake, site), proxy
 
@@ -227,14 +238,14 @@ class Night:
     async def _load(self, install: Install) -> Answer | None:
         began = monotonic()
         answer = None
-        with anyio.move_on_after(_PATIENCE):
+        with anyio.move_on_after(self.patience):
             answer = await install.load()
         self.longest = max(self.longest, monotonic() - began)
         return answer
 
     async def _load_again(self, install: Install) -> Answer | None:
         """Load once more; where another load is said to be under way, until that is over."""
-        with anyio.move_on_after(_PATIENCE):
+        with anyio.move_on_after(self.patience):
             while True:
                 again = await install.load()
                 if again.status != 409 or not install.cookie:
@@ -248,7 +259,7 @@ class Night:
     ) -> AsyncIterator[str]:
         """Say which promises were broken, now that all is well again."""
         if first is None:
-            yield "the request did not end within 30 s"
+            yield f"the request did not end within {self.patience:.0f} s"
             return
         succeeded, may_come_again = _succeeded(first), bool(install.cookie)
         if case.costs_nothing and not succeeded:
@@ -286,7 +297,7 @@ def measure(stores: Stores) -> Iterator[Figure]:
             logger.error("%s, on %s", promise, kind)
         yield noted("installs in which a connection failed", kind, len(every))
         yield exactly("promises broken in them", kind, len(broken), 0)
-        yield at_most("the longest request, s", kind, longest, _PATIENCE, timed=True)
+        yield at_most("the longest request, s", kind, longest, _LONGEST, timed=True)
 
 
 async def _carry_out(url: str, every: Sequence[Case]) -> tuple[list[str], float]:
@@ -300,8 +311,14 @@ def _succeeded(answer: Answer | None) -> bool:
 
 
 @asynccontextmanager
-async def night(url: str, sites: int) -> AsyncIterator[Night]:
-    """Serve a fake Wix of so many sites beside the store at `url`, and listen to every log."""
+async def night(
+    url: str, sites: int, *, patience: float = _LONGEST, tries_for: float = _USUAL
+) -> AsyncIterator[Night]:
+    """Serve a fake Wix of `sites` sites beside the store at `url`, and listen to every log.
+
+    A request has to end within `patience` seconds. Where a fault may cost no install, the storage
+    tries each operation for `tries_for` seconds.
+    """
     fake = FakeWix(
         app_secret="test-secret-of-a-bad-night",
         sites=many_sites(sites),
@@ -313,7 +330,7 @@ async def night(url: str, sites: int) -> AsyncIterator[Night]:
     try:
         with fake.serve():
             async with open_storage(url) as store:
-                yield Night(fake, url, store, log)
+                yield Night(fake, url, store, log, patience=patience, tries_for=tries_for)
     finally:
         root.setLevel(level)
         root.removeHandler(log)

@@ -13,6 +13,7 @@ import anyio
 
 from chaos.figures import Figure, exactly, noted
 from chaos.stores import KINDS, Stores
+from tests.limits import PATIENCE
 from tests.processes.apps import App, running
 from tests.servers import free_port
 from wix_asgi._http import httpx
@@ -63,7 +64,7 @@ async def _load_and_kill(
     with app.fake.hold(held) as gate:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load)
-            await gate.arrived()
+            await gate.arrived(timeout=PATIENCE)
             app.server.process.send_signal(signal.SIGKILL)
     return answers[0] if answers else None
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from chaos.figures import Figure, exactly
-from chaos.postgres_cluster import Cluster
+from chaos.postgres_cluster import USUAL, Cluster
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends._postgres_url import parse_url
+from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage
 
 __all__ = ["answers_lost"]
@@ -60,10 +61,10 @@ _WRITES: Final[dict[str, tuple[Write, object]]] = {
 }
 
 
-async def answers_lost(cluster: Cluster) -> list[Figure]:
-    """Cut each kind of write off once between its commit and its answer."""
+async def answers_lost(cluster: Cluster, *, total: float = USUAL) -> list[Figure]:
+    """Cut each kind of write off once between its commit and its answer; try for `total` s."""
     wrong = {}
-    async with PostgresStorage(parse_url(cluster.client_url)) as storage:
+    async with PostgresStorage(parse_url(cluster.client_url), retry=Retry(total=total)) as storage:
         await storage.claim("held", _OURS, 60)
         for name, (write, expected) in _WRITES.items():
             await storage.put(record(version="1"))

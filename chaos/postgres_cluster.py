@@ -15,19 +15,23 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from tests.daemons import connected, execute, running
+from tests.limits import PATIENCE
 from tests.pgbouncer_server import PgBouncer
 from tests.postgres_server import PostgresServer, database
+from wix_asgi_backends._retry import Retry
 
-__all__ = ["CONNECTIONS", "END_SESSIONS", "Cluster", "open_cluster"]
+__all__ = ["CONNECTIONS", "END_SESSIONS", "USUAL", "Cluster", "open_cluster"]
 
 CONNECTIONS: Final = 60
 """How many connections the server takes."""
+
+USUAL: Final = Retry().total
+"""The seconds for which a storage tries each operation unless told otherwise."""
 
 END_SESSIONS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
 _UNANSWERED: Final = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'SyncRep'"
 )
-_PATIENCE: Final = 30.0
 _SETTINGS: Final = {
     "max_connections": str(CONNECTIONS),
     # A standby that never comes, for which nobody waits until told to.
@@ -148,7 +152,7 @@ class Cluster:
 
     async def answers_clients(self) -> None:
         """Return once clients are let in, which PgBouncer does a little later than the server."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(OSError, asyncpg.PostgresError):
                     await execute(self.client_url, "SELECT 1")
@@ -164,7 +168,7 @@ class Cluster:
         """Return once nobody has any name, or after a while all the same."""
         async with connected(self.url) as connection:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(PATIENCE):
                     # Nobody tells of it.
                     while await connection.fetchval("SELECT count(*) FROM wix_claims"):  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
@@ -174,7 +178,7 @@ class Cluster:
 
         With `synchronous_commit` on they never will: end their sessions, or the server.
         """
-        async with connected(self.server.url) as connection, asyncio.timeout(_PATIENCE):
+        async with connected(self.server.url) as connection, asyncio.timeout(PATIENCE):
             while times > await connection.fetchval(_UNANSWERED, self.database):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

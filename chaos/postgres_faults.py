@@ -16,7 +16,7 @@ import asyncpg
 
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.postgres_answers import answers_lost
-from chaos.postgres_cluster import CONNECTIONS, END_SESSIONS, Cluster, open_cluster
+from chaos.postgres_cluster import CONNECTIONS, END_SESSIONS, USUAL, Cluster, open_cluster
 from chaos.postgres_load import Load
 from chaos.postgres_outage import MOMENTS, long_outage, short_outage
 from chaos.postgres_waiting import silence
@@ -103,9 +103,15 @@ FAULTS: Final = {
 
 
 async def under_load(
-    cluster: Cluster, name: str, *, tasks: int, rounds: int, speed: float = 1.0
+    cluster: Cluster,
+    name: str,
+    *,
+    tasks: int,
+    rounds: int,
+    speed: float = 1.0,
+    total: float = USUAL,
 ) -> list[Figure]:
-    """Have a fault happen a few times while so many tasks use one storage."""
+    """Have a fault happen in every round while tasks use one storage, which tries for `total` s."""
     fault = FAULTS[name]
     repeated = 0
 
@@ -116,7 +122,7 @@ async def under_load(
 
     target = parse_url(f"{cluster.client_url}&pool_size={fault.pool_size}")
     recoveries = []
-    async with PostgresStorage(target, retry=Retry(sleep=pause)) as storage:
+    async with PostgresStorage(target, retry=Retry(total=total, sleep=pause)) as storage:
         load = Load(storage, tasks * fault.crowd)
         async with load.running():
             for _ in range(rounds):

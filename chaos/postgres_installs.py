@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from chaos.stores import try_for
 from tests.backends.support import connections_in_use
 from tests.support import Browser, running
 from wix_asgi import WixMiddleware
 from wix_asgi._http import httpx
+from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends._postgres_url import parse_url
@@ -25,19 +28,45 @@ __all__ = ["POOL", "TOKEN_INFO", "Installs", "Storage", "installing"]
 POOL: Final = 10
 TOKEN_INFO: Final = "/oauth2/token-info"
 _ACCESS: Final = "/oauth/access"
+_AFTER_FAILURE: Final = 0.1
 _JSON: Final = {"Accept": "application/json"}
 
 
 class Storage(PostgresStorage):
-    """Lets something happen between a put and what follows it.
+    """A storage of a few connections whose patience and whose puts a scenario has in hand.
 
     Attributes:
-        after_put: What happens, and is waited for.
+        after_put: Is awaited after each put, before the put returns.
     """
 
-    def __init__(self, url: str, retry: Retry) -> None:
+    def __init__(self, url: str, total: float) -> None:
+        """Try each operation for `total` seconds."""
+        retry = Retry(total=total, sleep=self._pause)
         super().__init__(parse_url(f"{url}&pool_size={POOL}"), retry=retry)
         self.after_put: Callable[[], Awaitable[None]] | None = None
+        self._patience = total
+        self._ends_at = math.inf
+
+    def give_up_after(self, total: float) -> None:
+        """Try each operation for `total` seconds from now on, also those that are under way."""
+        try_for(self, total)
+        self._ends_at = time.monotonic() + total
+
+    async def release(self, name: str, owner: str) -> None:
+        """Free a claim; how long the server takes to come back must not decide about that."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return await super().release(name, owner)
+            except StorageUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(_AFTER_FAILURE)
+
+    async def _pause(self, seconds: float) -> None:
+        if time.monotonic() >= self._ends_at:
+            raise TimeoutError
+        await asyncio.sleep(seconds)
 
     async def put(self, record: Record) -> None:
         """Write `record`, and wait."""
@@ -117,10 +146,10 @@ def _in_short(answer: httpx.Response) -> str:
 
 
 @contextlib.asynccontextmanager
-async def installing(url: str, sites: int, retry: Retry) -> AsyncIterator[Installs]:
-    """Have so many sites of a new fake Wix whose installs are kept at this URL."""
+async def installing(url: str, sites: int, total: float) -> AsyncIterator[Installs]:
+    """Give the installs on `sites` sites of a new fake Wix, kept at `url` by a `Storage`."""
     fake = FakeWix(sites={str(uuid.uuid4()): "A site" for _ in range(sites)})
-    async with Storage(url, retry) as storage:
+    async with Storage(url, total) as storage:
         async with running(fake, storage=storage) as app:
             installs = Installs(app, fake, storage)
             yield installs

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
+from tests.limits import PATIENCE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
@@ -20,7 +21,6 @@ T = TypeVar("T")
 
 _TTL: Final = 600.0
 _AFTER_FAILURE: Final = 0.1
-_PATIENCE: Final = 60.0
 
 
 class Load:
@@ -61,7 +61,7 @@ class Load:
         began = time.monotonic()
         for worker in self._workers:
             worker.went_on.clear()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             for worker in self._workers:
                 await worker.went_on.wait()
         return time.monotonic() - began

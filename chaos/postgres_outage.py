@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly, noted
-from chaos.postgres_cluster import Cluster
+from chaos.postgres_cluster import USUAL, Cluster
 from chaos.postgres_installs import POOL, TOKEN_INFO, Installs, installing
-from wix_asgi_backends._retry import Retry
+from tests.limits import PATIENCE
 
 __all__ = ["MOMENTS", "Moment", "long_outage", "short_outage"]
 
@@ -41,7 +41,7 @@ async def _claim_unanswered(cluster: Cluster, installs: Installs) -> AsyncIterat
 async def _before_the_put(_cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
     with installs.fake.hold(TOKEN_INFO) as gate:
         installs.start()
-        await gate.arrived(len(installs))
+        await gate.arrived(len(installs), timeout=PATIENCE)
         yield
 
 
@@ -90,20 +90,31 @@ MOMENTS: Final = {
 
 
 async def long_outage(
-    cluster: Cluster, name: str, *, sites: int, total: float, least: float
+    cluster: Cluster,
+    name: str,
+    *,
+    sites: int,
+    total: float,
+    least: float,
+    patience: float = USUAL,
 ) -> list[Figure]:
-    """Have the server away for `least` seconds, and for longer than storage tries (`total`)."""
+    """Have the server away for `least` seconds, and for longer than the storage tries.
+
+    It tries for `total` seconds while the server is away, and before and after it for `patience`.
+    """
     moment = MOMENTS[name]
-    async with installing(cluster.client_url, sites, Retry(total=total)) as installs:
+    async with installing(cluster.client_url, sites, patience) as installs:
         await installs.begin()
         async with contextlib.AsyncExitStack() as away:
             async with moment.reached(cluster, installs):
                 await away.enter_async_context(moment.away(cluster))
                 began = time.monotonic()
+                installs.storage.give_up_after(total)
             refused = await installs.answers()
             spent = installs.exchanges
             await asyncio.sleep(began + least - time.monotonic())
         await cluster.answers_clients()
+        installs.storage.give_up_after(patience)
         if not moment.is_spent:
             await cluster.claims_freed()
         later = await installs.load()
@@ -120,10 +131,12 @@ async def long_outage(
     ]
 
 
-async def short_outage(cluster: Cluster, name: str, *, sites: int, lasts: float) -> list[Figure]:
-    """Have the server away for so many seconds, fewer than storage tries."""
+async def short_outage(
+    cluster: Cluster, name: str, *, sites: int, lasts: float, total: float = USUAL
+) -> list[Figure]:
+    """Have the server away for `lasts` seconds, fewer than the `total` that the storage tries."""
     moment = MOMENTS[name]
-    async with installing(cluster.client_url, sites, Retry()) as installs:
+    async with installing(cluster.client_url, sites, total) as installs:
         await installs.begin()
         async with contextlib.AsyncExitStack() as away:
             async with moment.reached(cluster, installs):

@@ -7,7 +7,8 @@ import time
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly, noted
-from chaos.postgres_cluster import Cluster
+from chaos.postgres_cluster import USUAL, Cluster
+from chaos.stores import try_for
 from tests.backends.support import connections_in_use, refusal
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._postgres_url import parse_url
@@ -19,8 +20,18 @@ __all__ = ["silence"]
 _POOL: Final = 10
 
 
-async def silence(cluster: Cluster, *, callers: int, total: float, least: float) -> list[Figure]:
-    """Have the server paused until all of so many callers have given up."""
+async def silence(
+    cluster: Cluster,
+    *,
+    callers: int,
+    total: float,
+    least: float,
+    patience: float = USUAL,
+) -> list[Figure]:
+    """Have the server paused until all callers have given up, which they do after `total` seconds.
+
+    Before and after it their storage tries for `patience` seconds.
+    """
     target = parse_url(f"{cluster.client_url}&pool_size={_POOL}")
     waits: list[float] = []
 
@@ -33,13 +44,15 @@ async def silence(cluster: Cluster, *, callers: int, total: float, least: float)
     async def call_together(storage: PostgresStorage) -> int:
         return sum(await asyncio.gather(*(call(storage, number) for number in range(callers))))
 
-    async with PostgresStorage(target, retry=Retry(total=total)) as storage:
+    async with PostgresStorage(target, retry=Retry(total=patience)) as storage:
         await call_together(storage)
         waits.clear()
         began = time.monotonic()
+        try_for(storage, total)
         async with cluster.paused():
             refused = await call_together(storage)
             await asyncio.sleep(began + least - time.monotonic())
+        try_for(storage, patience)
         longest = max(waits)
         began = time.monotonic()
         failed = await call_together(storage)

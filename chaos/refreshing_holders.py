@@ -11,6 +11,7 @@ import anyio
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.refreshing_scene import REFRESH, Scene, scene
 from chaos.workers import Crew, Told, Work, call, outlive
+from tests.limits import PATIENCE
 from wix_asgi import Wix
 
 __all__ = ["SIGNALS", "gone", "woken"]
@@ -18,7 +19,6 @@ __all__ = ["SIGNALS", "gone", "woken"]
 SIGNALS: Final = {"killed": signal.SIGKILL, "frozen": signal.SIGSTOP}
 _LEASE: Final = 2.0
 _SLACK: Final = 1.0
-_PATIENCE: Final = 30.0
 _REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_grant"}, "times": None}
 
 
@@ -104,13 +104,13 @@ async def _struck(
     with at.fake.hold(**REFRESH) as gate:
         await holder.prepare(work)
         holder.begin()
-        await gate.arrived()
+        await gate.arrived(timeout=PATIENCE)
         holder.signal(signum)
         if refuse:
             at.fake.fail(**{**REFRESH, **_REFUSED})
         async with anyio.create_task_group() as group:
             group.start_soon(go_on_elsewhere)
-            await gate.arrived(2, timeout=_PATIENCE)
+            await gate.arrived(2, timeout=PATIENCE)
             gate.release()
     at.fake.heal()
     return sum(told, Told())

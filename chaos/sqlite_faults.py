@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import tests.backends.support  # noqa: F401 # what takes long to import is imported once
 from chaos.figures import Figure, exactly
@@ -19,18 +20,21 @@ from wix_asgi.storage import Storage
 from wix_asgi.testing.storage.processes import in_processes
 from wix_asgi.testing.storage_check.records import APP, put_all, read, record
 from wix_asgi.testing.storage_check.versions import count
+from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 __all__ = ["counted", "measure", "opened", "written"]
 
+_USUAL: Final = Retry()
 
-def opened(room: Path, *, processes: int, rounds: int) -> Iterator[Figure]:
-    """Have so many processes open an empty file at the same moment, and each write to it."""
+
+def opened(room: Path, *, processes: int, rounds: int, retry: Retry = _USUAL) -> Iterator[Figure]:
+    """Have processes open an empty file at the same moment, and each write to it."""
     failed: list[object] = []
     rows = 0
     for number in range(rounds):
         path = room / f"opened-{number}.db"
-        told = _together(_put_one, path, processes)
+        told = _together(_put_one, path, processes, retry)
         failed += [outcome for outcome in told if outcome != "done"]
         rows += len(asyncio.run(_names(path)))
     what = f"{processes} processes open an empty file"
@@ -38,18 +42,18 @@ def opened(room: Path, *, processes: int, rounds: int) -> Iterator[Figure]:
     yield exactly(f"{what}: records", "sqlite", rows, processes * rounds)
 
 
-def counted(path: Path, *, processes: int, times: int) -> Iterator[Figure]:
-    """Have so many processes count in one record, each so many times."""
+def counted(path: Path, *, processes: int, times: int, retry: Retry = _USUAL) -> Iterator[Figure]:
+    """Have processes count in one record, each of them `times` times."""
     asyncio.run(_begin_to_count(path))
-    told = _together(partial(_count, times=times), path, processes)
+    told = _together(partial(_count, times=times), path, processes, retry)
     what = f"{processes} processes count in one record"
     yield exactly(f"{what}: failures", "sqlite", _failures(told), 0)
     yield exactly(f"{what}: counted", "sqlite", asyncio.run(_result(path)), processes * times)
 
 
-def written(path: Path, *, processes: int, times: int) -> Iterator[Figure]:
-    """Have so many processes put records of their own, each so many."""
-    told = _together(partial(_put_many, times=times), path, processes)
+def written(path: Path, *, processes: int, times: int, retry: Retry = _USUAL) -> Iterator[Figure]:
+    """Have processes put `times` records of their own each."""
+    told = _together(partial(_put_many, times=times), path, processes, retry)
     wanted = {_name(*ids) for ids in itertools.product(range(processes), range(times))}
     lost = wanted ^ asyncio.run(_names(path))
     what = f"{processes} processes put {times} records each"
@@ -72,9 +76,10 @@ def measure(_stores: Stores) -> Iterator[Figure]:
 
 
 def _together(
-    work: Callable[[Storage, int], Awaitable[object]], path: Path, processes: int
+    work: Callable[[Storage, int], Awaitable[object]], path: Path, processes: int, retry: Retry
 ) -> list[object]:
-    return in_processes(work, partial(SQLiteStorage, path), "asyncio", processes)
+    make = partial(SQLiteStorage, path, retry=retry)
+    return in_processes(work, make, "asyncio", processes)
 
 
 def _failures(told: list[object]) -> int:

@@ -17,6 +17,7 @@ from typing import Final
 
 from chaos.figures import Figure, exactly, noted
 from tests.backends.support import refusal
+from tests.limits import PATIENCE
 from tests.servers import ROOT
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, record
@@ -26,7 +27,6 @@ from wix_asgi_backends.sqlite import SQLiteStorage
 __all__ = ["filled"]
 
 _CALLERS: Final = 5
-_PATIENCE: Final = 100.0
 _BALLAST: Final = 1024 * 1024
 _TOKEN: Final = b"test-canary-token-" * 100
 _SAID: Final = "the disk is full (SQLITE_FULL)"
@@ -66,7 +66,7 @@ def _on_small_disk(room: Path, size: str) -> _Seen:
     ours = [sys.executable, "-m", "chaos.sqlite_full", str(room)]
     command = ["unshare", *user, "--mount", "sh", "-c", _MOUNT, "sh", size, str(room), *ours]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return _Seen(**json.loads(done.stdout))

@@ -23,15 +23,15 @@ __all__ = ["killed"]
 _CALLERS: Final = 5
 
 
-def killed(room: Path, *, rounds: int) -> Iterator[Figure]:
-    """Kill a process in the middle of its puts, so many times, and have another go on."""
+def killed(room: Path, *, rounds: int, wait: float = 2.0) -> Iterator[Figure]:
+    """Kill a process in the middle of its puts, and have another write within `wait` seconds."""
     put, lost, refused = 0, 0, 0
     for number in range(rounds):
         with tempfile.TemporaryDirectory(dir=room) as place:
             path = Path(place) / "test.db"
             names = _kill_writer(path, after=5 + 7 * number)
             put += len(names)
-            refused += asyncio.run(_is_refused(path))
+            refused += asyncio.run(_is_refused(path, wait))
             lost += asyncio.run(_missing(path, names))
     yield noted("writer killed: puts that had returned", "sqlite", put)
     yield exactly("writer killed: records lost", "sqlite", lost, 0)
@@ -54,9 +54,9 @@ def _kill_writer(path: Path, *, after: int) -> list[str]:
     return [name.rstrip("\n") for name in names]
 
 
-async def _is_refused(path: Path) -> bool:
+async def _is_refused(path: Path, wait: float) -> bool:
     # Not even the lock of one that died is to be waited for.
-    async with SQLiteStorage(path, retry=Retry(total=2.0)) as storage:
+    async with SQLiteStorage(path, retry=Retry(total=wait)) as storage:
         return await refusal(storage.put(record("the next"))) is not None
 
 

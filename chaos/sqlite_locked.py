@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly
+from chaos.stores import try_for
 from tests.backends.support import refusal
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
@@ -20,6 +21,7 @@ from wix_asgi_backends.sqlite import SQLiteStorage
 
 __all__ = ["locked_for_a_while", "locked_out"]
 
+_USUAL: Final = Retry().total
 _LOCK: Final = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -30,10 +32,12 @@ connection.execute("ROLLBACK")
 """
 
 
-async def locked_for_a_while(path: Path, *, seconds: float, callers: int) -> list[Figure]:
-    """Have another process lock the file for `seconds`, in which so many callers write."""
+async def locked_for_a_while(
+    path: Path, *, seconds: float, callers: int, retry: Retry | None = None
+) -> list[Figure]:
+    """Have another process lock the file for `seconds`, in which many callers write."""
     what = f"locked for {seconds:g} s"
-    async with SQLiteStorage(path) as storage:
+    async with SQLiteStorage(path, retry=retry) as storage:
         async with _locked(path):
             putting = [asyncio.ensure_future(_put(storage, n)) for n in range(callers)]
             await asyncio.sleep(seconds)
@@ -48,18 +52,29 @@ async def locked_for_a_while(path: Path, *, seconds: float, callers: int) -> lis
 
 
 async def locked_out(
-    path: Path, *, seconds: float, callers: int, retry: Retry | None = None, busy: float = 5.0
+    path: Path,
+    *,
+    seconds: float,
+    callers: int,
+    total: float = _USUAL,
+    patience: float = _USUAL,
+    busy: float = 5.0,
 ) -> list[Figure]:
-    """Have another process keep the lock until all callers have given up, and for `seconds`."""
+    """Have another process keep the lock until all callers have given up, and for `seconds`.
+
+    They give up after `total` seconds, and try for `patience` seconds where nothing is locked.
+    """
     what, began = f"locked for {seconds:g} s", time.monotonic()
-    async with SQLiteStorage(path, retry=retry, busy_seconds=busy) as storage:
+    async with SQLiteStorage(path, retry=Retry(total=patience), busy_seconds=busy) as storage:
         await put_all(storage, "before")
         async with _locked(path):
+            try_for(storage, total)
             before = _checksums(path)
             told = await asyncio.gather(*(_put(storage, n) for n in range(callers)))
             longest = time.monotonic() - began
             await asyncio.sleep(began + seconds - time.monotonic())
             changed = before != _checksums(path)
+        try_for(storage, patience)
         kept = await _kept(storage)
         after = await _put(storage, callers)
         rows = await _kept(storage)

@@ -20,6 +20,7 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from tests.limits import PATIENCE
 from tests.servers import ROOT
 from wix_asgi import Wix
 from wix_asgi._http import httpx
@@ -31,7 +32,6 @@ T = TypeVar("T")
 Work = Callable[[Wix], Awaitable[T]]
 """What a worker can be told to do: it is pickled, and so is what it returns."""
 
-_PATIENCE: Final = 60.0
 _READY: Final = "ready"
 
 
@@ -81,13 +81,13 @@ class Worker:
         self.signal(signal.SIGCONT)
         self._connection.close()
         try:
-            await run_sync(self._process.wait, _PATIENCE / 4)
+            await run_sync(self._process.wait, PATIENCE)
         finally:
             self._process.kill()
             self._process.wait()
 
     async def _told(self) -> Any:
-        assert await run_sync(self._connection.poll, _PATIENCE), "a worker does not answer"
+        assert await run_sync(self._connection.poll, PATIENCE), "a worker does not answer"
         return self._connection.recv()
 
 
@@ -188,7 +188,7 @@ async def _call_once(wix: Wix, site: str, told: Told) -> None:
 
 async def outlive(wix: Wix) -> None:
     """Have the time of every token that this process has cached be over."""
-    for entry in wix._tokens._local.here().cache.values():
+    for entry in wix._tokens._loops.here().cache.values():
         entry.token = replace(entry.token, expires_at=time.monotonic() - 1)
         entry.advisory_at = entry.mandatory_at = -math.inf
 

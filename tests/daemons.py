@@ -16,6 +16,8 @@ from typing import Final, Protocol, TypeVar
 
 import asyncpg
 
+from tests.limits import PATIENCE
+
 __all__ = [
     "Daemon",
     "connected",
@@ -33,14 +35,14 @@ _USER: Final = "nobody" if _AS_ROOT else getpass.getuser()
 
 
 def make_room(name: str) -> Path:
-    """Return a new directory that belongs to the user whom servers run as."""
+    """Return a new directory that belongs to the user as which the servers run."""
     room = Path(tempfile.mkdtemp(prefix=f"wix-{name}-"))
     shutil.chown(room, _USER)
     return room
 
 
 def start(command: Sequence[str | Path], room: Path) -> subprocess.Popen[bytes]:
-    """Start `command` in `room`, where all it says goes into the file `log`."""
+    """Start `command` in `room`, where its output goes into the file `log`."""
     with (room / "log").open("ab") as log:
         return subprocess.Popen(
             command,
@@ -57,10 +59,10 @@ def start(command: Sequence[str | Path], room: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_until_answering(process: subprocess.Popen[bytes], url: str, room: Path) -> None:
-    """Return once the database at `url` answers, or fail with what the server said."""
-    deadline = time.monotonic() + 30
+    """Return once the database at `url` answers, or fail with the output of the server."""
+    deadline = time.monotonic() + PATIENCE
     while not _answers(url):
-        # That it listens is told by nobody, and that it has ended by this.
+        # Nothing tells that the server listens; that it has ended, `wait` tells at once.
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
         assert process.poll() is None, (room / "log").read_text()

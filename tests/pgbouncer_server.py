@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests import daemons
+from tests.limits import PATIENCE
 
 __all__ = ["PgBouncer"]
 
@@ -56,7 +57,7 @@ class PgBouncer:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait(30)
+            process.wait(PATIENCE)
 
     def remove(self) -> None:
         """Stop it and remove its files."""

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests import daemons
+from tests.limits import PATIENCE
 
 __all__ = ["PostgresServer", "database"]
 
@@ -42,7 +43,7 @@ class PostgresServer:
         self._programs = self._find_programs()
         self._data = self.room / "data"
         initialise = ["initdb", "-A", "trust", "-E", "utf8", "-U", "postgres", "--no-sync"]
-        status = self._run([*initialise, "-D", str(self._data)]).wait(60)
+        status = self._run([*initialise, "-D", str(self._data)]).wait(PATIENCE)
         assert status == 0, (self.room / "log").read_text()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +64,7 @@ class PostgresServer:
         """Stop the server: SIGINT hangs up on everybody, SIGQUIT is a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def signal_all(self, signum: signal.Signals) -> None:

@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.limits import PATIENCE
 from wix_asgi.testing import FakeWix
 
 __all__ = ["ROOT", "Server", "environment", "free_port", "serving", "uvicorn"]
 
 ROOT = Path(__file__).parent.parent
-_BOUND = 30.0
 
 
 class Server:
@@ -44,48 +44,48 @@ class Server:
 
     @property
     def output(self) -> str:
-        """What it has printed until now, errors included."""
+        """All that the process has printed until now, errors included."""
         with self._changed:
             return self._output
 
     def printed(self, pattern: str, times: int = 1) -> re.Match[str]:
-        """Return the first match of `pattern` once it was printed so often, or fail."""
+        """Return the first match of `pattern` once it was printed `times` times, or fail."""
 
         def done() -> bool:
             return len(re.findall(pattern, self._output)) >= times or not self._reader.is_alive()
 
         with self._changed:
-            self._changed.wait_for(done, _BOUND)
+            self._changed.wait_for(done, PATIENCE)
         match = re.search(pattern, self.output)
         assert match is not None, self.output
         assert len(re.findall(pattern, self.output)) >= times, self.output
         return match
 
     def accepts(self, port: int) -> None:
-        """Return once it takes connections on `port`, or fail."""
-        deadline = time.monotonic() + _BOUND
+        """Return once the process takes connections on `port`, or fail."""
+        deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=_BOUND).close()
+                socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
                 return
             with self._changed:
                 self._changed.wait(0.05)
         raise AssertionError(f"nobody listens on {port}: {self.output}")
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
-        """Send a signal, and return how it exits; all it printed is then collected."""
+        """Send a signal and return the exit status; by then all output is collected."""
         if self.process.poll() is None:
             self.process.send_signal(signum)
         return self.exited()
 
     def exited(self) -> int:
-        """Return the exit status once it has ended by itself, or fail."""
-        status = self.process.wait(_BOUND)
-        self._reader.join(_BOUND)
+        """Return the exit status once the process has ended by itself, or fail."""
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         return status
 
     def close(self) -> None:
-        """End it and its workers the hard way, if they have not ended before."""
+        """Kill the process and its workers, unless they have ended before."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.exited()
@@ -132,7 +132,7 @@ def environment(fake: FakeWix, port: int, storage: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody has, and that no outgoing connection is given."""
+    """Return an unused port, outside of the range from which outgoing connections get theirs."""
     while True:
         port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.limits import PATIENCE
 from tests.servers import ROOT, environment, free_port, serving, uvicorn
 from wix_asgi import Wix
 from wix_asgi._http import httpx
@@ -44,7 +45,7 @@ class Example:
 
     def __init__(self, fake: FakeWix, url: str) -> None:
         self.fake = fake
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE)
 
     def begin(self, site: str) -> str:
         """Click on "Add to Site"; return where the app sends the browser."""
@@ -149,7 +150,7 @@ def test_background_job_reads_every_installed_site(
         env={**env, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

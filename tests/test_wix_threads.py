@@ -8,6 +8,7 @@ from threading import Barrier
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from tests.support import make_wix
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends.memory import MemoryStorage
@@ -32,7 +33,7 @@ def test_loops_open_it_at_once(loop: str) -> None:
     wix = make_wix(FakeWix(), storage=MeetingStorage())
 
     async def use() -> bool:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await wix.open()
             return wix.is_open
 

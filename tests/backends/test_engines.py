@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.backends.support import pool_of
+from tests.limits import PATIENCE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -212,7 +213,7 @@ def fork(url: str) -> list[str]:
     """Run a process that forks while it uses this storage; return the output of both."""
     # From 3.12 on Python warns of any fork beside threads.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert "" == done.stderr
     return done.stdout.splitlines()

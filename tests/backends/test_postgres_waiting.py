@@ -14,6 +14,7 @@ import pytest
 
 from tests.backends.support import connections_in_use, pool_of
 from tests.daemons import connected
+from tests.limits import PATIENCE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi.testing.storage_check.tasks import until
@@ -84,7 +85,7 @@ async def test_lock_that_passes(postgres_url: str) -> None:
             await until(is_waiting)
 
             assert not written.is_set()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await written.wait()
     await watcher.close()
 
@@ -114,7 +115,7 @@ async def test_statement_that_is_not_answered(postgres_url: str) -> None:
         brief = PostgresStorage(target, retry=Retry(sleep=pauses.sleep))
         async with anyio.create_task_group() as tasks, locked_table(postgres_url):
             tasks.start_soon(brief.put, record())
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 await pauses.two.wait()
         await brief.aclose()
 
@@ -133,7 +134,7 @@ async def test_connection_that_is_not_made(tmp_path: Path) -> None:
     storage = PostgresStorage(target, retry=Retry(sleep=pauses.sleep))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(storage.open)
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await pauses.two.wait()
         tasks.cancel_scope.cancel()
     for caller in callers:

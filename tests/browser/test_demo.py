@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import chromium
+from tests.limits import PATIENCE
 from tests.servers import Server, free_port, serving
 
 pytestmark = pytest.mark.browser
@@ -53,7 +54,7 @@ def _browser() -> Iterator[Browser]:
 def _shown(browser: Browser) -> Iterator[Shown]:
     # A context is a profile of its own: cookies, cache, everything.
     context = browser.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(1000 * PATIENCE)
     yield Shown(context.new_page())
     context.close()
 

@@ -16,6 +16,7 @@ from playwright.sync_api import FrameLocator, Page
 
 from tests.browser.chromium import chromium
 from tests.browser.two_sites import APP_HOST, PORT, WIX_HOST
+from tests.limits import PATIENCE
 from tests.servers import free_port, serving, uvicorn
 
 pytestmark = pytest.mark.browser
@@ -67,7 +68,7 @@ def _port(tmp_path: Path) -> Iterator[int]:
 def _page() -> Iterator[Page]:
     with chromium(*FLAGS) as browser:
         context = browser.new_context(ignore_https_errors=True)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(1000 * PATIENCE)
         yield context.new_page()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 from typer.testing import CliRunner, Result
 
+from tests.limits import PATIENCE
 from tests.operations.sealed import contents, install, record, refresh_token, rewrite
 from wix_asgi.cli._app import app
 from wix_asgi.models import Record
@@ -25,7 +26,12 @@ def run(*arguments: str) -> Result:
 def run_for_real(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the installed command in a process of its own."""
     return subprocess.run(
-        [str(COMMAND), *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
+        [str(COMMAND), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import anyio
 
+from tests.limits import PATIENCE
+from tests.processes.stamped import WORKER
 from tests.servers import Server, environment, free_port, serving, uvicorn
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
@@ -21,14 +23,12 @@ __all__ = ["App", "Secrets", "at_once", "running"]
 
 T = TypeVar("T")
 
-QUICKSTART: Final = "tests.processes.stamped:app"
-_WORKER: Final = "x-worker"
-_LOG_EVERYTHING: Final = {
+APP: Final = "tests.processes.stamped:app"
+_LOGGING: Final = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"level": "DEBUG", "handlers": ["stderr"]},
 }
 # One for all: making them is slow, and nothing here is encrypted.
 _SSL: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -74,7 +74,7 @@ class App:
             base_url=self.url,
             verify=_SSL,
             limits=httpx.Limits(max_connections=None),
-            timeout=30,
+            timeout=PATIENCE,
             trust_env=False,
         )
 
@@ -107,7 +107,7 @@ class App:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(100 * each):
                 http = await stack.enter_async_context(self.browser())
-                worker = (await http.get("/docs")).headers[_WORKER]
+                worker = (await http.get("/docs")).headers[WORKER]
                 held.setdefault(worker, []).append(http)
                 if len(held) == workers and min(map(len, held.values())) >= each:
                     break
@@ -122,15 +122,16 @@ def running(
     *options: str,
     room: Path,
     workers: int = 1,
-    example: str = QUICKSTART,
     port: int | None = None,
+    log_level: str = "info",
 ) -> Iterator[App]:
-    """Run an example for as long as a block lasts; all that can be logged is its output."""
+    """Run the app for as long as a block lasts; it logs to its output from `log_level` on."""
     port = port or free_port()
     log_config = room / "logging.json"
-    log_config.write_text(json.dumps(_LOG_EVERYTHING))
+    root = {"level": log_level.upper(), "handlers": ["stderr"]}
+    log_config.write_text(json.dumps({**_LOGGING, "root": root}))
     command = uvicorn(
-        example, port, "--log-config", str(log_config), "--log-level", "debug", *options
+        APP, port, "--log-config", str(log_config), "--log-level", log_level, *options
     )
     command += ["--workers", str(workers), "--timeout-keep-alive", "60"]
     with serving(command, cwd=room, env=environment(fake, port, storage)) as server:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from tests.processes.apps import App, running
 from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
@@ -58,10 +59,10 @@ async def test_a_holder_that_is_gone_is_replaced(
     with fake.hold(**REFRESH) as gate:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call, "holder", holder)
-            await gate.arrived(1)
+            await gate.arrived(1, timeout=PATIENCE)
             holder.server.process.send_signal(signum)
             tasks.start_soon(call, "other", other)
-            await gate.arrived(2, timeout=30)
+            await gate.arrived(2, timeout=PATIENCE)
             gate.release()
             if signum == signal.SIGSTOP:
                 holder.server.process.send_signal(signal.SIGCONT)

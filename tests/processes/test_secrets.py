@@ -61,7 +61,9 @@ def read_database(room: Path) -> dict[str, bytes]:
 
 async def test_secrets_are_nowhere(fake: FakeWix, tmp_path: Path) -> None:
     """Codes, states, cookies, tokens, secrets: none is printed at DEBUG, none is in the files."""
-    with running(fake, f"sqlite:///{tmp_path}/wix-asgi.db", room=tmp_path) as app:
+    with running(
+        fake, f"sqlite:///{tmp_path}/wix-asgi.db", room=tmp_path, log_level="debug"
+    ) as app:
         async with app.browser() as http:
             await use(app, http)
         files = read_database(tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from tests.processes.apps import App, running
 from wix_asgi._http import httpx
 from wix_asgi.storage import open_storage
@@ -41,7 +42,7 @@ async def test_sigterm_lets_an_exchange_finish(fake: FakeWix, storage: str, tmp_
         async with app.browser() as http, anyio.create_task_group() as tasks:
             with fake.hold(EXCHANGE) as gate:
                 tasks.start_soon(finish, http, await app.begin(http, BAKERY))
-                await gate.arrived()
+                await gate.arrived(timeout=PATIENCE)
                 await stopping(app, "Shutting down")
         status = await anyio.to_thread.run_sync(app.server.exited)
 
@@ -61,7 +62,7 @@ async def test_sigterm_lets_an_exchange_finish_that_nobody_waits_for(
             with fake.hold(EXCHANGE) as gate:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(http.get, await app.begin(http, BAKERY))
-                    await gate.arrived()
+                    await gate.arrived(timeout=PATIENCE)
                     tasks.cancel_scope.cancel()
                 await stopping(app, "Shutting down")
         status = await anyio.to_thread.run_sync(app.server.exited)

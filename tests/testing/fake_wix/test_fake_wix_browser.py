@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.limits import PATIENCE
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 pytestmark = pytest.mark.browser
@@ -22,7 +23,9 @@ def _page() -> Iterator[Page]:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        yield browser.new_page()
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        yield page
         browser.close()
 
 

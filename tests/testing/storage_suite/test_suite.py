@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import PATIENCE
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import lifecycle, processes, purging, unreachable
@@ -52,7 +53,7 @@ def run_suite(room: Path, program: str, *options: str) -> tuple[Counter[str], se
         env={**os.environ, **plain, "TZ": "UTC", "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE,
         check=False,
     )
     *_, summary = ran.stdout.splitlines()

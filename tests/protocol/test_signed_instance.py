@@ -1,4 +1,4 @@
-"""Who is calling: every way a site may show itself, and that no forgery passes."""
+"""Signed instances: genuine ones name their site, and no forgery passes."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def test_genuine_instance_says_who_is_calling() -> None:
     """A value signed with the app secret gives its installation and all its claims (R41)."""
     identity = SIGNED.verify(GOOD)
 
-    assert identity == Identity(SITE, CLAIMS)
-    assert identity.user_id == "user-1"
+    assert Identity(SITE, CLAIMS) == identity
+    assert "user-1" == identity.user_id
     assert identity.is_owner
 
 
 def test_fake_wix_signs_as_wix_does() -> None:
-    """What FakeWix signs is taken, and says the same."""
+    """An instance that FakeWix signs is taken, and says the same."""
     fake = FakeWix()
     signed = SignedInstances(settings(app_secret=fake.app_secret))
 
-    assert signed.verify(fake.signed_instance(SITE)).instance_id == SITE
+    assert SITE == signed.verify(fake.signed_instance(SITE)).instance_id
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_expired_instance_is_refused(moment: object, is_good: bool) -> None:
 
 
 def test_previous_secret_is_good_during_a_rotation() -> None:
-    """What an earlier app secret signed is taken, and what neither signed is not (R41)."""
+    """Instances of an earlier app secret are taken, those of a foreign secret are not (R41)."""
     signed = SignedInstances(settings(previous_app_secrets=OLD_SECRET))
 
-    assert signed.verify(sign(CLAIMS, OLD_SECRET)).instance_id == SITE
-    assert signed.verify(GOOD).instance_id == SITE
+    assert SITE == signed.verify(sign(CLAIMS, OLD_SECRET)).instance_id
+    assert SITE == signed.verify(GOOD).instance_id
     with pytest.raises(Unauthenticated):
         signed.verify(sign(CLAIMS, "test-app-secret-of-others"))
     with pytest.raises(Unauthenticated):
@@ -135,7 +135,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
 def test_forgery_is_refused(forgery: str) -> None:
-    """What is malformed, not signed as it is written, or no installation's is refused (R41)."""
+    """A malformed or wrongly signed instance, or one without an installation, is refused (R41)."""
     with pytest.raises(Unauthenticated):
         SIGNED.verify(forgery)
 
@@ -158,7 +158,7 @@ def test_every_changed_byte_is_noticed() -> None:
 
 @given(st.text() | st.text(BASE64URL + ".=", max_size=200))
 def test_random_text_is_refused(value: str) -> None:
-    """Whatever text comes, it is refused as Unauthenticated and as nothing else."""
+    """Any text is refused as Unauthenticated, and as nothing else."""
     with pytest.raises(Unauthenticated):
         SIGNED.verify(value)
 
@@ -166,7 +166,7 @@ def test_random_text_is_refused(value: str) -> None:
 @given(st.binary(max_size=300))
 @hypothesis.example(b"{}")
 def test_signed_nonsense_is_refused(payload: bytes) -> None:
-    """Even signed, what is no object with an instanceId is refused, and nothing else happens."""
+    """A signed payload that is no object with an instanceId is refused, and no more happens."""
     hypothesis.assume(b"instanceId" not in payload)
     with pytest.raises(Unauthenticated):
         SIGNED.verify(sign(payload))

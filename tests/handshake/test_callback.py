@@ -1,4 +1,4 @@
-"""The callback path: whom it believes, how often, and where it leads."""
+"""The callback path: the queries, methods and loads that it takes, and those it refuses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def with_query(url: str, template: str) -> str:
 
 
 async def test_install() -> None:
-    """A site owner who approves ends at Wix's close-window page, and the site is stored."""
+    """After a consent the browser ends at Wix's close-window page, and the site is stored."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -88,10 +88,10 @@ async def test_install() -> None:
         stored = [found.instance_id async for found in app.wix.installations()]
         called = await app.wix.client(SITE).get("/echo")
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
-    assert stored == [SITE]
-    assert called.status_code == 200
+    assert [SITE] == stored
+    assert 200 == called.status_code
     assert (1, 1) == (fake.count(ACCESS), fake.count(TOKEN_INFO))
 
 
@@ -104,12 +104,12 @@ async def test_reinstall() -> None:
         stored = [found.instance_id async for found in app.wix.installations()]
 
     assert [303, 303, 303] == [answer.status_code for answer in answers]
-    assert stored == [SITE]
+    assert [SITE] == stored
 
 
 @pytest.mark.parametrize("template", REPEATED)
 async def test_repeated_parameters_are_refused(template: str) -> None:
-    """What is named twice is refused before the state is touched (R13)."""
+    """A parameter that is named twice is refused before the state is touched (R13)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -120,21 +120,21 @@ async def test_repeated_parameters_are_refused(template: str) -> None:
         steps = list(storage.steps)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
+    assert (400, "bad_request") == reason_of(refused)
     assert not steps
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize(("query", "status"), OUT_OF_BOUNDS, ids=lambda value: str(value)[:20])
 async def test_query_out_of_bounds_is_refused(query: str, status: int) -> None:
-    """A query that is too long or not plain text is refused before anything is done (R14)."""
+    """A query that is too long or not plain text reaches neither storage nor Wix (R14)."""
     storage = FlakyStorage()
     fake = FakeWix()
     async with running(fake, storage=storage) as app:
         storage.steps.clear()
         answer = await ask(app, CALLBACK, query.encode())
 
-    assert answer.status == status
+    assert status == answer.status
     assert not storage.steps
     assert not fake.calls
 
@@ -150,7 +150,7 @@ async def test_raw_bytes_are_refused() -> None:
 
 
 async def test_long_codes_are_taken() -> None:
-    """A code of 8 kB, which is longer than Wix's, reaches Wix whole (R14)."""
+    """A code of 8 kB, longer than the codes of Wix, reaches Wix whole (R14)."""
     fake = FakeWix()
     code = "x" * 8192
     async with running(fake) as app:
@@ -158,12 +158,12 @@ async def test_long_codes_are_taken() -> None:
         state = state_of(await browser.begin(fake))
         answer = await browser.http.get(CALLBACK, params={"code": code, "state": state})
 
-    assert answer.status_code == 502
-    assert fake.count(ACCESS, code=code) == 1
+    assert 502 == answer.status_code
+    assert 1 == fake.count(ACCESS, code=code)
 
 
 async def test_site_owner_cancels() -> None:
-    """Who cancels is told so; the flow is over, and its state good for nothing else (R19)."""
+    """A cancelled install is told so; the flow is over, and its state used up (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -174,16 +174,16 @@ async def test_site_owner_cancels() -> None:
         browser.http.cookies.update(cookies)
         later = await call_back(browser, fake.approve(location))
 
-    assert reason_of(refused) == (403, "denied")
+    assert (403, "denied") == reason_of(refused)
     assert {removed.name: ""} == dict.fromkeys(cookies, removed.value)
-    assert reason_of(later) == (409, "state_reused")
-    assert fake.count(ACCESS) == 0
+    assert (409, "state_reused") == reason_of(later)
+    assert 0 == fake.count(ACCESS)
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "made_up", "", "<b>x</b>"])
 @pytest.mark.parametrize("headers", [JSON, {"Accept": "text/html"}])
 async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> None:
-    """What an error answer says is shown to nobody: the page is the same for all (R19)."""
+    """No text of an error response is shown: the page is the same for all (R19)."""
     fake = FakeWix()
     hostile = "<script>alert(document.domain)</script>"
     async with running(fake) as app:
@@ -194,7 +194,7 @@ async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> 
             CALLBACK, params={**params, "state": state}, headers=headers
         )
 
-    assert answer.status_code == 403
+    assert 403 == answer.status_code
     assert "made_up" not in answer.text
     assert "server_error" not in answer.text
     assert "alert" not in answer.text
@@ -202,15 +202,15 @@ async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> 
 
 
 async def test_error_with_a_code_is_an_error() -> None:
-    """An answer that is an error and a success at once is an error (R19)."""
+    """A callback with both an error and a code is an error (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
         answer = await call_back(browser, f"{url}&error=access_denied")
 
-    assert reason_of(answer) == (403, "denied")
-    assert fake.count(ACCESS) == 0
+    assert (403, "denied") == reason_of(answer)
+    assert 0 == fake.count(ACCESS)
 
 
 async def test_error_of_another_browser_is_refused() -> None:
@@ -223,13 +223,13 @@ async def test_error_of_another_browser_is_refused() -> None:
         refused = await call_back(Browser(app), forged)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (403, "browser_mismatch")
-    assert finished.status_code == 303
+    assert (403, "browser_mismatch") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("query", ["", "&code=", "&code", "&instanceId=" + SITE])
 async def test_neither_code_nor_error(query: str) -> None:
-    """A callback with nothing to say uses nothing up: the true one still works."""
+    """A callback without a code and an error uses nothing up: the true callback still works."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -237,8 +237,8 @@ async def test_neither_code_nor_error(query: str) -> None:
         refused = await call_back(browser, f"{CALLBACK}?state={state_of(url)}{query}")
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
-    assert finished.status_code == 303
+    assert (400, "bad_request") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("headers", AUTOMATIC_LOADS, ids=repr)
@@ -249,11 +249,11 @@ async def test_automatic_loads_use_nothing_up(headers: dict[str, str]) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await call_back(browser, url, headers={**JSON, **headers})
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "bad_request")
-    assert finished.status_code == 303
+    assert (400, "bad_request") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
@@ -264,11 +264,11 @@ async def test_other_methods_use_nothing_up(method: str) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await browser.http.request(method, url)
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         finished = await browser.http.get(url)
 
     assert (405, "GET") == (refused.status_code, refused.headers["Allow"])
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 NAMES = st.sampled_from(["code", "state", "instanceId", "error", "token", "x"]) | st.text()
@@ -291,7 +291,7 @@ settled = settings(
 @settled
 @given(query=QUERIES)
 async def test_any_query_is_answered(query: bytes) -> None:
-    """Whatever is asked without a state of ours is refused, at once and calmly (R3, R14)."""
+    """Every query without a state of ours gets 400 or 414, and Wix is not asked (R3, R14)."""
     fake = FakeWix()
     with anyio.fail_after(10):
         async with running(fake) as app:
@@ -304,7 +304,7 @@ async def test_any_query_is_answered(query: bytes) -> None:
 @settled
 @given(pairs=PAIRS)
 async def test_any_query_with_a_true_state_is_answered(pairs: list[tuple[str, str]]) -> None:
-    """Whatever comes with a state of ours is answered as one of the reasons (R14, R21)."""
+    """Every query with a state of ours gets the response of some reason (R14, R21)."""
     fake = FakeWix()
     extra = "&".join(f"{quote(name)}={quote(value)}" for name, value in pairs)
     with anyio.fail_after(10):

@@ -1,4 +1,4 @@
-"""Why installs stop: every reason, with its answer, its line in the log, and no secret in it."""
+"""Why installs stop: every reason, with its response, its line in the log, and no secret."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ REASONS: Final[dict[Reason, tuple[int, Scenario]]] = {
 
 
 def test_every_reason_has_a_scenario() -> None:
-    """The table above is complete."""
-    assert set(REASONS) == set(Reason)
+    """The table of scenarios has every reason."""
+    assert set(Reason) == set(REASONS)
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -127,22 +127,22 @@ async def test_every_reason_is_reached(
         url = await scenario(browser, fake, app)
         caplog.clear()
         answer = await browser.http.get(url, headers=headers)
-
     (record,) = [record for record in caplog.records if record.name == "wix_asgi"]
     incident = record.__dict__["incident"]
-    assert answer.status_code == status
-    assert record.__dict__["reason"] == reason.value
-    assert record.levelno == (logging.ERROR if status >= 500 else logging.WARNING)
+
+    assert status == answer.status_code
+    assert reason.value == record.__dict__["reason"]
+    assert (logging.ERROR if status >= 500 else logging.WARNING) == record.levelno
     assert f"incident {incident}" in record.getMessage()
-    assert ("Retry-After" in answer.headers) == (status == 503)
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (status == 503) == ("Retry-After" in answer.headers)
+    assert "no-store" == answer.headers["Cache-Control"]
     if headers is JSON:
         body = answer.json()
-        assert answer.headers["Content-Type"] == "application/json"
-        assert set(body) == {"error", "message", "incident"}
+        assert "application/json" == answer.headers["Content-Type"]
+        assert {"error", "message", "incident"} == set(body)
         assert (body["error"], body["incident"]) == (reason.value, incident)
     else:
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "text/html; charset=utf-8" == answer.headers["Content-Type"]
         assert incident in answer.text
         assert reason.value in answer.text
 
@@ -165,7 +165,7 @@ async def test_an_install_logs_no_secret(caplog: pytest.LogCaptureFixture) -> No
 
     assert [303, 303, 409] == [begun.status, answer.status, again.status]
     assert "installed" in text
-    assert len(hidden) == 6
+    assert 6 == len(hidden)
     assert [] == [value for value in hidden if value in text]
 
 
@@ -173,7 +173,7 @@ async def test_an_install_logs_no_secret(caplog: pytest.LogCaptureFixture) -> No
     "reason", sorted(set(Reason) - {Reason.STATE_MISSING, Reason.STATE_INVALID})
 )
 async def test_a_refusal_logs_no_secret(reason: Reason, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor when an install stops, nor in what on_error is given, with locals (R35)."""
+    """Neither the log nor the refusal that on_error gets holds a secret, even with locals (R35)."""
     fake = FakeWix()
     refusals: list[BaseException] = []
     async with running(fake, storage=FlakyStorage(), on_error=refusals.append) as app:
@@ -187,9 +187,9 @@ async def test_a_refusal_logs_no_secret(reason: Reason, caplog: pytest.LogCaptur
 
     for refusal in refusals:
         text += "".join(TracebackException.from_exception(refusal, capture_locals=True).format())
-    assert answer.status == REASONS[reason][0]
+    assert REASONS[reason][0] == answer.status
     assert reason.value in text
-    assert len(refusals) == 1
+    assert 1 == len(refusals)
     assert [] == [value for value in hidden if value in text]
 
 
@@ -210,8 +210,8 @@ async def test_hostile_characters_stay_in_one_line(
         with_state = f"/wix/callback?state={state}&{name}={value}&{name}2={value}"
         for url in (f"/wix/callback?{name}={value}", f"/wix/install?{name}={value}", with_state):
             await load_unlogged(app, browser, url)
-
     messages = [record.getMessage() for record in caplog.records]
+
     assert messages
     assert all(message.isprintable() for message in messages)
     assert "forged-entry" not in caplog.text
@@ -220,7 +220,7 @@ async def test_hostile_characters_stay_in_one_line(
 async def test_errors_of_backends_stay_in_one_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a driver says over several lines is logged in one (R36)."""
+    """The message of a driver, which has several lines, is logged in one (R36)."""
     fake = FakeWix()
 
     async def down(*_: object) -> bool:
@@ -230,8 +230,8 @@ async def test_errors_of_backends_stay_in_one_line(
     async with running(fake, storage=FlakyStorage()) as app:
         browser = Browser(app)
         await browser.http.get(await begin(browser, fake))
-
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+
     assert message.isprintable()
     assert "first line second line" in message
 
@@ -239,12 +239,12 @@ async def test_errors_of_backends_stay_in_one_line(
 async def test_refused_code_is_logged_with_the_request_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What Wix's support asks for first is in the log line of the incident."""
+    """The `x-wix-request-id`, which Wix's support asks for, is in the log line of the incident."""
     fake = FakeWix()
     async with make_wix(fake) as wix:
-        browser = Browser(app_of(wix))
+        browser = Browser(app_of(wix, fake))
         state = state_of(await browser.begin(fake))
         await browser.http.get(f"/wix/callback?code=unknown-code-0123456789&state={state}")
-
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+
     assert "invalid_grant (x-wix-request-id " in record.getMessage()

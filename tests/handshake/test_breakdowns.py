@@ -1,4 +1,4 @@
-"""What nobody expects: each part breaks in turn, and no install seems to succeed."""
+"""Unexpected errors: each part breaks in turn, and no install seems to succeed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AFTER_STORING: Final = [
     (ClientFactory, "for_instance"),
     (Hooks, "installed"),
     (Endpoints, "close_window_url"),
-    (Responses, "unbind"),
+    (Responses, "clear_cookie"),
 ]
 
 
@@ -62,7 +62,7 @@ async def test_anything_breaks_at_the_callback(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whatever breaks is a 500 with an incident that the log knows, never a success (R47)."""
+    """An error of any part is a 500 with an incident that the log knows, never a success (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -70,30 +70,30 @@ async def test_anything_breaks_at_the_callback(
         url = await begin(browser, fake)
         monkeypatch.setattr(owner, name, broken)
         answer = await browser.http.get(url, headers=headers)
-
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     incident = record.__dict__["incident"]
-    assert answer.status_code == 500
+
+    assert 500 == answer.status_code
     assert "Location" not in answer.headers
     assert "broken for a test" not in answer.text
     assert incident in answer.text
     assert incident in record.getMessage()
-    assert bool(await storage.sites(fake.app_id)) == ((owner, name) in AFTER_STORING)
+    assert ((owner, name) in AFTER_STORING) == bool(await storage.sites(fake.app_id))
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "bind")],
+    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "set_cookie")],
 )
 async def test_anything_breaks_at_the_install_path(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An install that cannot begin is a 500, without a cookie and without a redirect (R47)."""
+    """An install that cannot begin is a 500 without a cookie and without a redirect (R47)."""
     async with running(FakeWix()) as app:
         monkeypatch.setattr(owner, name, broken)
         answer = await ask(app, "/wix/install")
 
-    assert answer.status == 500
+    assert 500 == answer.status
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
 
@@ -102,7 +102,7 @@ async def test_anything_breaks_at_the_install_path(
 async def test_a_breakdown_logs_no_secret(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor in the traceback of what nobody expected, with the locals of its frames (R35)."""
+    """A logged traceback holds no secret, even with the locals of its frames (R35)."""
     fake = FakeWix()
     async with running(fake, storage=FlakyStorage()) as app:
         browser = Browser(app)
@@ -114,13 +114,13 @@ async def test_a_breakdown_logs_no_secret(
         answer = await load_unlogged(app, browser, url)
         text = logged(caplog)
 
-    assert answer.status == 500
+    assert 500 == answer.status
     assert "broken for a test" in text
     assert [] == [value for value in hidden if value in text]
 
 
 async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is refused after a breakdown leaves no token in the process, either (R47)."""
+    """An install that is refused after a breakdown leaves no token in the process (R47)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -131,5 +131,5 @@ async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch)
             "/echo", params={"instance": fake.signed_instance(SITE)}, headers=JSON
         )
 
-    assert reason_of(refused) == (500, "internal")
-    assert called.status_code == 403
+    assert (500, "internal") == reason_of(refused)
+    assert 403 == called.status_code

@@ -1,4 +1,4 @@
-"""What bounds a call of the client: its time, and the size of its answer."""
+"""The limits of a call: its time, and the size of its answer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from tests.client.clients import API, MEGABYTE, Drip, Internet, dripping, installed
+from tests.client.clients import (
+    API,
+    MEGABYTE,
+    Drip,
+    Internet,
+    client_under,
+    dripping,
+    installed,
+)
 from wix_asgi import ResponseTooLarge, WixClient
 from wix_asgi._http import httpx
-from wix_asgi.client import client as client_module
+from wix_asgi.client.policy import CallPolicy
 from wix_asgi.testing import FakeWix
 
 
@@ -32,19 +40,18 @@ async def test_default_timeouts(fake: FakeWix) -> None:
     assert {"connect": 3, "read": 3, "write": 3, "pool": 3} == second
 
 
-def test_default_bounds() -> None:
+def test_default_limits() -> None:
     """A whole answer has 30 s and 10 MB, as the README says (R39)."""
-    assert (30.0, 10 * MEGABYTE) == (client_module.TOTAL_SECONDS, client_module.MAX_BYTES)
+    policy = CallPolicy()
+
+    assert (30.0, 10 * MEGABYTE) == (policy.total_seconds, policy.max_bytes)
 
 
-@pytest.fixture
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the total bound be over at once."""
-    monkeypatch.setattr(client_module, "TOTAL_SECONDS", 0.0)
-
+AT_ONCE = CallPolicy(total_seconds=0.0)
+"""The time for a whole call is over when it begins."""
 
 Use = Callable[[WixClient], Awaitable[object]]
-BOUNDED: dict[str, Use] = {
+LIMITED: dict[str, Use] = {
     "get": lambda client: client.get("/x"),
     "post": lambda client: client.post("/x", json={}),
     "build_request": lambda client: client.send(client.build_request("GET", "/x")),
@@ -52,13 +59,13 @@ BOUNDED: dict[str, Use] = {
 }
 
 
-@pytest.mark.parametrize("use", BOUNDED.values(), ids=BOUNDED)
-async def test_total_bound(fake: FakeWix, use: Use, no_patience: None) -> None:
-    """Under the default timeouts a whole answer is there within the bound, or not at all (R39)."""
+@pytest.mark.parametrize("use", LIMITED.values(), ids=LIMITED)
+async def test_total_limit(fake: FakeWix, use: Use) -> None:
+    """Under the default timeouts a whole answer is there within the limit, or not at all (R39)."""
     fake.fail("/x", kind="hang")
-    async with installed(fake) as (_, client):
+    async with installed(fake) as (wix, _):
         with pytest.raises(httpx.ReadTimeout, match="No whole answer"):
-            await use(client)
+            await use(client_under(AT_ONCE, wix, fake.transport))
         fake.heal()
 
 
@@ -75,7 +82,7 @@ async def get_after_setting(client: WixClient) -> httpx.Response:
     return await client.send(httpx.Request("GET", f"{API}/x"))
 
 
-UNBOUNDED: dict[str, Callable[[WixClient], Awaitable[httpx.Response]]] = {
+UNLIMITED: dict[str, Callable[[WixClient], Awaitable[httpx.Response]]] = {
     "a timeout of its own": lambda client: client.get("/x", timeout=60),
     "no timeout": lambda client: client.get("/x", timeout=None),
     "a client's timeout": get_after_setting,
@@ -83,15 +90,13 @@ UNBOUNDED: dict[str, Callable[[WixClient], Awaitable[httpx.Response]]] = {
 }
 
 
-@pytest.mark.parametrize("use", UNBOUNDED.values(), ids=UNBOUNDED)
-async def test_total_bound_is_for_the_default(
-    fake: FakeWix,
-    use: Callable[[WixClient], Awaitable[httpx.Response]],
-    no_patience: None,
+@pytest.mark.parametrize("use", UNLIMITED.values(), ids=UNLIMITED)
+async def test_total_limit_is_for_the_default(
+    fake: FakeWix, use: Callable[[WixClient], Awaitable[httpx.Response]]
 ) -> None:
-    """Who sets timeouts, or streams, has no total bound."""
-    async with installed(fake) as (_, client):
-        answer = await use(client)
+    """A call with timeouts of the app's own, or a stream, has no total limit."""
+    async with installed(fake) as (wix, _):
+        answer = await use(client_under(AT_ONCE, wix, fake.transport))
 
     assert 200 == answer.status_code
 
@@ -109,7 +114,7 @@ async def test_cancelled_call_is_cancelled(fake: FakeWix) -> None:
 
 
 async def test_answer_of_ten_megabytes_is_read(fake: FakeWix) -> None:
-    """Up to the bound an answer is read whole."""
+    """Up to the limit an answer is read whole."""
     drip = Drip(b"x" * MEGABYTE, 10)
     async with installed(fake, transport=dripping(fake, drip)) as (_, client):
         answer = await client.get("https://elsewhere.example/")
@@ -118,7 +123,7 @@ async def test_answer_of_ten_megabytes_is_read(fake: FakeWix) -> None:
 
 
 async def test_larger_answer_is_an_error(fake: FakeWix) -> None:
-    """A gigabyte is not read whole: it stops behind the bound, and the connection is closed."""
+    """A gigabyte is not read whole: it stops behind the limit, and the connection is closed."""
     drip = Drip(b"x" * MEGABYTE, 1024)
     async with installed(fake, transport=dripping(fake, drip)) as (_, client):
         with pytest.raises(ResponseTooLarge, match="stream"):
@@ -128,7 +133,21 @@ async def test_larger_answer_is_an_error(fake: FakeWix) -> None:
     assert drip.closed
 
 
-async def test_stream_has_no_bound(fake: FakeWix) -> None:
+async def test_event_hook_may_drop_the_limits(fake: FakeWix) -> None:
+    """A hook of the app's own that replaces the extensions of a request leaves it unlimited."""
+
+    async def drop(request: httpx.Request) -> None:
+        request.extensions = {}
+
+    drip = Drip(b"x" * MEGABYTE, 12)
+    async with installed(fake, transport=dripping(fake, drip)) as (_, client):
+        client.event_hooks = {"request": [drop]}
+        answer = await client.get("https://elsewhere.example/")
+
+    assert 12 * MEGABYTE == len(answer.content)
+
+
+async def test_stream_has_no_limit(fake: FakeWix) -> None:
     """A streamed answer may be of any size."""
     drip = Drip(b"x" * MEGABYTE, 12)
     read = 0

@@ -1,4 +1,4 @@
-"""Many callbacks at once: as many as there are places ask Wix, and the others lose nothing."""
+"""Many callbacks at once: fifty of them ask Wix, and the callbacks above lose nothing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tests.handshake.handshaking import (
     reason_of,
     split_url,
 )
+from tests.limits import PATIENCE
 from tests.support import Browser, make_wix, running
 from wix_asgi._http import httpx
-from wix_asgi.handshake import handshake
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 
-PLACES = 50
+SLOTS = 50
 
 
-async def test_exchanges_in_flight_are_bounded() -> None:
-    """Above fifty a callback is refused at once, and its state and code are good later."""
+async def test_exchanges_are_bounded() -> None:
+    """Beside fifty exchanges a callback is refused at once; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -37,10 +37,10 @@ async def test_exchanges_in_flight_are_bounded() -> None:
         urls = [await begin(late, fake) for _ in range(3)]
         with fake.hold(ACCESS) as gate:
             async with anyio.create_task_group() as tasks:
-                for _ in range(PLACES):
+                for _ in range(SLOTS):
                     browser = Browser(app)
                     tasks.start_soon(browser.http.get, await begin(browser, fake))
-                await gate.arrived(PLACES)
+                await gate.arrived(SLOTS)
                 storage.steps.clear()
                 refused = [await call_back(late, url) for url in urls]
                 asked = fake.count(ACCESS), storage.steps.count("claim")
@@ -49,23 +49,23 @@ async def test_exchanges_in_flight_are_bounded() -> None:
 
     assert [(503, "wix_unavailable")] * 3 == [reason_of(answer) for answer in refused]
     assert ["5"] * 3 == [answer.headers["Retry-After"] for answer in refused]
-    assert (PLACES, 0) == asked
+    assert (SLOTS, 0) == asked
     assert [303] * 3 == finished
-    assert PLACES + 3 == fake.count(ACCESS)
+    assert SLOTS + 3 == fake.count(ACCESS)
 
 
-async def test_cancelled_installs_wait_for_no_place() -> None:
-    """An answer that asks nothing of Wix is given however many others do."""
+async def test_cancelled_installs_need_no_slot() -> None:
+    """A callback with an error gets its response while every slot is taken."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         denied = fake.cancel(await browser.begin(fake)) or ""
         with fake.hold(ACCESS) as gate:
             async with anyio.create_task_group() as tasks:
-                for _ in range(PLACES):
+                for _ in range(SLOTS):
                     other = Browser(app)
                     tasks.start_soon(other.http.get, await begin(other, fake))
-                await gate.arrived(PLACES)
+                await gate.arrived(SLOTS)
                 refused = await call_back(browser, denied)
                 gate.release()
 
@@ -73,11 +73,11 @@ async def test_cancelled_installs_wait_for_no_place() -> None:
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer"])
-async def test_places_are_given_back(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However an exchange ends, the next callback has its place."""
-    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+async def test_slots_are_given_back(kind: Any) -> None:
+    """However an exchange ends, the next callback has its slot."""
     fake = FakeWix()
-    async with running(fake) as app:
+    async with make_wix(fake) as wix:
+        app = app_of(wix, fake, max_exchanges=1)
         fake.fail(ACCESS, kind=kind)
         refused = await Browser(app).install(fake)
         finished = await Browser(app).install(fake)
@@ -85,9 +85,8 @@ async def test_places_are_given_back(kind: Any, monkeypatch: pytest.MonkeyPatch)
     assert (503, 303) == (refused.status_code, finished.status_code)
 
 
-async def test_hooks_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an app whose on_install is slow, further installs still go through."""
-    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+async def test_hooks_hold_no_slot() -> None:
+    """While an app's on_install is slow, further installs still go through."""
     fake = FakeWix()
     go_on = anyio.Event()
     begun = anyio.Event()
@@ -98,7 +97,8 @@ async def test_hooks_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
             begun.set()
             await go_on.wait()
 
-    async with running(fake, on_install=hook) as app, anyio.create_task_group() as tasks:
+    async with make_wix(fake, on_install=hook) as wix, anyio.create_task_group() as tasks:
+        app = app_of(wix, fake, max_exchanges=1)
         tasks.start_soon(Browser(app).install, fake)
         await begun.wait()
         answers.append(await Browser(app).install(fake))
@@ -108,11 +108,10 @@ async def test_hooks_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_places_are_the_processs(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What holds a place on one event loop holds it for the others, and frees it for them."""
-    monkeypatch.setattr(handshake, "MAX_EXCHANGES", 1)
+def test_slots_are_the_processs(backend: str) -> None:
+    """A slot that is held on one event loop is held for all loops, and is freed for all."""
     fake = FakeWix()
-    app = app_of(make_wix(fake))
+    app = app_of(make_wix(fake), fake, max_exchanges=1)
     gate, signal, statuses = fake.hold(ACCESS), Signal(), list[int]()
 
     async def elsewhere() -> None:
@@ -126,7 +125,7 @@ def test_places_are_the_processs(backend: str, monkeypatch: pytest.MonkeyPatch) 
         path, query = split_url(await begin(browser, fake))
         statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
         gate.release()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await signal.wait_until(lambda: len(statuses) == 2)
         statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from wix_asgi._http import httpx
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ URL = "http://upstream.example/"
 OTHER = "http://other.example/"
 
 
-class TestPlaces:
+class TestSlots:
     async def test_a_connection_is_used_again(self, fakes: Fakes) -> None:
-        """Calls one after the other share one connection."""
+        """Calls in turn share one connection."""
         pool = PoolTransport(connect=fakes)
 
         assert [b"x", b"x", b"x"] == [await fakes.call(pool) for _ in range(3)]
@@ -35,7 +36,7 @@ class TestPlaces:
         assert [1, 2, 1] == fakes.requests
 
     async def test_origins_do_not_share_connections(self, fakes: Fakes) -> None:
-        """Scheme, host and port all make an origin; the default port is no other one."""
+        """Scheme, host and port make an origin; the default port is the same as none."""
         pool = PoolTransport(connect=fakes)
         for url in (URL, OTHER, "https://upstream.example/", "http://upstream.example:81/"):
             await fakes.call(pool, url)
@@ -43,9 +44,9 @@ class TestPlaces:
 
         assert [2, 1, 1, 1] == fakes.requests
 
-    async def test_requests_beyond_the_bound_wait_their_turn(self, fakes: Fakes) -> None:
-        """Whoever waited longest goes first, and no more are in flight than may be."""
-        pool = PoolTransport(max_connections=2, connect=fakes)
+    async def test_requests_beyond_the_limit_wait_in_turn(self, fakes: Fakes) -> None:
+        """The request that waited longest goes first, and the limit is never passed."""
+        pool = PoolTransport(PoolPolicy(max_connections=2), connect=fakes)
         held = [await fakes.start(pool), await fakes.start(pool)]
         async with anyio.create_task_group() as tasks:
             for number in range(5):
@@ -61,7 +62,7 @@ class TestPlaces:
 
     async def test_the_oldest_idle_connection_makes_room(self, fakes: Fakes) -> None:
         """When idle connections to other origins fill the pool, the coldest one is closed first."""
-        pool = PoolTransport(max_connections=3, connect=fakes)
+        pool = PoolTransport(PoolPolicy(max_connections=3), connect=fakes)
         for url in ("http://a.example/", "http://b.example/", "http://c.example/"):
             await fakes.call(pool, url)
         await fakes.call(pool, "http://a.example/")
@@ -71,8 +72,8 @@ class TestPlaces:
         assert 3 == fakes.most_open
 
     async def test_two_newcomers_close_one_idle_connection_each(self, fakes: Fakes) -> None:
-        """A connection that is still closing counts as open, and is closed by one only."""
-        pool = PoolTransport(max_connections=2, connect=fakes)
+        """A connection that is still closing counts as open, and is closed once."""
+        pool = PoolTransport(PoolPolicy(max_connections=2), connect=fakes)
         held = await fakes.start(pool)
         await fakes.call(pool, OTHER)
         await held.aread()
@@ -83,9 +84,9 @@ class TestPlaces:
         assert [2, 3] == fakes.open
         assert 2 == fakes.most_open
 
-    async def test_the_wait_for_a_place_is_bounded(self, fakes: Fakes) -> None:
-        """The pool timeout of a request ends its wait, with an error that says what to do."""
-        pool = PoolTransport(max_connections=1, connect=fakes)
+    async def test_the_wait_for_a_slot_is_limited(self, fakes: Fakes) -> None:
+        """The pool timeout of a request ends its wait, with an error that names the remedies."""
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         held = await fakes.start(pool)
         request = httpx.Request("GET", URL, extensions={"timeout": {"pool": 0.01}})
         with pytest.raises(httpx.PoolTimeout) as caught:
@@ -99,9 +100,9 @@ class TestPlaces:
         assert request is caught.value.request
         assert b"x" == await fakes.call(pool)
 
-    async def test_a_cancelled_wait_takes_no_place(self, fakes: Fakes) -> None:
-        """A task that is cancelled while it waits leaves its turn to the next one."""
-        pool = PoolTransport(max_connections=1, connect=fakes)
+    async def test_a_cancelled_wait_takes_no_slot(self, fakes: Fakes) -> None:
+        """A task that is cancelled while it waits leaves its turn to the next task."""
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         held = await fakes.start(pool)
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
@@ -116,12 +117,12 @@ class TestPlaces:
         assert ["/", "/next"] == fakes.order
         assert (0, 1) == (pool.in_flight, pool.idle)
 
-    async def test_a_pool_has_room_for_one_at_least(self) -> None:
-        """A bound below one is refused at once."""
+    async def test_a_pool_has_one_connection_at_least(self) -> None:
+        """A limit below one is refused at once."""
         with pytest.raises(ValueError, match="max_connections must be at least 1"):
-            PoolTransport(max_connections=0)
+            PoolPolicy(max_connections=0)
 
-    async def test_a_connect_that_fails_costs_no_place(self, fakes: Fakes) -> None:
+    async def test_a_connect_that_fails_costs_no_slot(self, fakes: Fakes) -> None:
         """An error of `connect` reaches the caller, and nothing counts as open."""
         errors = [RuntimeError("no socket")]
 
@@ -130,7 +131,7 @@ class TestPlaces:
                 raise errors.pop()
             return fakes()
 
-        pool = PoolTransport(max_connections=1, connect=connect)
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=connect)
         with pytest.raises(RuntimeError, match="no socket"):
             await fakes.call(pool)
 

@@ -1,4 +1,4 @@
-"""The install path: what an install begins with, and what begins none."""
+"""The install path: the redirect and the cookie of an install, and the requests that begin none."""
 
 from __future__ import annotations
 
@@ -78,16 +78,16 @@ async def test_install_leads_to_wix() -> None:
     token = fake.install_token()
     async with running(fake) as app:
         answer = await Browser(app).http.get(INSTALL, params={"token": token})
-
     location = answer.headers["Location"]
-    assert answer.status_code == 303
+
+    assert 303 == answer.status_code
     assert location.startswith(f"{fake.url}/installer/install?")
-    assert query_of(location) == {
+    assert {
         "token": token,
         "appId": fake.app_id,
         "redirectUrl": REDIRECT_URL,
         "state": state_of(location),
-    }
+    } == query_of(location)
 
 
 async def test_mount_path_is_part_of_the_way_back() -> None:
@@ -95,9 +95,9 @@ async def test_mount_path_is_part_of_the_way_back() -> None:
     fake = FakeWix()
     async with running(fake, public_url=f"{PUBLIC_URL}/mounted") as app:
         answer = await ask(app, "/elsewhere/wix/install", root_path="/elsewhere")
-
     location = answer.one("Location") or ""
-    assert query_of(location)["redirectUrl"] == f"{PUBLIC_URL}/mounted/wix/callback"
+
+    assert f"{PUBLIC_URL}/mounted/wix/callback" == query_of(location)["redirectUrl"]
 
 
 async def test_states_are_distinct_and_long() -> None:
@@ -105,9 +105,9 @@ async def test_states_are_distinct_and_long() -> None:
     fake = FakeWix()
     async with running(fake) as app:
         answers = [await ask(app, INSTALL) for _ in range(300)]
-
     states = {state_of(answer.one("Location") or "") for answer in answers}
-    assert len(states) == 300
+
+    assert 300 == len(states)
     assert min(len(state) for state in states) >= 43
 
 
@@ -133,26 +133,26 @@ async def test_install_begun_outside_wix(query: bytes) -> None:
         )
 
     assert "token" not in query_of(begun.headers["Location"])
-    assert finished.status_code == 303
-    assert fake.installed == {OTHER_SITE}
+    assert 303 == finished.status_code
+    assert {OTHER_SITE} == fake.installed
 
 
 @pytest.mark.parametrize("token", HOSTILE_TOKENS, ids=ascii)
 async def test_token_is_encoded_once(token: str) -> None:
-    """Whatever is in a token, Wix reads that one token and our own parameters (R10)."""
+    """From any token Wix reads that one token and our own parameters, and nothing else (R10)."""
     fake = FakeWix()
     async with running(fake) as app:
         answer = await ask(app, INSTALL, f"token={quote(token, safe='')}".encode())
-
     location = answer.one("Location") or ""
     read = parse_qsl(urlsplit(location).query, keep_blank_values=True, strict_parsing=True)
+
     assert location.isascii()
     assert not urlsplit(location).fragment
-    assert [pair for pair in read if pair[0] != "state"] == [
+    assert [
         ("token", token),
         ("appId", fake.app_id),
         ("redirectUrl", REDIRECT_URL),
-    ]
+    ] == [pair for pair in read if pair[0] != "state"]
 
 
 @pytest.mark.parametrize(
@@ -174,47 +174,47 @@ async def test_malformed_query_begins_nothing(query: bytes, status: int) -> None
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, query)
 
-    assert answer.status == status
+    assert status == answer.status
     assert not answer.all("Set-Cookie")
     assert answer.one("Location") is None
 
 
 async def test_head_begins_nothing() -> None:
-    """HEAD gets the headers of the path and no state, cookie or body (R9)."""
+    """HEAD gets the headers of the path, and no state, cookie or body (R9)."""
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, b"token=abc", method="HEAD")
 
     assert (200, b"") == (answer.status, answer.body)
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
-    assert answer.one("Cache-Control") == "no-store"
+    assert "no-store" == answer.one("Cache-Control")
 
 
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "QUERY"]
 )
 async def test_other_methods_begin_nothing(method: str) -> None:
-    """Other methods get 405, and are told which ones there are (R9)."""
+    """Other methods get 405, with the allowed ones in `Allow` (R9)."""
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, b"token=abc", method=method)
 
-    assert answer.status == 405
-    assert answer.one("Allow") == "GET, HEAD"
+    assert 405 == answer.status
+    assert "GET, HEAD" == answer.one("Allow")
     assert answer.one("Location") is None
     assert not answer.all("Set-Cookie")
 
 
 @pytest.mark.parametrize("headers", HOSTILE_HEADERS, ids=repr)
 async def test_host_changes_nothing(headers: list[tuple[bytes, bytes]]) -> None:
-    """Neither Host nor what proxies say moves the way back, of which only settings decide (R11)."""
+    """The redirect URL comes from settings: neither Host nor a proxy's header moves it (R11)."""
     fake = FakeWix()
     async with running(fake) as app:
         answer = await ask(app, INSTALL, b"token=abc", headers=headers, http_version="1.0")
-
     location = answer.one("Location") or ""
+
     assert "evil" not in repr(answer)
     assert location.startswith(f"{fake.url}/installer/install?token=abc&appId={fake.app_id}&")
-    assert query_of(location)["redirectUrl"] == REDIRECT_URL
+    assert REDIRECT_URL == query_of(location)["redirectUrl"]
 
 
 @pytest.mark.parametrize("headers", HOSTILE_HEADERS, ids=repr)
@@ -224,13 +224,13 @@ async def test_host_changes_no_refusal(headers: list[tuple[bytes, bytes]], path:
     async with running(FakeWix()) as app:
         answer = await ask(app, path, b"state=a&state=b", headers=headers)
 
-    assert answer.status == 400
+    assert 400 == answer.status
     assert b"evil" not in answer.body
 
 
 @pytest.mark.parametrize("headers", AUTOMATIC_LOADS, ids=repr)
 async def test_automatic_loads_begin_nothing(headers: dict[str, str]) -> None:
-    """What no person asked for, such as an attacker's `<img>`, begins no install (R23, R30)."""
+    """A load that no person asked for, like an attacker's `<img>`, begins no install (R23, R30)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -239,9 +239,9 @@ async def test_automatic_loads_begin_nothing(headers: dict[str, str]) -> None:
         )
         finished = await browser.install(fake)
 
-    assert reason_of(refused) == (400, "bad_request")
+    assert (400, "bad_request") == reason_of(refused)
     assert not cookies_set(refused)
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("destination", ["document", "iframe", "frame", "fencedframe"])
@@ -250,25 +250,25 @@ async def test_navigations_begin_installs(destination: str) -> None:
     async with running(FakeWix()) as app:
         answer = await Browser(app).http.get(INSTALL, headers={"Sec-Fetch-Dest": destination})
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
 
 
 async def test_cookie_is_a_host_cookie() -> None:
-    """The cookie can be read by no script, sent by no plain http, set by no sibling (R27)."""
+    """No script can read the cookie, plain http does not send it, no sibling host sets it (R27)."""
     fake = FakeWix()
     async with running(fake, state_ttl=500) as app:
         (cookie,) = cookies_set(await ask(app, INSTALL))
 
     assert cookie.name.startswith("__Host-wix-")
     assert len(cookie.value) >= 43
-    assert cookie.attributes == {
+    assert {
         "Max-Age": "500",
         "Path": "/",
         "Secure": "",
         "HttpOnly": "",
         "SameSite": "None",
         "Partitioned": "",
-    }
+    } == cookie.attributes
 
 
 async def test_cookie_on_loopback() -> None:
@@ -279,30 +279,30 @@ async def test_cookie_on_loopback() -> None:
         browser = Browser(app, base_url=url)
         begun = await browser.http.get(INSTALL)
         finished = await browser.http.get(fake.approve(begun.headers["Location"]))
-
     (cookie,) = cookies_set(begun)
     (removed,) = cookies_set(finished)
     attributes = {"Path": "/", "HttpOnly": "", "SameSite": "Lax"}
+
     assert cookie.name.startswith("wix-")
-    assert cookie.attributes == {"Max-Age": "600", **attributes}
-    assert finished.status_code == 303
+    assert {"Max-Age": "600", **attributes} == cookie.attributes
+    assert 303 == finished.status_code
     assert (removed.name, removed.value) == (cookie.name, "")
-    assert removed.attributes == {"Max-Age": "0", **attributes}
+    assert {"Max-Age": "0", **attributes} == removed.attributes
 
 
 async def test_cookie_is_unknown_to_wix() -> None:
-    """Nothing that goes to Wix holds the cookie, or the cookie what goes to Wix (R2)."""
+    """The address at Wix does not hold the cookie's value, nor the cookie the state (R2)."""
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL)
-
     (cookie,) = cookies_set(answer)
     location = answer.one("Location") or ""
+
     assert cookie.value not in location
     assert state_of(location) not in cookie.value
 
 
 async def test_planted_cookie_is_not_adopted() -> None:
-    """A cookie that was there before changes neither the name nor the value of ours (R29)."""
+    """A planted cookie changes neither the name nor the value of ours (R29)."""
     planted = b"__Host-wix-0123456789abcdef=planted-by-somebody-else-0123456789"
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, headers=[(b"cookie", planted)])
@@ -312,7 +312,7 @@ async def test_planted_cookie_is_not_adopted() -> None:
 
 
 async def test_pending_installs_are_capped() -> None:
-    """Of the installs that are never finished, the oldest are forgotten, the newest work (R7)."""
+    """Of thirty unfinished installs in a browser the newest works, the oldest is forgotten (R7)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -327,7 +327,7 @@ async def test_pending_installs_are_capped() -> None:
 
 
 async def test_cookies_of_the_app_are_left_alone() -> None:
-    """However many cookies of its own the app has, none of them is removed (R7)."""
+    """None of the app's own cookies is removed, even of similar names (R7)."""
     pairs = (
         f"{prefix}{number}=value"
         for prefix, number in itertools.product(("__Host-wix-theme", "wix-", "__Host-"), range(20))
@@ -335,16 +335,16 @@ async def test_cookies_of_the_app_are_left_alone() -> None:
     async with running(FakeWix()) as app:
         answer = await ask(app, INSTALL, headers=[(b"cookie", "; ".join(pairs).encode())])
 
-    assert len(cookies_set(answer)) == 1
+    assert 1 == len(cookies_set(answer))
 
 
 async def test_begin_costs_nothing() -> None:
-    """A million visits to the install path leave nothing behind in the storage (R8)."""
+    """A visit to the install path asks neither the storage nor Wix (R8)."""
     storage = FlakyStorage()
     fake = FakeWix()
     async with running(fake, storage=storage) as app:
         storage.steps.clear()
         answer = await ask(app, INSTALL)
 
-    assert answer.status == 303
+    assert 303 == answer.status
     assert ([], []) == (storage.steps, fake.calls)

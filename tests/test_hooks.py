@@ -1,4 +1,4 @@
-"""Calling the app's own functions: in their order, sync or async, with as much as they take."""
+"""Calling the app's own functions: in their order, sync or async, with one argument or two."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def call(hook: Hook) -> Response | None:
 
 
 async def test_no_hooks_answer_nothing() -> None:
-    """Without hooks there is no answer of the app's."""
+    """Without hooks there is no response of the app."""
     hooks = Hooks()
 
     assert (None, [], []) == (
@@ -63,7 +63,7 @@ async def test_no_hooks_answer_nothing() -> None:
 
 
 async def test_arguments_by_arity() -> None:
-    """A function gets as many arguments as it has positional parameters."""
+    """The number of positional parameters decides how many arguments a function gets."""
     seen: list[Any] = []
 
     def none() -> None:
@@ -131,7 +131,7 @@ async def test_first_response_wins(is_async: bool) -> None:
 
 
 async def test_errors_go_through() -> None:
-    """What a hook raises is its caller's to handle."""
+    """The error of a hook goes through to the caller."""
 
     def hook(_: object) -> None:
         raise LookupError("broken")

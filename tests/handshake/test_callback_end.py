@@ -1,4 +1,4 @@
-"""How an install ends: with whose token, and where the browser is led."""
+"""How an install ends: whose token is taken, and where the browser is led."""
 
 from __future__ import annotations
 
@@ -71,26 +71,26 @@ async def test_no_parameter_moves_the_browser(payload: str, after_install: str) 
         begun = await browser.http.get(f"/wix/install?{extra}")
         url = fake.approve(begun.headers["Location"])
         answer = await browser.http.get(f"{url}&{extra}")
-
     asked, location = begun.headers["Location"], answer.headers["Location"]
     where, names = {
         "close": (CLOSE_WINDOW, {"access_token"}),
         "/welcome": (f"{PUBLIC_URL}/welcome", set()),
     }[after_install]
-    # All of both addresses but what is random in them, which may spell anything.
+
+    # Both addresses in full, but for their random parts, which may spell anything.
     assert asked.startswith("https://wix.example/installer/install?")
     assert {
         "appId": fake.app_id,
         "redirectUrl": f"{PUBLIC_URL}{CALLBACK}",
         "state": state_of(asked),
     } == query_of(asked)
-    assert location.partition("?")[0] == where.partition("?")[0]
+    assert where.partition("?")[0] == location.partition("?")[0]
     assert names == query_of(location).keys()
 
 
 @pytest.mark.parametrize("host", [b"evil.example", b"evil.example/x", b"evil[", b"\xff"])
 async def test_host_does_not_move_the_browser(host: bytes) -> None:
-    """Neither does a Host header (R11, R18)."""
+    """No Host header changes where an install ends (R11, R18)."""
     fake = FakeWix()
     async with running(fake, after_install="/welcome") as app:
         browser = Browser(app)
@@ -103,18 +103,18 @@ async def test_host_does_not_move_the_browser(host: bytes) -> None:
 
 
 async def test_token_goes_to_the_close_window_page_only() -> None:
-    """The access token is in that one Location, which nobody may store or refer from (R20)."""
+    """The access token is in that one Location, which is not stored, and not a referrer (R20)."""
     fake = FakeWix()
     async with running(fake) as app:
         answer = await Browser(app).install(fake)
-
     location = answer.headers["Location"]
     token = query_of(location)["access_token"]
     elsewhere = [value for name, value in answer.headers.multi_items() if name != "location"]
-    assert location == f"{CLOSE_WINDOW}{quote(token, safe='')}"
+
+    assert f"{CLOSE_WINDOW}{quote(token, safe='')}" == location
     assert token not in answer.text + repr(elsewhere)
     assert "no-store" in answer.headers["Cache-Control"]
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert "no-referrer" == answer.headers["Referrer-Policy"]
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ async def test_token_goes_to_the_close_window_page_only() -> None:
     ],
 )
 async def test_token_goes_nowhere_else(after_install: str, expected: str) -> None:
-    """With an end of the app's own, no token is in any answer (R20)."""
+    """Where the app has set an address of its own, no token is in any response (R20)."""
     fake = FakeWix()
     async with running(fake, after_install=after_install) as app:
         answer = await Browser(app).install(fake)
         token = (await app.wix._tokens.get(SITE)).value
 
-    assert answer.headers["Location"] == expected
+    assert expected == answer.headers["Location"]
     assert token not in answer.text + repr(answer.headers.multi_items())
 
 
@@ -154,7 +154,7 @@ async def test_token_goes_nowhere_else(after_install: str, expected: str) -> Non
     ids=repr,
 )
 async def test_token_of_another_site_is_refused(lie: dict[str, Any]) -> None:
-    """A token that is not this app's, or not for the site that was named, stores nothing (R21)."""
+    """A token that is not this app's, or not for the named site, stores nothing (R21)."""
     fake = FakeWix()
     fake.token_info_override = lambda info: {**info, **lie}
     storage = FlakyStorage()
@@ -164,14 +164,14 @@ async def test_token_of_another_site_is_refused(lie: dict[str, Any]) -> None:
         answer = await call_back(browser, url)
         again = await call_back(browser, url)
 
-    assert reason_of(answer) == (403, "instance_mismatch")
-    assert reason_of(again) == (409, "state_reused")
+    assert (403, "instance_mismatch") == reason_of(answer)
+    assert (409, "state_reused") == reason_of(again)
     assert not await storage.sites(fake.app_id)
 
 
 @pytest.mark.parametrize("named", [OTHER_SITE, SITE.upper(), "", f"{SITE} ", "null"])
 async def test_site_in_the_address_is_not_believed(named: str) -> None:
-    """An address that names another site than the token is for is refused (R21)."""
+    """A callback that names a site the token is not for is refused (R21)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -181,13 +181,13 @@ async def test_site_in_the_address_is_not_believed(named: str) -> None:
             CALLBACK, params={**query, "instanceId": named}, headers=JSON
         )
 
-    assert reason_of(answer) == (403, "instance_mismatch")
+    assert (403, "instance_mismatch") == reason_of(answer)
     assert not await storage.sites(fake.app_id)
 
 
 @pytest.mark.parametrize("in_strings", [True, False])
 async def test_site_may_be_left_out_of_the_address(in_strings: bool) -> None:
-    """What the token is for is what counts, in either spelling of Wix's (R21)."""
+    """The site that the token is for is installed, in both spellings of token-info (R21)."""
     fake = FakeWix()
     fake.token_info_in_strings = in_strings
     storage = FlakyStorage()
@@ -197,5 +197,5 @@ async def test_site_may_be_left_out_of_the_address(in_strings: bool) -> None:
         del query["instanceId"]
         answer = await browser.http.get(CALLBACK, params=query)
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
     assert [SITE] == await storage.sites(fake.app_id)

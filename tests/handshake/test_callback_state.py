@@ -1,4 +1,4 @@
-"""The state and its cookie: whose they are, how often and how long they are good."""
+"""The state and its cookie at the callback: one browser, one use, ten minutes."""
 
 from __future__ import annotations
 
@@ -26,29 +26,28 @@ from tests.handshake.handshaking import (
     state_of,
 )
 from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running
-from wix_asgi.handshake.state import StateSigner
 from wix_asgi.testing import Clock, FakeWix
 
 CALLBACK = "/wix/callback"
 
 
 async def test_other_browser_is_refused() -> None:
-    """Who has the address and not the cookie gets nowhere, and uses nothing up (R2)."""
+    """A browser with the address and without the cookie is refused, and uses nothing up (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         victim, attacker = Browser(app), Browser(app)
         url = await begin(attacker, fake)
         refused = [reason_of(await call_back(victim, url)) for _ in range(3)]
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         finished = await call_back(attacker, url)
 
-    assert refused == [(403, "browser_mismatch")] * 3
-    assert finished.status_code == 303
+    assert [(403, "browser_mismatch")] * 3 == refused
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, '"\\377"', "\u00e9"])
 async def test_other_cookie_is_refused(value: str) -> None:
-    """A cookie of the right name and another value is another browser's (R2, R29)."""
+    """A cookie of the right name with another value is refused (R2, R29)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -62,7 +61,7 @@ async def test_other_cookie_is_refused(value: str) -> None:
 
 
 async def test_cookie_of_another_flow_is_refused() -> None:
-    """The state and the cookie have to be of one and the same flow (R2)."""
+    """A state with the cookie of another flow is refused (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser, other = Browser(app), Browser(app)
@@ -76,7 +75,7 @@ async def test_cookie_of_another_flow_is_refused() -> None:
         ]
 
     assert [(403, "browser_mismatch")] * 2 == [reason_of(answer) for answer in answers]
-    assert fake.count(ACCESS) == 0
+    assert 0 == fake.count(ACCESS)
 
 
 async def test_planted_cookie_is_worth_nothing() -> None:
@@ -112,15 +111,15 @@ async def test_planted_cookie_is_worth_nothing() -> None:
 )
 @pytest.mark.parametrize("rest", ["code={code}&instanceId=" + SITE, "error=access_denied"])
 async def test_no_state_is_no_good(state: str, expected: tuple[int, str], rest: str) -> None:
-    """A missing, empty or unknown state is refused as a wrong one is, whatever else comes (R3)."""
+    """A missing, empty or unknown state is refused, with a code and with an error (R3)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         query = query_of(await begin(browser, fake))
         answer = await call_back(browser, f"{CALLBACK}?{rest}{state}".format(**query))
 
-    assert reason_of(answer) == expected
-    assert fake.count(ACCESS) == 0
+    assert expected == reason_of(answer)
+    assert 0 == fake.count(ACCESS)
 
 
 async def test_state_is_single_use() -> None:
@@ -146,13 +145,13 @@ async def test_state_is_single_use() -> None:
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):
                     tasks.start_soon(load)
-            assert fake.count(ACCESS) == number + 1
+            assert number + 1 == fake.count(ACCESS)
 
-    assert [sorted(got) for got in statuses] == [[303] + [409] * 19] * rounds
+    assert [[303] + [409] * 19] * rounds == [sorted(got) for got in statuses]
 
 
 async def test_replay_after_success() -> None:
-    """The same address loaded again in the same browser is answered 409, and exchanges nothing."""
+    """The same address loaded again in the same browser gets 409, and exchanges nothing."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -162,8 +161,8 @@ async def test_replay_after_success() -> None:
         again = [reason_of(await call_back(browser, url)) for _ in range(2)]
 
     assert (303, 0) == (first.status_code, cookies_left)
-    assert again == [(409, "state_reused")] * 2
-    assert fake.count(ACCESS) == 1
+    assert [(409, "state_reused")] * 2 == again
+    assert 1 == fake.count(ACCESS)
 
 
 async def test_replay_with_the_cookie_kept() -> None:
@@ -175,8 +174,8 @@ async def test_replay_with_the_cookie_kept() -> None:
         cookies = cookies_of(browser)
         statuses = [(await ask(app, path, query, headers=cookies)).status for _ in range(3)]
 
-    assert statuses == [303, 409, 409]
-    assert fake.count(ACCESS) == 1
+    assert [303, 409, 409] == statuses
+    assert 1 == fake.count(ACCESS)
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0, 303), (599, 303), (600, 303), (601, 400)])
@@ -185,15 +184,15 @@ async def test_state_expires_on_the_server(seconds: int, status: int) -> None:
     fake = FakeWix()
     clock = Clock(1_700_000_000)
     async with make_wix(fake) as wix:
-        app = app_of(wix, signer=StateSigner(wix.settings, clock=clock.now))
+        app = app_of(wix, fake, clock=clock.now)
         browser = Browser(app)
         path, query = split_url(await begin(browser, fake))
         cookies = cookies_of(browser)
         clock.advance(seconds)
         answer = await ask(app, path, query, headers=cookies)
 
-    assert answer.status == status
-    assert (status == 303) == bool(fake.count(ACCESS))
+    assert status == answer.status
+    assert bool(fake.count(ACCESS)) == (status == 303)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -207,7 +206,7 @@ async def test_parallel_installs_in_one_browser(order: tuple[int, ...]) -> None:
         answers = [await browser.http.get(urls[number]) for number in order]
 
     assert [303, 303, 303] == [answer.status_code for answer in answers]
-    assert fake.installed == set(sites)
+    assert set(sites) == fake.installed
     assert not browser.http.cookies
 
 
@@ -237,9 +236,9 @@ async def test_apps_do_not_share_states(other: dict[str, Any]) -> None:
         refused = await call_back(crossed, f"{path}?{urlsplit(url).query}")
         finished = await browser.http.get(url)
 
-    assert reason_of(refused) == (400, "state_invalid")
-    assert finished.status_code == 303
-    assert fake.count(ACCESS) == 1
+    assert (400, "state_invalid") == reason_of(refused)
+    assert 303 == finished.status_code
+    assert 1 == fake.count(ACCESS)
 
 
 async def test_cookie_is_removed_when_a_flow_is_over() -> None:
@@ -250,14 +249,14 @@ async def test_cookie_is_removed_when_a_flow_is_over() -> None:
         begun = await browser.http.get("/wix/install")
         (cookie,) = cookies_set(begun)
         answer = await browser.http.get(fake.approve(begun.headers["Location"]))
-
     (removed,) = cookies_set(answer)
     expected = {**cookie.attributes, "Max-Age": "0"}
-    assert removed == replace(cookie, value="", attributes=expected)
+
+    assert replace(cookie, value="", attributes=expected) == removed
 
 
 async def test_cookie_and_state_are_no_other_credential() -> None:
-    """Neither is taken as a signed instance, a token, a code, or for each other (R31)."""
+    """Cookie and state are not taken as a signed instance, a token or each other (R31)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -279,7 +278,7 @@ async def test_cookie_and_state_are_no_other_credential() -> None:
             )
         ]
 
-    assert reason_of(as_state) == (400, "state_invalid")
-    assert as_cookie.status == 403
+    assert (400, "state_invalid") == reason_of(as_state)
+    assert 403 == as_cookie.status
     assert {401} == {answer.status_code for answer in as_identity}
-    assert fake.count(ACCESS) == 0
+    assert 0 == fake.count(ACCESS)

@@ -1,4 +1,4 @@
-"""The app's own functions around an install: what they are given, and what they may answer."""
+"""The app's own functions around an install: their arguments, their responses, their errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
 
 def noting(seen: list[Any], *, parameters: int, is_async: bool) -> Hook:
-    """Return a hook of this form, which notes what it is given."""
+    """Return a hook of this form, which notes its arguments."""
 
     def one(first: object) -> None:
         seen.append((first,))
@@ -67,8 +67,8 @@ def interrupted(_: object) -> None:
 
 @pytest.mark.parametrize("parameters", [1, 2])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_on_install_is_given_the_installation(parameters: int, is_async: bool) -> None:
-    """A hook gets the installation, and the request if it takes two; the answer is as ever."""
+async def test_on_install_gets_the_installation(parameters: int, is_async: bool) -> None:
+    """A hook gets the installation, and the request if it takes two; the redirect is as ever."""
     fake = FakeWix()
     seen: list[Any] = []
     hook = noting(seen, parameters=parameters, is_async=is_async)
@@ -77,27 +77,27 @@ async def test_on_install_is_given_the_installation(parameters: int, is_async: b
         (stored,) = [found async for found in app.wix.installations()]
 
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
-    assert len(seen) == 1
-    assert seen[0][0] == stored == Installation(fake.app_id, SITE, stored.installed_at)
+    assert 1 == len(seen)
+    assert Installation(fake.app_id, SITE, stored.installed_at) == stored == seen[0][0]
     assert [Request] * (parameters - 1) == [type(value) for value in seen[0][1:]]
 
 
 @pytest.mark.parametrize("parameters", [1, 2])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_on_error_is_given_the_refusal(parameters: int, is_async: bool) -> None:
-    """A hook gets the refusal, and the request if it takes two; the answer is as ever."""
+async def test_on_error_gets_the_refusal(parameters: int, is_async: bool) -> None:
+    """A hook gets the refusal, and the request if it takes two; the refusal is as ever."""
     seen: list[Any] = []
     hook = noting(seen, parameters=parameters, is_async=is_async)
     async with running(FakeWix(), on_error=hook) as app:
         answer = await call_back(Browser(app), "/wix/callback")
 
-    assert reason_of(answer) == (400, "state_missing")
+    assert (400, "state_missing") == reason_of(answer)
     assert [Reason.STATE_MISSING] == [values[0].reason for values in seen]
     assert [Request] * (parameters - 1) == [type(value) for value in seen[0][1:]]
 
 
 async def test_decorators_register_hooks() -> None:
-    """Hooks that are registered later are called too, in their order, and stay what they are."""
+    """Hooks that decorators register are called too, in their order, and stay plain functions."""
     fake = FakeWix()
     seen: list[str] = []
     wix = make_wix(fake, on_install=lambda _: seen.append("keyword"))
@@ -120,7 +120,7 @@ async def test_decorators_register_hooks() -> None:
         await browser.http.get("/wix/callback")
     first(Installation(fake.app_id, SITE, None))  # type: ignore[arg-type] # it looks at nothing
 
-    assert seen == ["keyword", "first", "second /wix/callback", "state_missing", "first"]
+    assert ["keyword", "first", "second /wix/callback", "state_missing", "first"] == seen
 
 
 async def test_client_in_a_hook_is_the_new_sites() -> None:
@@ -137,15 +137,15 @@ async def test_client_in_a_hook_is_the_new_sites() -> None:
     async with running(fake, on_install=hook) as app:
         browser = Browser(app)
         for site in (SITE, OTHER_SITE):
-            assert (await browser.install(fake, site)).status_code == 303
+            assert 303 == (await browser.install(fake, site)).status_code
 
     assert [SITE, OTHER_SITE] == [identity.instance_id for identity, _ in called]  # type: ignore[attr-defined] # not None
     assert [200, 200] == [status for _, status in called]
-    assert fake.count(ACCESS) == 2
+    assert 2 == fake.count(ACCESS)
 
 
 async def test_hook_sees_the_servers_state() -> None:
-    """What the app's lifespan put into the state is there, and the server's stays as it was."""
+    """A hook sees the state of the app's lifespan, and the server's own state is not changed."""
     fake = FakeWix()
     seen: list[object] = []
     servers_state = {"database": object()}
@@ -159,14 +159,14 @@ async def test_hook_sees_the_servers_state() -> None:
 
         answer = await Browser(server).install(fake)
 
-    assert answer.status_code == 303
-    assert seen == [servers_state["database"]]
-    assert set(servers_state) == {"database"}
+    assert 303 == answer.status_code
+    assert [servers_state["database"]] == seen
+    assert {"database"} == set(servers_state)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_response_of_on_install_is_the_answer(is_async: bool) -> None:
-    """The first Response that a hook returns is shown, after the other hooks were called."""
+async def test_response_of_on_install_is_sent(is_async: bool) -> None:
+    """The first Response that a hook returns is sent, once every hook was called."""
     fake = FakeWix()
     seen: list[str] = []
 
@@ -183,14 +183,14 @@ async def test_response_of_on_install_is_the_answer(is_async: bool) -> None:
         answer = await Browser(WixMiddleware(PlainTextResponse("app"), wix)).install(fake)
 
     assert (201, f"Welcome, {SITE}") == (answer.status_code, answer.text)
-    assert answer.headers["X-Own"] == "kept"
+    assert "kept" == answer.headers["X-Own"]
     assert "Location" not in answer.headers
-    assert seen == ["third"]
+    assert ["third"] == seen
 
 
 @pytest.mark.parametrize("returned", [True, "text", {"a": 1}, 0, b"x", ()], ids=repr)
 async def test_other_results_are_ignored(returned: object) -> None:
-    """What is no Response is not taken for one."""
+    """A result of any other type than Response does not change the response."""
     fake = FakeWix()
     async with running(fake, on_install=lambda _: returned) as app:
         answer = await Browser(app).install(fake)
@@ -199,7 +199,7 @@ async def test_other_results_are_ignored(returned: object) -> None:
 
 
 async def test_response_may_be_given_every_time() -> None:
-    """A Response that the app made once is not changed by answering with it (R27)."""
+    """A Response that the app returns every time is not changed by it (R27)."""
     fake = FakeWix()
     page = PlainTextResponse("Welcome", headers={"X-Frame-Options": "DENY"})
     before = list(page.headers.items())
@@ -233,7 +233,7 @@ async def test_response_may_be_given_every_time() -> None:
 async def test_on_install_raises(
     error: BaseException, is_async: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a hook raises, the browser gets a 500 and the installation stays (R47)."""
+    """For every error of a hook the browser gets a 500, and the installation stays (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
 
@@ -248,38 +248,40 @@ async def test_on_install_raises(
         url = await begin(browser, fake)
         answer = await call_back(browser, url)
         again = await call_back(browser, url)
-
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert reason_of(answer) == (500, "internal")
+
+    assert (500, "internal") == reason_of(answer)
     assert answer.json()["incident"] in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[1] is error
     assert [("", "0")] == [(c.value, c.attributes["Max-Age"]) for c in cookies_set(answer)]
-    assert reason_of(again) == (409, "state_reused")
+    assert (409, "state_reused") == reason_of(again)
     assert [SITE] == await storage.sites(fake.app_id)
     assert "Retry-After" not in answer.headers
 
 
 async def test_on_install_is_interrupted() -> None:
-    """An operator who stops the process is not taken for a hook that fails."""
+    """The interrupt of an operator is not taken for an error of the hook."""
     async with running(FakeWix(), on_install=interrupted) as app:
         installation = Installation("app-1", SITE, datetime.now(UTC))
         with pytest.raises(KeyboardInterrupt):
-            await app.wix.handshake._tell_app(installation, Request({"type": "http"}))
+            await app.wix.handshake.callback._call_on_install(
+                installation, Request({"type": "http"})
+            )
 
 
 async def test_hook_of_too_many_parameters() -> None:
-    """A hook that wants more than there is fails as one that raises."""
+    """A hook with a third parameter is refused as a hook that raises."""
     fake = FakeWix()
     async with running(fake, on_install=lambda _one, _two, _three: None) as app:
         browser = Browser(app)
         answer = await call_back(browser, await begin(browser, fake))
 
-    assert reason_of(answer) == (500, "internal")
+    assert (500, "internal") == reason_of(answer)
 
 
-async def test_response_of_on_error_is_the_answer() -> None:
-    """An app may show a page of its own; the flow ends all the same."""
+async def test_response_of_on_error_is_sent() -> None:
+    """A Response of on_error is sent instead of the refusal; the flow ends all the same."""
     fake = FakeWix()
 
     async def hook(refusal: HandshakeRefused, request: Request) -> Response:
@@ -293,7 +295,7 @@ async def test_response_of_on_error_is_the_answer() -> None:
         refused.status_code,
         refused.json(),
     )
-    assert len(cookies_set(refused)) == 1
+    assert 1 == len(cookies_set(refused))
     assert not browser.http.cookies
 
 
@@ -302,7 +304,7 @@ async def test_response_of_on_error_is_the_answer() -> None:
 async def test_on_error_raises(
     is_async: bool, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A hook that fails is logged, and the answer is the one there is without it (R47)."""
+    """An error of the hook is logged, and the response is the same as without a hook (R47)."""
 
     def hook(_: HandshakeRefused) -> None:
         raise error
@@ -312,16 +314,16 @@ async def test_on_error_raises(
 
     async with running(FakeWix(), on_error=async_hook if is_async else hook) as app:
         answer = await call_back(Browser(app), "/wix/callback?state=forged.state.signature")
-
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert reason_of(answer) == (400, "state_invalid")
+
+    assert (400, "state_invalid") == reason_of(answer)
     assert record.exc_info is not None
-    assert str(record.exc_info[1]) == "broken"
+    assert "broken" == str(record.exc_info[1])
     assert "signature" not in caplog.text
 
 
 async def test_on_error_is_told_of_failing_hooks() -> None:
-    """What on_install raised is the cause of the refusal that on_error is given."""
+    """The error of on_install is the `__cause__` of the refusal that on_error gets."""
     fake = FakeWix()
     error = RuntimeError("broken")
     seen: list[HandshakeRefused] = []
@@ -332,5 +334,5 @@ async def test_on_error_is_told_of_failing_hooks() -> None:
     async with running(fake, on_install=hook, on_error=seen.append) as app:
         answer = await Browser(app).install(fake)
 
-    assert answer.status_code == 500
+    assert 500 == answer.status_code
     assert [(Reason.INTERNAL, error)] == [(refusal.reason, refusal.__cause__) for refusal in seen]

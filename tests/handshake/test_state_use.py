@@ -1,4 +1,4 @@
-"""What an install leaves in storage, for how long, and what two loads do to each other."""
+"""The use of a state: its name in storage, for how long it stays, and loads beside each other."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from tests.handshake.handshaking import (
 )
 from tests.support import SITE, Browser, running
 from wix_asgi._http import httpx
-from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.handshake._state_use import Purge
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -30,7 +28,7 @@ HOUR = 3600
 
 
 class Line(httpx.AsyncBaseTransport):
-    """The way to a fake Wix, on which requests wait until it is mended or found to be cut."""
+    """The line to a fake Wix, on which requests wait until the test finds it cut, or mends it."""
 
     def __init__(self, fake: FakeWix) -> None:
         self.fake = fake
@@ -47,7 +45,7 @@ class Line(httpx.AsyncBaseTransport):
 
 
 async def test_reload_while_the_first_load_is_at_wix() -> None:
-    """A second load is refused and ends nothing: when the first fails unsent, a third works."""
+    """A second load is refused and ends nothing: if the first one fails unsent, a third works."""
     fake = FakeWix()
     line = Line(fake)
     answers: dict[str, httpx.Response] = {}
@@ -74,8 +72,8 @@ async def test_reload_while_the_first_load_is_at_wix() -> None:
 
 
 @pytest.mark.parametrize("error", ["access_denied", None])
-async def test_an_install_leaves_one_name(error: str | None) -> None:
-    """Whatever becomes of it, a flow is one row in the storage, and reloads add none (R8)."""
+async def test_flow_leaves_one_name(error: str | None) -> None:
+    """A flow leaves one name in the storage, however it ends, and reloads add none (R8)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -96,7 +94,7 @@ async def test_an_install_leaves_one_name(error: str | None) -> None:
 
 
 async def test_callbacks_of_other_browsers_leave_nothing() -> None:
-    """Who has the address and not the cookie writes nothing that stays (R2, R8)."""
+    """A browser with the address and without the cookie leaves no name in the storage (R2, R8)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -108,7 +106,7 @@ async def test_callbacks_of_other_browsers_leave_nothing() -> None:
 
 
 async def test_a_question_is_in_nobodys_way() -> None:
-    """A load without the cookie that is cut off half-way does not hold up the true one (R2)."""
+    """A load without the cookie that is cut off half-way does not hold up the true load (R2)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -123,8 +121,8 @@ async def test_a_question_is_in_nobodys_way() -> None:
 
 
 @pytest.mark.parametrize("state_ttl", [30, 600])
-async def test_claim_outlives_the_state(state_ttl: int) -> None:
-    """It is kept while the clock of any host may take the state, an hour apart, and no longer."""
+async def test_use_outlives_the_state(state_ttl: int) -> None:
+    """The use is kept while a host whose clock is an hour off may take the state, and no longer."""
     clock = Clock(1_700_000_000)
     storage = MemoryStorage(clock=clock.now)
     fake = FakeWix()
@@ -136,17 +134,6 @@ async def test_claim_outlives_the_state(state_ttl: int) -> None:
 
     assert 0 == kept
     assert 1 == await storage.purge()
-
-
-async def test_installs_purge_no_more_than_needed() -> None:
-    """However many callbacks come, storage is asked to forget once a minute (R8)."""
-    fake = FakeWix()
-    storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
-        for _ in range(5):
-            await Browser(app).install(fake)
-
-    assert 1 == storage.steps.count("purge")
 
 
 class DeafStorage(FlakyStorage):
@@ -171,8 +158,8 @@ class DeafStorage(FlakyStorage):
 @pytest.mark.parametrize(
     ("lost_releases", "later"), [(0, 303), (2, 303), (3, 409)], ids=["at once", "later", "never"]
 )
-async def test_claim_of_which_nothing_is_known(lost_releases: int, later: int) -> None:
-    """A state that was promised to be good still is, where storage can be told in time (R24)."""
+async def test_use_of_which_nothing_is_known(lost_releases: int, later: int) -> None:
+    """A state whose claim got no answer is good again, if storage returns in three tries (R24)."""
     fake = FakeWix()
     storage = DeafStorage(lost_releases)
     async with running(fake, storage=storage) as app:
@@ -189,71 +176,8 @@ async def test_claim_of_which_nothing_is_known(lost_releases: int, later: int) -
     assert (later == 303) == fake.count(ACCESS)
 
 
-class SlowStorage(MemoryStorage):
-    """A storage whose purges wait to be let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun = 0
-        self.go_on = anyio.Event()
-
-    async def purge(self) -> int:
-        self.begun += 1
-        await self.go_on.wait()
-        return await super().purge()
-
-
-async def test_purge_is_due_a_minute_after_the_last() -> None:
-    """One that is under way is not joined by another; the minute begins with its end (R8)."""
-    clock = Clock(1_000)
-    storage, detached = SlowStorage(), DetachedTasks()
-    purge = Purge(storage, detached, clock=clock.now)
-    begun = []
-
-    async def start_after(seconds: float) -> None:
-        clock.advance(seconds)
-        purge.start()
-        await anyio.wait_all_tasks_blocked()
-        begun.append(storage.begun)
-
-    await start_after(0)
-    await start_after(100)
-    storage.go_on.set()
-    await anyio.wait_all_tasks_blocked()
-    await start_after(59)
-    await start_after(1)
-    await detached.aclose(10)
-
-    assert [1, 1, 1, 2] == begun
-
-
-async def test_purge_that_fails_is_tried_again() -> None:
-    """A storage that is down, or a loop that ended meanwhile, does not end the purges (R8)."""
-    clock = Clock(1_000)
-    storage, detached = FlakyStorage(), DetachedTasks()
-    storage.down = {"purge"}
-    purge = Purge(storage, detached, clock=clock.now)
-    for seconds in (0, 60):
-        clock.advance(seconds)
-        purge.start()
-        await detached.aclose(10)
-    failed = storage.steps.count("purge")
-    lost, never = Purge(storage, detached, clock=clock.now), SlowStorage()
-    lost._storage = never
-    lost.start()
-    await anyio.wait_all_tasks_blocked()
-    clock.advance(600)
-    lost.start()
-    await anyio.wait_all_tasks_blocked()
-    never.go_on.set()
-    await detached.aclose(10)
-
-    assert 2 == failed
-    assert 2 == never.begun
-
-
 async def test_reload_after_success_asks_wix_nothing() -> None:
-    """What a person sees who loads the page again costs Wix no call."""
+    """A reload after the install costs Wix no call."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)

@@ -1,4 +1,4 @@
-"""An install while things fail: what is spent, what is kept, what is said, and what is logged."""
+"""Installs while Wix or storage fails: whether the code is spent, and which response tells so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from starlette.responses import PlainTextResponse
 
 from tests.handshake.handshaking import (
     ACCESS,
-    CLOSE_WINDOW,
     TOKEN_INFO,
     FlakyStorage,
     ask,
@@ -28,7 +27,7 @@ from wix_asgi.testing import FakeWix
 
 
 class ForgetfulStorage(FlakyStorage):
-    """A storage from which an installation is gone as soon as it was written."""
+    """A storage that loses each installation at once."""
 
     async def put(self, record: Record) -> None:
         await super().put(record)
@@ -44,13 +43,13 @@ async def test_storage_is_down() -> None:
         url = await begin(browser, fake)
         storage.down = {"claim"}
         refused = [await call_back(browser, url) for _ in range(3)]
-        assert fake.count(ACCESS) == 0
+        assert 0 == fake.count(ACCESS)
         storage.down = set()
         finished = await browser.http.get(url)
 
     assert [(503, "storage_unavailable")] * 3 == [reason_of(answer) for answer in refused]
     assert "5" == refused[0].headers["Retry-After"]
-    assert finished.status_code == 303
+    assert 303 == finished.status_code
     assert [SITE] == await storage.sites(fake.app_id)
 
 
@@ -67,13 +66,13 @@ async def test_storage_cannot_be_opened() -> None:
     finished = await browser.http.get(url)
     await wix.aclose()
 
-    assert reason_of(refused) == (503, "storage_unavailable")
-    assert finished.status_code == 303
+    assert (503, "storage_unavailable") == reason_of(refused)
+    assert 303 == finished.status_code
 
 
 @pytest.mark.parametrize("step", ["put", "get"])
 async def test_storage_fails_after_the_exchange(step: str) -> None:
-    """When the code is spent, nobody is told to load the page again: the flow is over (R24)."""
+    """Once the code is spent, no response says to load the page again: the flow is over (R24)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -84,15 +83,15 @@ async def test_storage_fails_after_the_exchange(step: str) -> None:
         storage.down = set()
         again = await call_back(browser, url)
 
-    assert reason_of(refused) == (500, "internal")
+    assert (500, "internal") == reason_of(refused)
     assert "Retry-After" not in refused.headers
     assert not browser.http.cookies
-    assert reason_of(again) == (409, "state_reused")
-    assert fake.count(ACCESS) == 1
+    assert (409, "state_reused") == reason_of(again)
+    assert 1 == fake.count(ACCESS)
 
 
 async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A success is told only of what can be read back, and of what cannot no token stays (R47)."""
+    """An installation that cannot be read back is no success, and no token of it stays (R47)."""
     fake = FakeWix()
     seen: list[object] = []
     async with running(fake, storage=ForgetfulStorage(), on_install=seen.append) as app:
@@ -101,30 +100,9 @@ async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) ->
         with pytest.raises(NotInstalled):
             await app.wix.client(SITE).get("/x")
 
-    assert reason_of(answer) == (500, "internal")
+    assert (500, "internal") == reason_of(answer)
     assert "the installation is gone already" in caplog.text
     assert not seen
-
-
-async def test_what_is_only_housekeeping_may_fail() -> None:
-    """An install does not depend on the purge of old states."""
-    fake = FakeWix()
-    storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
-        storage.down = {"purge"}
-        answer = await Browser(app).install(fake)
-
-    assert answer.headers["Location"].startswith(CLOSE_WINDOW)
-
-
-async def test_used_states_are_purged() -> None:
-    """After an install the storage is asked to forget the states of long ago (R8)."""
-    fake = FakeWix()
-    storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
-        await Browser(app).install(fake)
-
-    assert storage.steps.count("purge") == 1
 
 
 @pytest.mark.parametrize("path", [ACCESS, TOKEN_INFO])
@@ -143,17 +121,16 @@ async def test_browser_hangs_up(path: str) -> None:
             tasks.cancel_scope.cancel()
         assert not await storage.sites(fake.app_id)
         gate.release()
-        # Leaving waits for what is under way.
+        # Leaving waits for the install under way.
 
     assert [SITE] == await storage.sites(fake.app_id)
-    assert len(seen) == 1
-    assert fake.count(ACCESS) == 1
+    assert 1 == len(seen)
+    assert 1 == fake.count(ACCESS)
 
 
-async def test_shutdown_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shutdown_does_not_wait_for_ever() -> None:
     """An exchange that outlasts the shutdown is cut off, and its browser told (R25, R47)."""
     fake = FakeWix()
-    monkeypatch.setattr("wix_asgi.wix._GRACE", 0)
     answers: list[httpx.Response] = []
     async with running(fake) as app:
         browser = Browser(app)
@@ -167,7 +144,7 @@ async def test_shutdown_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) 
                 tasks.start_soon(load)
                 await gate.arrived()
                 with anyio.fail_after(10):
-                    await app.wix.aclose()
+                    await app.wix._detached.aclose(0)
 
     assert [(500, "internal")] == [reason_of(answer) for answer in answers]
 
@@ -187,13 +164,13 @@ async def test_exchange_is_never_repeated(kind: Any) -> None:
         with_the_cookie = await ask(app, path, query, headers=kept)
         restarted = await browser.install(fake)
 
-    assert reason_of(refused) == (503, "wix_unavailable")
+    assert (503, "wix_unavailable") == reason_of(refused)
     assert "Retry-After" in refused.headers
     assert "Add to Site" in refused.json()["message"]
-    assert reason_of(again) == (409, "state_reused")
-    assert with_the_cookie.status == 409
-    assert fake.count(ACCESS, code=query_of(url)["code"]) == 1
-    assert restarted.status_code == 303
+    assert (409, "state_reused") == reason_of(again)
+    assert 409 == with_the_cookie.status
+    assert 1 == fake.count(ACCESS, code=query_of(url)["code"])
+    assert 303 == restarted.status_code
 
 
 async def test_exchange_that_was_never_sent_may_be_repeated() -> None:
@@ -207,9 +184,9 @@ async def test_exchange_that_was_never_sent_may_be_repeated() -> None:
         fake.heal()
         finished = await browser.http.get(url)
 
-    assert refused == [(503, "wix_unavailable")] * 2
-    assert finished.status_code == 303
-    assert fake.count(ACCESS) == 1
+    assert [(503, "wix_unavailable")] * 2 == refused
+    assert 303 == finished.status_code
+    assert 1 == fake.count(ACCESS)
 
 
 async def test_connection_is_refused_once() -> None:
@@ -219,8 +196,8 @@ async def test_connection_is_refused_once() -> None:
         fake.fail(ACCESS, kind="refuse")
         answer = await Browser(app).install(fake)
 
-    assert answer.status_code == 303
-    assert fake.count(ACCESS) == 1
+    assert 303 == answer.status_code
+    assert 1 == fake.count(ACCESS)
 
 
 async def test_state_that_cannot_be_freed_stays_used() -> None:
@@ -236,8 +213,8 @@ async def test_state_that_cannot_be_freed_stays_used() -> None:
         fake.heal()
         again = await call_back(browser, url)
 
-    assert reason_of(refused) == (503, "wix_unavailable")
-    assert reason_of(again) == (409, "state_reused")
+    assert (503, "wix_unavailable") == reason_of(refused)
+    assert (409, "state_reused") == reason_of(again)
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
@@ -254,21 +231,21 @@ async def test_token_info_is_down(kind: Any) -> None:
         fake.heal()
         again = await call_back(browser, url)
 
-    assert reason_of(refused) == (503, "wix_unavailable")
-    assert cookies_left == 0
-    assert reason_of(again) == (409, "state_reused")
+    assert (503, "wix_unavailable") == reason_of(refused)
+    assert 0 == cookies_left
+    assert (409, "state_reused") == reason_of(again)
     assert not await storage.sites(fake.app_id)
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
 async def test_token_info_fails_once(kind: Any) -> None:
-    """The question whose token it is may be asked again, so it is."""
+    """A call of token-info that fails is repeated, which is safe."""
     fake = FakeWix()
     fake.fail(TOKEN_INFO, kind=kind)
     async with running(fake) as app:
         answer = await Browser(app).install(fake)
 
-    assert answer.status_code == 303
+    assert 303 == answer.status_code
 
 
 @pytest.mark.parametrize(
@@ -286,8 +263,8 @@ async def test_token_info_fails_once(kind: Any) -> None:
         (302, None, (503, "wix_unavailable")),
     ],
 )
-async def test_answers_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
-    """Whatever Wix answers instead of a grant ends the flow, and stores nothing (R47)."""
+async def test_responses_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
+    """A response of Wix that is no grant ends the flow, and stores nothing (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -297,7 +274,7 @@ async def test_answers_of_wix(status: int, body: Any, expected: tuple[int, str])
         refused = await call_back(browser, url)
         again = await call_back(browser, url)
 
-    assert reason_of(refused) == expected
-    assert reason_of(again) == (409, "state_reused")
-    assert fake.count(ACCESS) == 1
+    assert expected == reason_of(refused)
+    assert (409, "state_reused") == reason_of(again)
+    assert 1 == fake.count(ACCESS)
     assert not await storage.sites(fake.app_id)

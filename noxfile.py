@@ -18,14 +18,14 @@ nox.options.sessions = ["lint", "typing", "tests"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
-# What tests with a mark drive; everything else they bring themselves.
+# The program that the tests with each mark drive; everything else they bring themselves.
 PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests under coverage; with arguments, what pytest makes of them."""
+    """Run all tests under coverage; arguments go to pytest, and there is no coverage then."""
     _install(session, "-e", ".[cli]", groups=["test"])
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -47,7 +47,7 @@ def tests_all(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and who imports whom."""
+    """Check style, formatting and the directions of imports."""
     session.install("--no-deps", "-e", ".")
     _install(session, groups=["lint"])
     session.run("ruff", "check")
@@ -75,7 +75,7 @@ def wheel(session: nox.Session) -> None:
         _install(session, f"{built}[cli]", groups=["test"])
         _copy_without_sources(session, elsewhere)
         with session.chdir(elsewhere):
-            # What breaks things is no matter of packaging, and takes long.
+            # The tests that break things are no matter of packaging, and take long.
             rest = [*WORKERS, *_without_missing(session), "--ignore=tests/chaos"]
             session.run("pytest", *(session.posargs or rest))
 
@@ -106,7 +106,7 @@ def _install(session: nox.Session, *requirements: str, groups: list[str]) -> Non
 
 
 def _without_missing(session: nox.Session) -> list[str]:
-    """Return what leaves out the tests whose program is not here, but never in CI."""
+    """Return the option that leaves out tests whose program is missing; in CI, fail instead."""
     missing = [mark for mark, program in PROGRAMS.items() if not _find(program)]
     for mark in missing:
         if os.environ.get("CI"):

@@ -47,7 +47,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "half of a JSON": {"status": 200, "body": '{"access_token": "ey', "headers": _JSON},
     "JSON without a token": {"status": 200, "body": {"expires_in": 300}},
 }
-"""What the token endpoint answers with."""
+"""The answers of the failing token endpoint."""
 
 BROKEN: Final[dict[str, Kind]] = {
     "reset": "reset_before",
@@ -55,20 +55,24 @@ BROKEN: Final[dict[str, Kind]] = {
     "hanging": "hang",
     "an answer dropped": "drop_answer",
 }
-"""What becomes of the connection on which it is asked."""
+"""The faults of the connection on which the token endpoint is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long a token still lives and how long the outage lasts, in seconds."""
+    """The seconds of a scenario.
+
+    Attributes:
+        left: How long the token still lives when the outage begins.
+        outage: How long the outage lasts. A call fails if this ends after the token does, so on a
+            busy machine there have to be seconds between the two.
+        lifetime: How long the token was to live when it was granted, which decides how long before
+            its end it is refreshed.
+    """
 
     left: float = 61.0
     outage: float = 60.0
-
-    @property
-    def lifetime(self) -> float:
-        """The life that the token was granted for, of which that much is left."""
-        return LIFETIME * self.left / 61
+    lifetime: float = LIFETIME
 
     @property
     def most_calls(self) -> int:
@@ -83,7 +87,7 @@ class Times:
 
 @dataclass
 class Seen:
-    """What became of the calls of an app, and of the refreshes they led to."""
+    """The outcome of the calls of an app, and of the refreshes they led to."""
 
     served: int = 0
     failed: list[str] = field(default_factory=list)
@@ -192,7 +196,7 @@ async def _breaking(name: str, url: str, times: Times, seen: dict[str, Seen]) ->
 
 
 async def outages(kind: str, url: str, times: Times) -> list[Figure]:
-    """Have every outage at once, each at a Wix of its own; return what became of the calls."""
+    """Have every outage at once, each at a Wix of its own; return the outcome of the calls."""
     seen: dict[str, Seen] = {}
     async with anyio.create_task_group() as tasks:
         for name in ANSWERS:
@@ -214,7 +218,7 @@ def _figures(kind: str, seen: dict[str, Seen], times: Times) -> Iterator[Figure]
     yield noted(f"{of}: calls served", kind, sum(one.served for one in every))
     yield exactly(f"{of}: calls failed", kind, len(failed), 0)
     later = max(one.asked_later for one in every)
-    # The one that brings the token, and one that is lost at the moment when the outage ends.
+    # The call that brings the token, and a call that is lost at the moment when the outage ends.
     yield at_most(f"{of}: token calls after it, of one site", kind, later, 2, timed=True)
     yield noted(f"{of}: the longest call, s", kind, max(one.longest for one in every))
     yield noted(f"{of}: a new token after it, s", kind, max(one.back for one in every))

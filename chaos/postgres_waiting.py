@@ -59,12 +59,12 @@ async def silence(
         recovery = time.monotonic() - began
         left = connections_in_use(storage)
         stored = len(await storage.scan(APP, limit=callers + 1))
-    what, place = f"paused before {callers} callers", cluster.kind
+    what, store = f"paused before {callers} callers", cluster.kind
     return [
-        exactly(f"{what}: refused", place, refused, callers),
-        exactly(f"{what}: refused when it goes on", place, failed, 0),
-        exactly(f"{what}: rows", place, stored, callers),
-        exactly(f"{what}: connections not given back", place, left, 0),
-        at_most(f"{what}: longest wait, s", place, longest, 30, timed=True),
-        noted(f"{what}: until all are served when it goes on, s", place, recovery),
+        exactly(f"{what}: refused", store, refused, callers),
+        exactly(f"{what}: refused when it goes on", store, failed, 0),
+        exactly(f"{what}: rows", store, stored, callers),
+        exactly(f"{what}: connections not given back", store, left, 0),
+        at_most(f"{what}: longest wait, s", store, longest, 30, timed=True),
+        noted(f"{what}: until all are served when it goes on, s", store, recovery),
     ]

@@ -85,7 +85,7 @@ async def locked_out(
 
 @asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Have another process keep others from writing, for as long as a block lasts."""
+    """Have another process hold the write lock while a block runs."""
     command = [sys.executable, "-c", _LOCK, str(path)]
     locker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
@@ -101,7 +101,7 @@ async def _locked(path: Path) -> AsyncIterator[None]:
 
 
 async def _put(storage: SQLiteStorage, number: int) -> str | None:
-    """Return what was said where it was refused."""
+    """Return the message of the refusal, or None for a put that succeeded."""
     return await refusal(storage.put(record(f"site-{number}")))
 
 

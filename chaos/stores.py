@@ -32,7 +32,7 @@ class Stores:
 
     @contextlib.contextmanager
     def empty(self, kind: str) -> Iterator[str]:
-        """Give the URL of an empty store of one of `KINDS`, for as long as a block lasts."""
+        """Give the URL of an empty store of this kind, from `KINDS`, while a block runs."""
         if kind == "sqlite":
             with tempfile.TemporaryDirectory(prefix="wix-asgi-") as room:
                 yield f"sqlite:///{room}/wix-asgi.db"
@@ -43,6 +43,6 @@ class Stores:
 
 @contextlib.contextmanager
 def open_stores() -> Iterator[Stores]:
-    """Have servers of our own for as long as a block lasts."""
+    """Have servers of our own while a block runs."""
     with running(PostgresServer()) as server, running(PgBouncer(server.url)) as pgbouncer:
         yield Stores(server, pgbouncer)

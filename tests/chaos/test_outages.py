@@ -16,7 +16,7 @@ async def test_an_outage_that_the_token_outlives_costs_no_call(
     """However the token endpoint fails, it is asked seldom, and nobody is refused meanwhile."""
     monkeypatch.setitem(oauth_module._TIMEOUT, "read", 1.0)  # scaled, as the token's life is
 
-    assert [] == missed(await outages(*store, Times(left=4.0, outage=3.0)))
+    assert [] == missed(await outages(*store, Times(left=6.0, outage=3.0, lifetime=60.0)))
 
 
 @pytest.mark.processes

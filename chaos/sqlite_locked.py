@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly
-from chaos.stores import try_for
-from tests.storage.backends import refusal
+from tests.storage.backends import refusal, try_for
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage

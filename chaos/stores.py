@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from tests.daemons import running
 from tests.pgbouncer_server import PgBouncer
 from tests.postgres_server import PostgresServer, database
-from wix_asgi_backends._sql import SQLStorage
 
-__all__ = ["KINDS", "Stores", "open_stores", "try_for"]
+__all__ = ["KINDS", "Stores", "open_stores"]
 
 KINDS: Final = ("sqlite", "postgresql", "pgbouncer")
-
-
-def try_for(storage: SQLStorage, total: float) -> None:
-    """Have `storage` try each operation that begins from now on for `total` seconds."""
-    vars(storage)["_retry"] = replace(storage._retry, total=total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -18,14 +19,20 @@ nox.options.sessions = ["lint", "typing", "tests"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
-# The program that the tests with each mark drive; everything else they bring themselves.
+# The programs that tests with a mark drive; all other programs come with the tests.
 PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
+# Where errors of ours become answers of the framework's.
+MEETING_STARLETTE = (
+    "tests/test_errors.py",
+    "tests/middleware/test_middleware.py",
+    "tests/frameworks",
+)
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests under coverage; arguments go to pytest, and there is no coverage then."""
+    """Run all tests under coverage; arguments are for pytest, and go without coverage."""
     _install(session, "-e", ".[cli]", groups=["test"])
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -47,7 +54,7 @@ def tests_all(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the directions of imports."""
+    """Check style, formatting, and the direction of imports."""
     session.install("--no-deps", "-e", ".")
     _install(session, groups=["lint"])
     session.run("ruff", "check")
@@ -64,6 +71,16 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session
+def floor(session: nox.Session) -> None:
+    """Run the tests in which errors become answers on the lowest Starlette that is allowed."""
+    # Not the group `test`, which asks for a FastAPI that needs a newer Starlette.
+    tools = ["pytest", "pytest-timeout", "fastapi", "httpx2", "trio"]
+    session.install("-e", ".", _lowest("starlette"), *tools)
+    # That Starlette uses names which anyio has deprecated since.
+    session.run("pytest", "-W", "ignore::DeprecationWarning", *MEETING_STARLETTE)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel from the sdist, compare it with the sources, and run most tests on it."""
     session.install("build[virtualenv]")
@@ -75,7 +92,7 @@ def wheel(session: nox.Session) -> None:
         _install(session, f"{built}[cli]", groups=["test"])
         _copy_without_sources(session, elsewhere)
         with session.chdir(elsewhere):
-            # The tests that break things are no matter of packaging, and take long.
+            # Breaking things is no matter of packaging, and takes long.
             rest = [*WORKERS, *_without_missing(session), "--ignore=tests/chaos"]
             session.run("pytest", *(session.posargs or rest))
 
@@ -105,8 +122,15 @@ def _install(session: nox.Session, *requirements: str, groups: list[str]) -> Non
     session.install(*requirements, *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
+def _lowest(name: str) -> str:
+    """Return the requirement of the lowest version of a dependency that pyproject.toml allows."""
+    allowed = {one.name: one for one in map(Requirement, PYPROJECT["project"]["dependencies"])}
+    (version,) = [one.version for one in allowed[name].specifier if one.operator == ">="]
+    return f"{name}=={version}"
+
+
 def _without_missing(session: nox.Session) -> list[str]:
-    """Return the option that leaves out tests whose program is missing; in CI, fail instead."""
+    """Return the options that leave out tests whose program is missing; in CI, fail instead."""
     missing = [mark for mark, program in PROGRAMS.items() if not _find(program)]
     for mark in missing:
         if os.environ.get("CI"):

@@ -132,7 +132,7 @@ async def measure_cache() -> tuple[float, float]:
             wix._tokens.adopt(f"site-{number}", AccessToken(value, 300.0, monotonic() + 300))
 
     size = grown(fill_cache)
-    kept = len(wix._tokens._local.here().cache)
+    kept = len(wix._tokens._loops.here().cache)
     return size / kept, float(kept)
 
 

@@ -27,6 +27,7 @@ from wix_asgi.errors import WixError
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import DEMO_SITES, FakeWix
 from wix_asgi.testing.fake_wix.clock import Clock
+from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["ANSWERS", "BROKEN", "Times", "measure", "outages"]
 
@@ -58,6 +59,19 @@ BROKEN: Final[dict[str, Kind]] = {
 """The faults of the connection on which the token endpoint is asked."""
 
 
+class _ImpatientTransport(PoolTransport):
+    """A pool that waits for every answer for `read` seconds."""
+
+    def __init__(self, read: float) -> None:
+        super().__init__()
+        self._read = read
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        timeouts = {**request.extensions.get("timeout", {}), "read": self._read}
+        request.extensions = {**request.extensions, "timeout": timeouts}
+        return await super().handle_async_request(request)
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """The seconds of a scenario.
@@ -68,11 +82,13 @@ class Times:
             busy machine there have to be seconds between the two.
         lifetime: How long the token was to live when it was granted, which decides how long before
             its end it is refreshed.
+        read: How long an answer is awaited; None for the timeouts that users have.
     """
 
     left: float = 61.0
     outage: float = 60.0
     lifetime: float = LIFETIME
+    read: float | None = None
 
     @property
     def most_calls(self) -> int:
@@ -169,11 +185,16 @@ async def _app(name: str, url: str, times: Times) -> AsyncIterator[_App]:
         async with Proxy(address_of(served)) as proxy:
             options = {**fake.settings(), "api_url": proxy.url, "public_url": PUBLIC_URL}
             options["storage"] = url
+            transport = None if times.read is None else _ImpatientTransport(times.read)
+            if transport is not None:
+                options["transport"] = transport
             async with Wix(**options) as wix:
                 app = _App(fake, clock, wix, options, times, proxy)
                 await app.install(url)
                 await app.call()
                 yield app
+            if transport is not None:
+                await transport.aclose()
 
 
 async def _answering(name: str, url: str, times: Times, seen: dict[str, Seen]) -> None:

@@ -21,8 +21,8 @@ from chaos.postgres_load import Load
 from chaos.postgres_outage import MOMENTS, long_outage, short_outage
 from chaos.postgres_waiting import silence
 from chaos.stores import Stores
+from tests.backends.support import connections_in_use
 from tests.daemons import connected
-from tests.storage.backends import connections_in_use
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage

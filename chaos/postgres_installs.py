@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from tests.storage.backends import connections_in_use, try_for
+from tests.backends.support import connections_in_use, try_for
 from tests.support import Browser, running
 from wix_asgi import WixMiddleware
 from wix_asgi._http import httpx

@@ -8,7 +8,7 @@ from typing import Final
 
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.postgres_cluster import USUAL, Cluster
-from tests.storage.backends import connections_in_use, refusal, try_for
+from tests.backends.support import connections_in_use, refusal, try_for
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry

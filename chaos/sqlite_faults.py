@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import tests.storage.backends  # noqa: F401 # what takes long to import is imported once
+import tests.backends.support  # noqa: F401 # what takes long to import is imported once
 from chaos.figures import Figure, exactly
 from chaos.sqlite_full import filled
 from chaos.sqlite_killed import killed

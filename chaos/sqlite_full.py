@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, exactly, noted
+from tests.backends.support import refusal
 from tests.limits import PATIENCE
 from tests.servers import ROOT
-from tests.storage.backends import refusal
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._retry import causes

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly
-from tests.storage.backends import refusal, try_for
+from tests.backends.support import refusal, try_for
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -51,14 +51,20 @@ async def locked_for_a_while(
 
 
 async def locked_out(
-    path: Path, *, seconds: float, callers: int, total: float = _USUAL, patience: float = _USUAL
+    path: Path,
+    *,
+    seconds: float,
+    callers: int,
+    total: float = _USUAL,
+    patience: float = _USUAL,
+    busy: float = 5.0,
 ) -> list[Figure]:
     """Have another process keep the lock until all callers have given up, and for `seconds`.
 
     They give up after `total` seconds, and try for `patience` seconds where nothing is locked.
     """
     what, began = f"locked for {seconds:g} s", time.monotonic()
-    async with SQLiteStorage(path, retry=Retry(total=patience)) as storage:
+    async with SQLiteStorage(path, retry=Retry(total=patience), busy_seconds=busy) as storage:
         await put_all(storage, "before")
         async with _locked(path):
             try_for(storage, total)

@@ -188,7 +188,7 @@ async def _call_once(wix: Wix, site: str, told: Told) -> None:
 
 async def outlive(wix: Wix) -> None:
     """Have the time of every token that this process has cached be over."""
-    for entry in wix._tokens._local.here().cache.values():
+    for entry in wix._tokens._loops.here().cache.values():
         entry.token = replace(entry.token, expires_at=time.monotonic() - 1)
         entry.advisory_at = entry.mandatory_at = -math.inf
 

@@ -1,4 +1,4 @@
-"""A job without a request: every hour it reads every site the app is installed on.
+"""A job without a request: every hour it reads every site that has the app.
 
 Run it in a server with `uvicorn examples.background_job:app`, or once with
 `python -m examples.background_job`, with WIX_APP_ID, WIX_APP_SECRET and WIX_PUBLIC_URL in the
@@ -17,12 +17,12 @@ from starlette.routing import Route
 
 from wix_asgi import Wix, WixError, WixMiddleware
 
-EVERY = 3600.0
+EVERY = 3600.0  # seconds
 logger = logging.getLogger(__name__)
 
 
 async def read_every_site(wix: Wix) -> dict[str, int]:
-    """Count the products of every installed site; one that fails does not stop the others."""
+    """Count the products of every installed site; a failing site does not stop the job."""
     counts: dict[str, int] = {}
     async for installation in wix.installations():
         client = wix.client(installation.instance_id)
@@ -45,7 +45,7 @@ async def read_for_ever(app: Starlette) -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """Run the job for as long as the app runs; wix-asgi is open before it and closes after it."""
+    """Run the job while the app runs; wix-asgi is open before it and closes after it."""
     app.state.has_read = asyncio.Event()
     job = asyncio.create_task(read_for_ever(app))
     yield
@@ -53,7 +53,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def counts(request: Request) -> Response:
-    """Show what the job has found."""
+    """Show the counts of the job's latest round."""
     await request.app.state.has_read.wait()
     return JSONResponse(request.app.state.counts)
 

@@ -1,4 +1,4 @@
-"""The shortest app: FastAPI, and the products of whichever site is calling.
+"""The shortest app: FastAPI, and the products of the calling site.
 
 Run it with `uvicorn examples.quickstart:app`, with WIX_APP_ID, WIX_APP_SECRET and WIX_PUBLIC_URL
 in the environment. Open it as Wix does, with `?instance=…`.

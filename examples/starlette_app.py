@@ -1,4 +1,4 @@
-"""Starlette, with hooks: a page of the app's own after an install, and one when it stops.
+"""Starlette, with hooks: the app's own pages after an install, and after a refused install.
 
 Run it with `uvicorn examples.starlette_app:app`, with WIX_APP_ID, WIX_APP_SECRET and
 WIX_PUBLIC_URL in the environment.
@@ -25,20 +25,20 @@ async def welcome(installation: Installation, request: Request) -> Response:
 
 @wix.on_error
 async def sorry(refusal: HandshakeRefused) -> Response | None:
-    """Say it in the app's own words, where the site owner said no; else leave it as it is."""
+    """Answer in the app's own words if the site owner declined; else leave the page as it is."""
     if refusal.reason == "denied":
         return PlainTextResponse("No hard feelings. Come back any time.", refusal.status)
     return None
 
 
 async def about(request: Request) -> Response:
-    """Show what Wix says of the calling site."""
+    """Show Wix's data about the calling site."""
     answer = await request.state.wix.get("/apps/v1/instance")
     return JSONResponse(answer.json(), answer.status_code)
 
 
 async def who(request: Request) -> Response:
-    """Tell who is calling; nobody gets a 401 by itself."""
+    """Show the identity of the caller; an unknown caller gets a 401 without further code."""
     identity = await request.state.wix.identify()
     return JSONResponse({"instance": identity.instance_id, "owner": identity.is_owner})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
 from wix_asgi.models import AccessToken, Grant, Record
-from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.sealing.vault import Vault
@@ -29,6 +30,7 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.tokens.policy import RefreshPolicy
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -142,7 +144,10 @@ class Engine:
         clock: ManualClock,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        policy: RefreshPolicy | None = None,
     ) -> None:
+        self.sleep: Callable[[float], Awaitable[object]] = anyio.sleep
+        self.policy = policy or RefreshPolicy()
         self.fake = fake
         self.clock = clock
         self.storage = storage
@@ -157,14 +162,17 @@ class Engine:
             self.oauth,
             app_id=fake.app_id,
             clock=clock,
+            policy=self.policy,
             jitter=lambda: 0.5,
+            sleep=self._pause,
         )
         self.detached = DetachedTasks()
         self.tokens = TokenCache(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
 
-    def another(self) -> Engine:
-        """Return the engine of another process over the same storage."""
-        return Engine(self.fake, self.storage, self.clock)
+    def another(self, **changes: Any) -> Engine:
+        """Return the engine of another process over the same storage, with changes of policy."""
+        policy = dataclasses.replace(self.policy, **changes)
+        return Engine(self.fake, self.storage, self.clock, policy=policy)
 
     async def install(self, site: str = SITE, *, left: float = 300.0) -> AccessToken:
         """Store a new installation whose access token has `left` seconds to live."""
@@ -178,6 +186,9 @@ class Engine:
         stored = await self.installations.get(site)
         assert stored is not None
         return stored
+
+    async def _pause(self, seconds: float) -> None:
+        await self.sleep(seconds)
 
     @property
     def posts(self) -> int:
@@ -196,12 +207,18 @@ def make_oauth(
     *,
     clock: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
+    policy: OAuthPolicy | None = None,
 ) -> OAuthClient:
-    """Return what speaks to `fake`, and never waits for its turn."""
+    """Return a client of `fake` whose throttle never waits."""
     throttle = FailureThrottle(clock=clock, sleep=lambda _: checkpoint())
     endpoints = Endpoints(make_settings(fake))
     return OAuthClient(
-        endpoints, transport or fake.transport, clock=clock, jitter=jitter, throttle=throttle
+        endpoints,
+        transport or fake.transport,
+        clock=clock,
+        jitter=jitter,
+        throttle=throttle,
+        policy=policy,
     )
 
 

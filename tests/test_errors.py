@@ -1,9 +1,10 @@
-"""The errors: what each says, how they are related, and what frameworks make of them."""
+"""The errors: their messages, their relations, and the answers that frameworks make of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from wix_asgi.errors import (
     UnsealError,
     WixError,
     WixUnavailable,
+    without_frames,
 )
 
 CLASSES = {
@@ -58,7 +60,7 @@ def test_tree_is_drawn_as_it_is() -> None:
         tree[name] = {parent, "WixError"} | ({beside} - {""})
         tree[name] |= tree.get(parent, set())
 
-    assert tree == {name: parents_of(error) for name, error in CLASSES.items()}
+    assert {name: parents_of(error) for name, error in CLASSES.items()} == tree
 
 
 def test_tree_shows_the_right_status() -> None:
@@ -70,7 +72,7 @@ def test_tree_shows_the_right_status() -> None:
         if issubclass(error, HTTPException)
     }
 
-    assert tree == answers
+    assert answers == tree
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -80,12 +82,12 @@ def test_all_is_sorted_and_complete() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - WITH_ARGUMENTS))
 def test_error_without_arguments_reads_well(name: str) -> None:
-    """Raised bare, an error says what its class says, in one whole line."""
+    """Raised bare, an error says the first line of its class, which is a whole sentence."""
     error = CLASSES[name]()
     text = str(error)
 
-    assert text == error.message
-    assert text == (CLASSES[name].__doc__ or "").splitlines()[0]
+    assert error.message == text
+    assert (CLASSES[name].__doc__ or "").splitlines()[0] == text
     assert text[0].isupper()
     assert re.search(r"[.`\w]$", text)
     assert "\n" not in text
@@ -96,15 +98,15 @@ def test_message_is_shown(name: str) -> None:
     """A message given is the one shown."""
     error = CLASSES[name]("What went wrong here.")
 
-    assert str(error) == "What went wrong here."
-    assert error.args == ("What went wrong here.",)
+    assert "What went wrong here." == str(error)
+    assert ("What went wrong here.",) == error.args
 
 
 def test_unknown_key_names_the_key() -> None:
     """The id of the missing key is in the message and at hand, and LookupError catches it."""
     error = UnknownKey("0a1b2c3d")
 
-    assert error.key_id == "0a1b2c3d"
+    assert "0a1b2c3d" == error.key_id
     assert "sealed with key 0a1b2c3d" in str(error)
     assert "WIX_ENCRYPTION_KEYS" in str(error)
     assert isinstance(error, UnsealError)
@@ -115,20 +117,43 @@ def test_frameworks_can_answer(error: type[Unauthenticated | NotInstalled]) -> N
     """Starlette finds status, detail and headers where it looks for them."""
     raised = error("Said here.", headers={"X-Test": "1"})
 
-    assert raised.detail == "Said here."
-    assert raised.headers == {"X-Test": "1"}
+    assert "Said here." == raised.detail
+    assert {"X-Test": "1"} == raised.headers
 
 
 @pytest.mark.parametrize("error", [WixUnavailable, StorageUnavailable])
-def test_callers_are_told_nothing_of_what_is_behind(
+def test_callers_are_not_told_the_message(
     error: type[WixUnavailable | StorageUnavailable],
 ) -> None:
-    """What failed and how is for the log; a framework answers that it did (R35)."""
+    """The message of a failure is for the log; a framework answers that there was one (R35)."""
     raised = error("Host db-7 refused (28P01).")
 
-    assert str(raised) == "Host db-7 refused (28P01)."
+    assert "Host db-7 refused (28P01)." == str(raised)
     assert "is not available at the moment" in raised.detail
     assert "db-7" not in raised.detail
+
+
+class EarlyHTTPException(Exception):
+    """The HTTPException of Starlette 1.0.1 to 1.6.0."""
+
+    def __init__(
+        self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status_code = status_code
+        self.detail = HTTPStatus(status_code).phrase if detail is None else detail
+        self.headers = headers
+
+
+class EarlyRefusal(WixError, EarlyHTTPException):
+    """An error of ours as it was derived from the HTTPException of an early Starlette."""
+
+
+def test_second_parent_is_given_no_message() -> None:
+    """The message goes to no second parent, which may take it for a status code."""
+    error = EarlyRefusal("Said here.")
+
+    assert "Said here." == str(error)
+    assert ("Said here.",) == error.args
 
 
 RETRY_AFTER = [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.2, "2"), (30.0, "30")]
@@ -139,8 +164,8 @@ def test_retry_after_is_in_whole_seconds(seconds: float, header: str) -> None:
     """Retry-After is rounded up, and is never 0."""
     error = StorageUnavailable(retry_after=seconds)
 
-    assert error.retry_after == seconds
-    assert error.headers == {"Retry-After": header}
+    assert seconds == error.retry_after
+    assert {"Retry-After": header} == error.headers
 
 
 def test_wix_unavailable_passes_on_what_wix_asked() -> None:
@@ -149,7 +174,7 @@ def test_wix_unavailable_passes_on_what_wix_asked() -> None:
 
     assert (None, 5.0, False) == (silent.asked, silent.retry_after, silent.unsent)
     assert (17.5, 17.5, True) == (asked.asked, asked.retry_after, asked.unsent)
-    assert asked.headers == {"Retry-After": "18"}
+    assert {"Retry-After": "18"} == asked.headers
 
 
 STATUSES = {
@@ -170,7 +195,7 @@ STATUSES = {
 
 def test_reasons_and_their_statuses() -> None:
     """The reasons are stable codes, each with an HTTP status that is an error."""
-    assert {reason.value: reason.status for reason in Reason} == STATUSES
+    assert STATUSES == {reason.value: reason.status for reason in Reason}
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -178,9 +203,9 @@ def test_refusal_answers_with_the_status_of_its_reason(reason: Reason) -> None:
     """A refusal has its reason's status and words."""
     refused = HandshakeRefused(reason)
 
-    assert str(refused) == reason.value
-    assert refused.status == reason.status
-    assert refused.headers == {}
+    assert reason.value == str(refused)
+    assert reason.status == refused.status
+    assert {} == refused.headers
 
 
 def test_refusal_may_say_more() -> None:
@@ -189,6 +214,43 @@ def test_refusal_may_say_more() -> None:
         Reason.BAD_REQUEST, "query of 70000 bytes", status=414, headers={"X-Test": "1"}
     )
 
-    assert str(refused) == "query of 70000 bytes"
-    assert refused.status == 414
-    assert refused.headers == {"X-Test": "1"}
+    assert "query of 70000 bytes" == str(refused)
+    assert 414 == refused.status
+    assert {"X-Test": "1"} == refused.headers
+
+
+def caught(error: Exception, *, context: Exception | None = None) -> Exception:
+    """Raise `error`, while `context` is handled if there is one, and return it when caught."""
+
+    def fail() -> None:
+        try:
+            raise context or error
+        except KeyError:
+            raise error  # noqa: B904 - the implicit chain is meant
+
+    with pytest.raises(type(error)) as info:
+        fail()
+    return info.value
+
+
+def test_frames_of_the_whole_chain_are_dropped() -> None:
+    """Neither the error nor its cause keeps a frame, nor does the error that the cause followed."""
+    first = KeyError("first")
+    second = caught(LookupError("second"), context=first)
+    third = caught(WixError("third"))
+    third.__cause__ = second
+    returned = without_frames(third)
+
+    assert returned is third
+    assert (second, first) == (third.__cause__, second.__context__)
+    assert [None] * 3 == [error.__traceback__ for error in (first, second, third)]
+
+
+def test_errors_that_led_to_each_other_lose_their_frames() -> None:
+    """A circle, as `raise first from second` makes it while `first` is handled, has an end."""
+    first = KeyError("first")
+    second = caught(LookupError("second"), context=first)
+    first.__cause__ = second
+    without_frames(first)
+
+    assert [None, None] == [first.__traceback__, second.__traceback__]

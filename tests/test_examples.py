@@ -50,7 +50,7 @@ class Example:
     def begin(self, site: str) -> str:
         """Click on "Add to Site"; return where the app sends the browser."""
         begun = self.http.get("/wix/install", params={"token": self.fake.install_token(site)})
-        assert begun.status_code == 303, begun.text
+        assert 303 == begun.status_code, begun.text
         return begun.headers["Location"]
 
     def install(self, site: str) -> httpx.Response:

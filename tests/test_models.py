@@ -1,4 +1,4 @@
-"""The values: frozen, and silent about secrets."""
+"""The values: frozen, and without secrets in their repr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wix_asgi import models
-from wix_asgi.models import AccessToken, Identity, Installation, Record
+from wix_asgi.models import AccessToken, Grant, Identity, Installation, Record
 
 CANARY = "test-canary-token-value"
 VALUES: list[Any] = [
@@ -21,6 +21,7 @@ VALUES: list[Any] = [
         access_token=CANARY.encode(),
     ),
     AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0),
+    Grant(AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0), CANARY),
     Installation(app_id="app-1", instance_id="site-1", installed_at=datetime.now(UTC)),
     Identity("site-1", {"uid": CANARY}),
 ]
@@ -40,11 +41,11 @@ def test_repr_shows_no_secret(value: object) -> None:
 
 @pytest.mark.parametrize("value", VALUES, ids=named)
 def test_value_is_frozen(value: Any) -> None:
-    """A value never changes after it was made, nor gets more attributes."""
+    """A value cannot be changed, nor get more attributes."""
     name = dataclasses.fields(value)[0].name
-
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, name, "other")
+
     assert not hasattr(value, "__dict__")
 
 
@@ -57,11 +58,11 @@ def test_record_without_a_token() -> None:
     """A record of an installation that was never granted an access token has none left."""
     record = Record(app_id="a", instance_id="i", version="v", refresh_token=b"sealed")
 
-    assert (record.access_token, record.lifetime, record.expires_in) == (None, 0.0, 0.0)
-    assert (record.failure, record.retry_in, record.installed_at) == (None, 0.0, None)
+    assert (None, 0.0, 0.0) == (record.access_token, record.lifetime, record.expires_in)
+    assert (None, 0.0, None) == (record.failure, record.retry_in, record.installed_at)
 
 
-WHO = [
+CALLERS = [
     ({}, None, False),
     ({"uid": "user-1"}, "user-1", False),
     ({"uid": "user-1", "permissions": "OWNER"}, "user-1", True),
@@ -72,11 +73,11 @@ WHO = [
 ]
 
 
-@pytest.mark.parametrize(("claims", "user_id", "is_owner"), WHO)
+@pytest.mark.parametrize(("claims", "user_id", "is_owner"), CALLERS)
 def test_identity_reads_claims_strictly(
     claims: dict[str, Any], user_id: str | None, is_owner: bool
 ) -> None:
-    """A user is a text, an owner exactly `OWNER`; anything else is nobody."""
+    """A user ID must be a text, an owner's permissions exactly `OWNER`; else there is none."""
     identity = Identity("site-1", claims)
 
     assert user_id == identity.user_id
@@ -84,5 +85,5 @@ def test_identity_reads_claims_strictly(
 
 
 def test_identity_without_claims() -> None:
-    """A site can be calling without anything known of the person there."""
-    assert Identity("site-1") == Identity("site-1", {})
+    """An identity needs no claims: by default it has none."""
+    assert Identity("site-1", {}) == Identity("site-1")

@@ -1,4 +1,4 @@
-"""The package as it is installed: its version, its front door, what importing it costs."""
+"""The package as it is installed: its version, its front door, the cost of importing it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import inspect
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import wix_asgi
 from tests.limits import PATIENCE
@@ -31,7 +33,7 @@ def test_a_storage_of_the_app_s_own_loads_no_database_library() -> None:
 
 
 def test_version_is_the_installed_one() -> None:
-    """`__version__` is what the metadata says, without a warning."""
+    """`__version__` is the version of the metadata, without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         version = wix_asgi.__version__
@@ -58,14 +60,14 @@ def test_all_is_the_public_namespace() -> None:
         if not name.startswith("_") and not inspect.ismodule(member)
     }
 
-    assert public - {"annotations"} == set(wix_asgi.__all__)
+    assert set(wix_asgi.__all__) == public - {"annotations"}
 
 
 def test_every_public_name_is_documented() -> None:
-    """Everything at the front door says what it is."""
+    """Every name at the front door has a docstring."""
     undocumented = [name for name in wix_asgi.__all__ if not getattr(wix_asgi, name).__doc__]
 
-    assert undocumented == []
+    assert [] == undocumented
 
 
 @pytest.mark.parametrize("package", ["wix_asgi", "wix_asgi_backends"])
@@ -76,6 +78,38 @@ def test_packages_are_typed(package: str) -> None:
     assert spec.submodule_search_locations is not None
 
     assert (Path(spec.submodule_search_locations[0]) / "py.typed").is_file()
+
+
+def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the distributions that `pip install name[extras]` brings into an empty environment."""
+    yield name
+    for requirement in map(Requirement, importlib.metadata.requires(name) or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield from required(requirement.name, frozenset(requirement.extras))
+
+
+def test_sniffio_comes_along() -> None:
+    """The package alone brings sniffio, so that httpcore does not look for it in vain."""
+    brought = set(required("wix-asgi"))
+
+    assert {"httpcore", "sniffio"} <= brought
+    assert not brought & {"fastapi", "trio", "typer"}
+
+
+def test_what_backends_import_needs_no_http_library() -> None:
+    """The three modules that backends import lead to httpx by no import of their own."""
+    program = (
+        # The front door of the package has the client, and with it httpx: it is left out here.
+        "import sys, types; package = types.ModuleType('wix_asgi'); "
+        f"package.__path__ = {list(wix_asgi.__path__)}; sys.modules['wix_asgi'] = package; "
+        "import wix_asgi.errors, wix_asgi.models, wix_asgi.storage; print('httpx' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "False\n" == ran.stdout
 
 
 def test_import_is_light() -> None:
@@ -89,11 +123,11 @@ def test_import_is_light() -> None:
         check=True,
     )
 
-    assert ran.stdout.split() == []
+    assert [] == ran.stdout.split()
 
 
 def test_command_is_installed() -> None:
     """The `wix-asgi` command is declared, and points into the package."""
     (command,) = importlib.metadata.entry_points(group="console_scripts", name="wix-asgi")
 
-    assert command.value == "wix_asgi.cli:main"
+    assert "wix_asgi.cli:main" == command.value

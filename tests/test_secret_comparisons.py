@@ -1,4 +1,4 @@
-"""How secrets are compared: in constant time, by the sources and when it comes to it."""
+"""Secrets are compared in constant time, in all sources and in three running checks."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PLAIN = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
 def is_secret(name: str) -> bool:
-    """Whether one of the words of an identifier is a secret's; constants of ours hold none."""
+    """Return whether a word of an identifier names a secret; our constants hold no secrets."""
     return not name.isupper() and any(map(SECRETS.fullmatch, WORD.findall(name)))
 
 
 def names(operand: ast.expr) -> Iterator[str]:
-    """Yield what a value that is compared goes by, and what it is computed from.
+    """Yield the names of a compared value, and of the values that it is computed from.
 
-    Of `a.b` that is `b`, unless it is a token: those that are part of a value of ours are Wix's
-    to us, and are compared to tell which of two was refused or replaced.
+    Of `a.b` that is `b`, unless `b` is a token: the tokens in our values came from Wix, and are
+    compared to tell which of two was refused or replaced.
     """
     match operand:
         case ast.Attribute(attr=name):
@@ -61,7 +61,7 @@ def plain_comparisons(source: str) -> list[str]:
 
 
 def sources() -> Iterator[Path]:
-    """Yield the modules of both packages, as they are installed, but what is for tests."""
+    """Yield the modules of both packages as they are installed, but those for tests."""
     for package in ("wix_asgi", "wix_asgi_backends"):
         spec = importlib.util.find_spec(package)
         assert spec is not None
@@ -75,7 +75,7 @@ def test_sources_compare_no_secret_plainly() -> None:
     """No module compares a secret, digest, signature or token by `==` or `in` (R6)."""
     found = {source.name: plain_comparisons(source.read_text("utf-8")) for source in sources()}
 
-    assert {"state.py", "signed_instance.py", "vault.py", "handshake.py"} <= set(found)
+    assert {"state.py", "signed_instance.py", "vault.py", "callback.py"} <= set(found)
     assert {} == {name: comparisons for name, comparisons in found.items() if comparisons}
 
 
@@ -99,7 +99,7 @@ def test_sources_compare_no_secret_plainly() -> None:
     ],
 )
 def test_plain_comparison_is_found(comparison: str) -> None:
-    """However a secret is reached, comparing it so is found (R6)."""
+    """A plain comparison is found, by whichever expression the secret is reached (R6)."""
     assert [comparison] == plain_comparisons(f"if x:\n    y = {comparison}")
 
 
@@ -118,8 +118,8 @@ def test_plain_comparison_is_found(comparison: str) -> None:
         "hmac.compare_digest(digest, other)",
     ],
 )
-def test_other_comparison_is_let_be(comparison: str) -> None:
-    """What compares no secret, or no secret so, may be written as ever."""
+def test_harmless_comparison_is_not_found(comparison: str) -> None:
+    """A comparison without a secret is not found, nor is one in constant time."""
     assert [] == plain_comparisons(comparison)
 
 

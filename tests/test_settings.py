@@ -1,8 +1,9 @@
-"""WixSettings: where values come from, and what becomes of them."""
+"""WixSettings: where values come from, how they are read, and where they never show."""
 
 from __future__ import annotations
 
 import base64
+import copy
 import pickle
 import secrets
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from wix_asgi.settings import WixSettings
+from wix_asgi import settings as settings_module
+from wix_asgi.settings import StorageURL, WixSettings
 
 APP_ID = "11111111-2222-3333-4444-555555555555"
 APP_SECRET = "test-app-secret-number-one"
@@ -21,28 +23,28 @@ CANARY = "canary-hunter2-canary"
 
 
 def load(**given: Any) -> WixSettings:
-    """Load settings that are right but for what is given."""
+    """Load settings from the required values, with `given` added or in their place."""
     return WixSettings.load(**{**REQUIRED, **given})
 
 
 def variable(name: str) -> str:
-    """Return the variable of a setting."""
+    """Return the environment variable of a setting."""
     return "WIX_URL" if name == "wix_url" else f"WIX_{name.upper()}"
 
 
 def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is set to nothing counts as not set."""
+    """A variable with an empty value counts as not set."""
     monkeypatch.setenv("WIX_STORAGE", "")
     monkeypatch.setenv("WIX_STATE_TTL", "")
 
-    assert load() == WixSettings.load(**REQUIRED, storage="sqlite:///wix-asgi.db", state_ttl=600)
+    assert WixSettings.load(**REQUIRED, storage="sqlite:///wix-asgi.db", state_ttl=600) == load()
 
 
 def test_unknown_variable_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of other Wix tools in the same environment are none of our business."""
+    """Variables of other Wix tools in the same environment are ignored."""
     monkeypatch.setenv("WIX_SOMETHING_ELSE", "1")
 
-    assert load().app_id == APP_ID
+    assert APP_ID == load().app_id
 
 
 def test_repr_shows_no_secret() -> None:
@@ -86,7 +88,7 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {
         "app_id": APP_ID,
         "public_url": PUBLIC_URL,
-        "storage": SecretStr("sqlite:///other.db"),
+        "storage": StorageURL("sqlite:///other.db"),
         "install_path": "/in",
         "callback_path": "/back",
         "after_install": "/welcome",
@@ -98,13 +100,13 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults() -> None:
-    """Three values are enough; all else has a default that suits production."""
+    """Three values are required; every other setting has a default that suits production."""
     settings = load()
 
     assert {
         "app_id": APP_ID,
         "public_url": PUBLIC_URL,
-        "storage": SecretStr("sqlite:///wix-asgi.db"),
+        "storage": StorageURL("sqlite:///wix-asgi.db"),
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
         "after_install": "close",
@@ -119,7 +121,7 @@ def test_defaults() -> None:
 
 
 def plain(value: object) -> object:
-    """Return what a setting holds, also where it is kept out of sight."""
+    """Return the value of a setting, a hidden one in the clear."""
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
@@ -149,7 +151,7 @@ def test_keyword_beats_environment(
 
 
 def test_secret_keywords_beat_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds for secrets."""
+    """A keyword wins over the variable for secrets too."""
     monkeypatch.setenv("WIX_APP_SECRET", "secret-of-the-environment")
     monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "previous-of-the-environment")
     settings = load(app_secret="secret-of-the-keyword", previous_app_secrets=["previous-one"])
@@ -200,7 +202,7 @@ def test_http_is_allowed_on_loopback(url: str) -> None:
 
 @pytest.mark.parametrize("url", [PUBLIC_URL, "https://localhost:8443", "HTTPS://app.example.com"])
 def test_https_is_not_loopback(url: str) -> None:
-    """Whatever is https gets Secure cookies, on this machine too."""
+    """An https URL gets Secure cookies, on this machine too."""
     assert not load(public_url=url).is_loopback
 
 
@@ -208,8 +210,8 @@ def test_urls_are_joined_exactly() -> None:
     """App URL and Redirect URL are the public URL, mount path included, and the paths (R11)."""
     settings = load(public_url="https://app.example.com/sub/", callback_path="/cb")
 
-    assert settings.app_url == "https://app.example.com/sub/wix/install"
-    assert settings.redirect_url == "https://app.example.com/sub/cb"
+    assert "https://app.example.com/sub/wix/install" == settings.app_url
+    assert "https://app.example.com/sub/cb" == settings.redirect_url
 
 
 AFTER_INSTALL = [
@@ -229,10 +231,10 @@ def test_after_install_may_lead_anywhere_of_the_app(value: str) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "0", "many", ""])
 def test_memory_storage_serves_one_worker(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
-    """memory:// starts where there is one worker, or nobody can tell (R48)."""
+    """memory:// is taken for one worker, and where WEB_CONCURRENCY is no number (R48)."""
     monkeypatch.setenv("WEB_CONCURRENCY", workers)
 
-    assert load(storage="memory://").storage.get_secret_value() == "memory://"
+    assert "memory://" == load(storage="memory://").storage.get_secret_value()
 
 
 def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,23 +243,54 @@ def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -
 
     storage = load(storage="sqlite:///wix.db").storage
 
-    assert storage.get_secret_value() == "sqlite:///wix.db"
+    assert "sqlite:///wix.db" == storage.get_secret_value()
 
 
-def test_a_newline_behind_the_storage_is_no_part_of_it() -> None:
-    """What comes out of a file, as secrets of Kubernetes do, is taken without its white space."""
+def test_white_space_around_the_storage_is_dropped() -> None:
+    """White space around the URL is dropped: a secret from a file ends in a newline."""
     assert "sqlite:///wix.db" == load(storage=" sqlite:///wix.db\n").storage.get_secret_value()
 
 
 def test_settings_are_immutable() -> None:
-    """What was checked together cannot change apart."""
+    """Settings that were checked together cannot be changed one by one."""
     settings = load()
 
     with pytest.raises(ValidationError):
         settings.public_url = "http://evil.example"
 
 
+@pytest.mark.parametrize(
+    ("given", "before", "after"), [({}, 0, 1), ({"storage": "sqlite:///other.db"}, 1, 1)]
+)
+def test_the_storage_is_built_once(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], before: int, after: int
+) -> None:
+    """The storage that the check of its URL builds is the one in use; the default has no check."""
+    built: list[str] = []
+
+    def build(url: str) -> object:
+        built.append(url)
+        return object()
+
+    monkeypatch.setattr(settings_module, "open_storage", build)
+    settings = load(**given)
+    built_by_load = len(built)
+    backends = {settings.backend, settings.backend}
+
+    assert (before, after) == (built_by_load, len(built))
+    assert 1 == len(backends)
+
+
+def test_a_copy_builds_a_storage_of_its_own() -> None:
+    """A deep copy of the settings is equal to them, and shares no storage with them."""
+    settings = load(storage="memory://")
+    copied = copy.deepcopy(settings)
+
+    assert settings == copied
+    assert settings.backend is not copied.backend
+
+
 def test_settings_are_not_pickled() -> None:
-    """What is written down somewhere has no secret in it (R35)."""
+    """Settings refuse to be pickled, so that no secret of theirs is written to a disk (R35)."""
     with pytest.raises(TypeError, match="hold secrets"):
         pickle.dumps(load())

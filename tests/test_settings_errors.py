@@ -1,4 +1,4 @@
-"""WixSettings: what is refused, and what the one error may say."""
+"""WixSettings: which values are refused, and the one error that names them all."""
 
 from __future__ import annotations
 
@@ -105,19 +105,19 @@ IN_DASHBOARD = ["app_id", "app_secret", "public_url", "install_path", "callback_
 
 
 def load(**given: Any) -> WixSettings:
-    """Load settings that are right but for what is given."""
+    """Load settings from the required values, with `given` added or in their place."""
     return WixSettings.load(**{**REQUIRED, **given})
 
 
 def refusal(**given: Any) -> str:
-    """Return what the error about a wrong value says."""
+    """Return the message of the error about a wrong value."""
     with pytest.raises(SettingsError) as caught:
         load(**given)
     return str(caught.value)
 
 
 def variable(name: str) -> str:
-    """Return the variable of a setting."""
+    """Return the environment variable of a setting."""
     return "WIX_URL" if name == "wix_url" else f"WIX_{name.upper()}"
 
 
@@ -145,13 +145,13 @@ def test_wrong_variable_is_refused(
 
 @pytest.mark.parametrize("name", ["app_secret", "previous_app_secrets", "encryption_keys"])
 def test_value_of_another_type_is_refused(name: str) -> None:
-    """A keyword of a type that cannot be meant is refused like any other wrong value."""
+    """A keyword of another type is refused like any other wrong value."""
     assert f"{name} ({variable(name)}): has the wrong form." in refusal(**{name: 12345678901})
 
 
 @pytest.mark.parametrize("secret", ["", " " * 20, "short", "changeme"])
 def test_every_previous_secret_is_held_to_the_same_rules(secret: str) -> None:
-    """What verifies a signed instance must be a secret, also when it comes from a list (R47)."""
+    """A previous secret verifies signed instances, so each of a list is checked (R47)."""
     message = refusal(previous_app_secrets=["test-app-secret-number-two", secret])
 
     assert "previous_app_secrets (WIX_PREVIOUS_APP_SECRETS): is " in message
@@ -159,7 +159,7 @@ def test_every_previous_secret_is_held_to_the_same_rules(secret: str) -> None:
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_missing_value_is_named(name: str) -> None:
-    """A required setting that nobody gave is named with its variable and its place (R47)."""
+    """A missing required setting is named with its variable and its place (R47)."""
     with pytest.raises(SettingsError) as caught:
         WixSettings.load(**{key: value for key, value in REQUIRED.items() if key != name})
 
@@ -168,18 +168,18 @@ def test_missing_value_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", IN_DASHBOARD)
 def test_dashboard_place_is_told(name: str) -> None:
-    """What is copied from or to Wix's dashboard is refused with the place in it (R47)."""
+    """The error about a value of the Wix dashboard says where the dashboard has it (R47)."""
     message = refusal(**{name: ""})
 
     assert "Wix dashboard" in message
 
 
 def test_all_wrong_values_are_in_one_error() -> None:
-    """Every wrong value is told at once, one line each (R47)."""
+    """One error names every wrong value, one line each (R47)."""
     wrong = {name: value for name, value, _problem in reversed(BAD)}
     lines = refusal(**wrong).splitlines()
 
-    assert lines[0] == f"{len(wrong)} settings are wrong:"
+    assert f"{len(wrong)} settings are wrong:" == lines[0]
     assert sorted(wrong) == sorted(line.split()[0] for line in lines[1:])
 
 
@@ -187,21 +187,20 @@ def test_nothing_given_names_everything_required() -> None:
     """With nothing set, the error names the three required settings and only them (R47)."""
     with pytest.raises(SettingsError) as caught:
         WixSettings.load()
-
     lines = str(caught.value).splitlines()
 
-    assert lines[0] == "3 settings are wrong:"
+    assert "3 settings are wrong:" == lines[0]
     assert sorted(REQUIRED) == sorted(line.split()[0] for line in lines[1:])
 
 
 @pytest.mark.parametrize("app_id", ["my-own-id", "the-shop", "your-shop-connector", "id", "x-ray"])
 def test_an_id_that_only_resembles_a_placeholder_is_taken(app_id: str) -> None:
-    """An ID is an ID, though it begins as placeholders do."""
+    """An app ID is taken although placeholders begin with the same words."""
     assert app_id == load(app_id=app_id).app_id
 
 
 def test_a_missing_driver_is_one_of_the_wrong_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named with the others, and no frame that is left holds a secret (R35, R47)."""
+    """The error names it with the rest, and no frame of ours holds a secret (R35, R47)."""
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     monkeypatch.delitem(sys.modules, "wix_asgi_backends.postgres", raising=False)
     with pytest.raises(SettingsError) as caught:
@@ -215,13 +214,13 @@ def test_a_missing_driver_is_one_of_the_wrong_values(monkeypatch: pytest.MonkeyP
 
 
 def test_sentences_end_once() -> None:
-    """What a backend says of its URL is one sentence among the others."""
+    """The reason that a backend gives ends with one full stop in the error."""
     assert ".." not in refusal(storage="nosuch://host/db") + refusal(storage="sqlite://wix.db")
 
 
 def test_unknown_keyword_is_refused() -> None:
     """A misspelt keyword stops start-up by its name, without its value."""
-    assert refusal(app_secrets=CANARY) == "One setting is wrong:\n  app_secrets: is not a setting"
+    assert "One setting is wrong:\n  app_secrets: is not a setting" == refusal(app_secrets=CANARY)
 
 
 BAD_WITH_CANARY = [
@@ -269,7 +268,7 @@ def test_error_shows_no_other_value(name: str) -> None:
 
 
 def _everything_told(error: BaseException) -> str:
-    """Return what an error reporter could show of `error`, the frame of the test left out."""
+    """Return all that an error reporter could show of `error` but the frame of the test."""
     assert error.__context__ is None
     assert error.__traceback__ is not None
 

@@ -1,4 +1,4 @@
-"""Choosing a backend by URL, and what is said when there is none."""
+"""The choice of a backend by URL, and the errors where no backend fits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHIPPED += ["postgres", "postgresql", "postgresql+asyncpg", "sqlite"]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **backends: str) -> None:
-    """Make these the installed backends: a scheme each, and what it loads."""
+    """Make `backends` the only installed ones: schemes, with the factories they load."""
     found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in backends.items()]
     monkeypatch.setattr(storage, "entry_points", lambda *, group: found)
 
 
 def from_url(url: str) -> SimpleNamespace:
-    """Return what stands for a storage in this file."""
+    """Return an object in the place of a storage."""
     return SimpleNamespace(url=url)
 
 
@@ -36,13 +36,13 @@ def refuse_url(url: str) -> Storage:
 @pytest.mark.parametrize("scheme", SHIPPED)
 def test_shipped_schemes_are_found(scheme: str) -> None:
     """Every scheme of the documentation has a backend installed with the package."""
-    assert find_backend(f"{scheme}://x").name == scheme
+    assert scheme == find_backend(f"{scheme}://x").name
 
 
 @pytest.mark.parametrize("scheme", ["SQLITE", "SqLite"])
 def test_scheme_has_no_case(scheme: str) -> None:
     """Schemes are compared without case (RFC 3986, 3.1)."""
-    assert find_backend(f"{scheme}:///wix.db").name == "sqlite"
+    assert "sqlite" == find_backend(f"{scheme}:///wix.db").name
 
 
 UNKNOWN = [
@@ -56,7 +56,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("scheme", "hint"), UNKNOWN)
 def test_unknown_scheme_is_explained(scheme: str, hint: str) -> None:
-    """The error names the scheme, the remedy and what is installed, and no password (R35)."""
+    """The error names the scheme, a remedy and the installed schemes, and no password (R35)."""
     with pytest.raises(BackendNotFound) as caught:
         open_storage(f"{scheme}://user:{CANARY}@host/db")
     message = str(caught.value)
@@ -79,8 +79,8 @@ NO_URLS = [
 
 
 @pytest.mark.parametrize("url", NO_URLS)
-def test_no_url_is_explained(url: str) -> None:
-    """What is no URL is not repeated, and the error shows how one looks (R35)."""
+def test_a_text_that_is_no_url_is_explained(url: str) -> None:
+    """The error about a text that is no URL shows how URLs look, and not the text (R35)."""
     with pytest.raises(BackendNotFound, match="The storage is not a URL") as caught:
         open_storage(url)
 
@@ -93,7 +93,7 @@ def test_backend_gets_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, fake=f"{__name__}:from_url")
     url = "FAKE://user:p%40ss@host/db?x=y#z"
 
-    assert open_storage(url) == SimpleNamespace(url=url)
+    assert SimpleNamespace(url=url) == open_storage(url)
 
 
 def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,14 +103,14 @@ def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_storage(f"fake://user:{CANARY}@host/db")
 
     assert (
-        str(caught.value) == "The storage backend for fake:// needs the module 'no_such_driver', "
-        "which is not installed."
+        "The storage backend for fake:// needs the module 'no_such_driver', which is not installed."
+        == str(caught.value)
     )
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
 def test_broken_backend_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend that is installed and broken fails as it is, not as one to install."""
+    """An installed backend that cannot be imported raises its own error, not BackendNotFound."""
     install(monkeypatch, fake=f"{__name__}:no_such_name")
 
     with pytest.raises(AttributeError, match="no_such_name"):
@@ -118,7 +118,7 @@ def test_broken_backend_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_backend_may_refuse_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a backend says about its own part of the URL is passed on."""
+    """An error of a backend about its own part of the URL is passed on."""
     install(monkeypatch, fake=f"{__name__}:refuse_url")
 
     with pytest.raises(SettingsError, match="No database in a URL of 7 characters"):
@@ -140,9 +140,9 @@ def test_finding_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheme is checked without importing its backend."""
     install(monkeypatch, fake="no_such_driver.backend:from_url")
 
-    assert find_backend("fake://host").value == "no_such_driver.backend:from_url"
+    assert "no_such_driver.backend:from_url" == find_backend("fake://host").value
 
 
-def test_other_objects_are_no_storage() -> None:
-    """The protocol can be asked for at run time."""
+def test_an_object_without_the_methods_is_no_storage() -> None:
+    """`isinstance` tells storages from other objects at run time."""
     assert not isinstance(from_url("x"), Storage)

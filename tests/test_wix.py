@@ -24,7 +24,7 @@ from wix_asgi import (
     WixUnavailable,
     _assembly,
 )
-from wix_asgi import wix as wix_module
+from wix_asgi import settings as settings_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 from wix_asgi.transport.pooled import PoolTransport
@@ -74,7 +74,7 @@ def storage() -> NotingStorage:
 @pytest.fixture
 def own_storage(storage: NotingStorage, monkeypatch: pytest.MonkeyPatch) -> NotingStorage:
     """Return the storage that a Wix opens by its URL, and so has to close."""
-    monkeypatch.setattr(wix_module, "open_storage", lambda url: storage)
+    monkeypatch.setattr(settings_module, "open_storage", lambda url: storage)
     return storage
 
 
@@ -189,7 +189,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     class NotingPool(PoolTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             grant = json.loads(await request.aread() or b"{}").get("grant_type", "")
-            used[f"{request.url.path} {grant}".strip()] = id(self), self._max_connections
+            used[f"{request.url.path} {grant}".strip()] = id(self), self._policy.max_connections
             return await fake.transport.handle_async_request(request)
 
     monkeypatch.setattr(_assembly, "PoolTransport", NotingPool)

@@ -1,6 +1,6 @@
 """Builds the parts of one app from its settings, so that `Wix` only opens, closes and offers them.
 
-The constructors show what each part needs; this is the one place that knows all of them.
+Each constructor shows the needs of its part; only this module knows all parts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Final
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.handshake.handshake import MAX_EXCHANGES, Handshake, Parts
+from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
+from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.handshake.install import Install
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
@@ -27,7 +29,9 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
-from wix_asgi.tokens.refresh import MAX_REFRESHES, Refresher
+from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.refresh import Refresher
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 __all__ = ["Assembly", "assemble"]
@@ -35,10 +39,10 @@ __all__ = ["Assembly", "assemble"]
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The parts of one app that `Wix` works with; they live as long as it does.
+    """The parts of one app that `Wix` works with; they live and end with it.
 
     Attributes:
-        pools: The connection pools that were made here, and are to be closed with the app. None
+        pools: The connection pools that were made here, to be closed with the app; an empty list
             where the app handed in a transport of its own.
     """
 
@@ -62,9 +66,9 @@ def assemble(
 ) -> Assembly:
     """Build all parts; nothing is opened.
 
-    Without `transport` there are three pools. Refreshes have one of their own, so that calls which
-    fill theirs wait for refreshes and never the other way round; and installs have one, since
-    anybody can begin installs. `ready` is awaited before a part uses the storage.
+    Without `transport` there are three pools. Refreshes have one of their own, since calls that
+    fill their pool wait for refreshes; and installs have one, since anybody can begin installs.
+    `ready` is awaited before a part uses the storage.
     """
     pools = [] if transport else _make_pools()
     calls, refreshes, installs = [transport] * 3 if transport else pools
@@ -87,11 +91,13 @@ def assemble(
         resolve=resolve,
         ready=ready,
     )
+    signer, responses = StateSigner(settings), Responses(settings, hooks)
     handshake = Handshake(
-        Parts(
+        Install(endpoints=endpoints, signer=signer, responses=responses),
+        Callback(
             settings=settings,
             endpoints=endpoints,
-            signer=StateSigner(settings),
+            signer=signer,
             storage=storage,
             installations=installations,
             oauth=OAuthClient(endpoints, installs),
@@ -99,20 +105,20 @@ def assemble(
             clients=clients,
             detached=detached,
             hooks=hooks,
-            answers=Responses(settings, hooks),
-        )
+            responses=responses,
+        ),
     )
     return Assembly(pools, detached, installations, oauth, tokens, clients, handshake)
 
 
-# A refresh under way never waits for a connection, not even behind the events of `finish_setup`.
-_REFRESH_CONNECTIONS: Final = 2 * MAX_REFRESHES
+_REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes
+"""Twice the refreshes under way, so that none of them waits behind events of `finish_setup`."""
 
 
 def _make_pools() -> list[PoolTransport]:
     """Return the pools for calls, for refreshes, and for installs."""
     return [
         PoolTransport(),
-        PoolTransport(max_connections=_REFRESH_CONNECTIONS),
-        PoolTransport(max_connections=MAX_EXCHANGES),
+        PoolTransport(PoolPolicy(max_connections=_REFRESH_CONNECTIONS)),
+        PoolTransport(PoolPolicy(max_connections=MAX_EXCHANGES)),
     ]

@@ -16,12 +16,16 @@ WixError
     ├── NotInstalled            403     the app is not installed on the calling site
     ├── WixUnavailable          503     Wix cannot be reached, or is failing
     └── StorageUnavailable      503     the database cannot be reached, or is failing
+
+Where a call of the client raises WixUnavailable, StorageUnavailable or ResponseTooLarge, it is an
+error of httpx too: see `wix_asgi.client._errors`.
 """
 
 from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -44,14 +48,18 @@ __all__ = [
     "WixUnavailable",
 ]
 
+E = TypeVar("E", bound=BaseException)
+
 
 class WixError(Exception):
     """Anything wix-asgi raises."""
 
     def __init__(self, message: str | None = None) -> None:
-        """Take `message`, or say what the class says."""
+        """Take `message`; by default, the first line of the class's docstring."""
         self.message = message or (self.__doc__ or "").partition("\n")[0]
-        super().__init__(self.message)
+        # Not super(): a second parent takes other arguments. The HTTPException of Starlette 1.0.1
+        # to 1.6.0 would take the message for a status code, and raise ValueError.
+        Exception.__init__(self, self.message)
 
     def __str__(self) -> str:
         return self.message
@@ -110,7 +118,7 @@ class _HTTPError(WixError, HTTPException):
 
     status: int
     public: str | None = None
-    """What callers are told instead of the message."""
+    """The text for callers, where the message is for the log alone."""
 
     def __init__(
         self, message: str | None = None, *, headers: dict[str, str] | None = None
@@ -156,7 +164,7 @@ class WixUnavailable(_Unavailable):
     def __init__(
         self, message: str | None = None, *, asked: float | None = None, unsent: bool = False
     ) -> None:
-        """Pass on what Wix `asked` for, and whether the request may be repeated (`unsent`)."""
+        """Pass on the seconds that Wix `asked` for, and whether a repetition is safe (`unsent`)."""
         self.asked = asked
         self.unsent = unsent
         super().__init__(message, retry_after=5.0 if asked is None else asked)
@@ -228,3 +236,19 @@ class HandshakeRefused(WixError):
         self.status = status or reason.status
         self.headers = headers or {}
         super().__init__(message or reason.value)
+
+
+def without_frames(exc: E) -> E:
+    """Drop the frames of `exc` and of the errors that led to it, and return it; not public.
+
+    Frames hold local variables, and error trackers show these. Where they may be tokens, codes or
+    passwords, the errors keep their messages only. The frames that `exc` passes from here on are
+    recorded as usual.
+    """
+    cleared: set[int] = set()
+    link: BaseException | None = exc
+    while link is not None and id(link) not in cleared:
+        link.__traceback__ = None
+        cleared.add(id(link))
+        link = link.__cause__ or link.__context__
+    return exc

@@ -1,4 +1,4 @@
-"""The app's own functions, called at their moment: sync or async, with as much as they take."""
+"""The app's own functions, called during an install: sync or async, with one argument or two."""
 
 from __future__ import annotations
 
@@ -18,31 +18,42 @@ Hook = Callable[..., Any]
 
 
 class Hooks:
-    """The functions of one app, in the order they were registered."""
+    """The functions of one app, in the order they were registered.
+
+    Each may be sync or async. It gets the first arguments, up to its number of parameters.
+    """
 
     def __init__(self, *, on_install: Hook | None = None, on_error: Hook | None = None) -> None:
-        """Begin with those that were given as settings."""
+        """Begin with the functions that were given as settings; decorators add more."""
         self.on_install = [] if on_install is None else [on_install]
         self.on_error = [] if on_error is None else [on_error]
 
     async def installed(self, installation: Installation, request: Request) -> Response | None:
-        """Call each `on_install(installation, request)`; return the first Response among them."""
+        """Call each `on_install(installation, request)`; return the first Response of them.
+
+        Raises:
+            Exception: The error of a hook; the hooks after it are not called.
+        """
         return await _call_all(self.on_install, installation, request)
 
     async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
-        """Call each `on_error(refusal, request)`; return the first Response among them."""
+        """Call each `on_error(refusal, request)`; return the first Response of them.
+
+        Raises:
+            Exception: The error of a hook; the hooks after it are not called.
+        """
         return await _call_all(self.on_error, refusal, request)
 
 
 async def _call_all(hooks: list[Hook], *args: object) -> Response | None:
-    answer = None
+    response = None
     for hook in hooks:
         result = hook(*args[: _arity(hook)])
         if inspect.isawaitable(result):
             result = await result
-        if answer is None and isinstance(result, Response):
-            answer = result
-    return answer
+        if response is None and isinstance(result, Response):
+            response = result
+    return response
 
 
 def _arity(hook: Hook) -> int | None:

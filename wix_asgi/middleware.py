@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
+import traceback
 from collections.abc import Callable
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +18,7 @@ from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
 
-_Hot = tuple[ASGIApp, dict[str, ASGIApp], Callable[[Scope], WixClient]]
+_Hot: TypeAlias = tuple[ASGIApp, dict[str, ASGIApp], Callable[[Scope], WixClient]]
 
 
 class WixMiddleware:
@@ -54,7 +55,7 @@ class WixMiddleware:
             self.wix.settings.install_path: self.wix.handshake.install,
             self.wix.settings.callback_path: self.wix.handshake.callback,
         }
-        # What every request needs, together: __getattr__ makes each look-up on self slow.
+        # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
         self._hot = app, paths, self.wix.clients.for_request
         redact_access_logs()
 
@@ -90,7 +91,7 @@ class WixMiddleware:
             await Lifespan(self.app, self.wix).run(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> WixClient:
-        # The same for every request: each begins its traceback anew.
+        # The same error for every request: each raise begins its traceback anew.
         raise (self._error or SettingsError()).with_traceback(None)
 
 
@@ -121,14 +122,12 @@ def _is_plain(scope: Scope, route: str) -> bool:
 def _is_built_late() -> bool:
     """Whether Starlette is building its middleware, inside the lifespan or the first request.
 
-    An exception there is taken for "this app has no lifespan" by servers, which then go on to
-    serve; told as `lifespan.startup.failed` it stops them.
+    Servers take an exception there for "this app has no lifespan", and go on to serve an app that
+    fails every request; told as `lifespan.startup.failed` it stops them. Code that builds the
+    middleware itself gets the exception at once. Nothing but the stack tells the two apart: the
+    arguments are the same, and servers import apps within a running event loop, too. So it is
+    worth reading, once, where the settings are wrong. All of it is read, since an app's own
+    middleware that wraps its app into ours may stand between Starlette and us.
     """
-    frame = sys._getframe(1)  # there is no public way to see who calls
-    for _ in range(6):
-        if frame.f_code.co_name == "build_middleware_stack":
-            return True
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-    return False
+    stack = traceback.walk_stack(inspect.currentframe())
+    return any(frame.f_code.co_name == "build_middleware_stack" for frame, _ in stack)

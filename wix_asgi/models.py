@@ -1,4 +1,4 @@
-"""The values that flow through wix-asgi: frozen, and with the secrets out of their repr."""
+"""The values that flow through wix-asgi: frozen, and with their secrets left out of repr."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ __all__ = ["AccessToken", "Grant", "Identity", "Installation", "Record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One installation as a storage backend holds it: every token sealed, every time its own clock.
+    """One installation as a storage backend holds it, with every token sealed.
 
-    Durations cross between hosts instead of times, so that two clocks are never compared:
-    a writer says how many seconds are left, the store keeps the moment by its own clock, and a
-    reader is told again how many seconds are left.
+    Durations cross between hosts instead of times, so that two clocks are never compared: a writer
+    gives the seconds that are left, the store keeps the moment by its own clock, and a reader gets
+    again the seconds that are left then.
 
     Attributes:
         app_id: The app's ID; half of the key.
-        instance_id: The installation's ID; the other half. Exact bytes, never folded.
-        version: A random name for this state of the row, chosen by whoever wrote it. It is never
-            used twice, so one comparison tells whether anything happened in between.
+        instance_id: The installation's ID, which completes the key. Exact bytes, never folded.
+        version: A random name for this state of the record, chosen by its writer. It is never
+            used twice, so one comparison tells whether the record was written in between.
         refresh_token: Sealed.
-        access_token: Sealed, or None when none was ever granted.
+        access_token: Sealed, or None before the first grant of one.
         lifetime: Seconds for which the access token was granted.
-        expires_in: Seconds the access token has left, at the moment of the read or the write.
-        failure: The reason the last refresh failed for, or None.
+        expires_in: Seconds that the access token has left, at the moment of the read or write.
+        failure: The reason for which the last refresh failed, or None.
         retry_in: Seconds until a refresh may be tried again, at the moment of the read or write.
-        installed_at: When `put` wrote it, in UTC by the store's clock; ignored on writing.
+        installed_at: The time of the `put` that wrote it, in UTC by the store's clock; ignored
+            on writing.
     """
 
     app_id: str
@@ -49,9 +50,9 @@ class AccessToken:
     """A short-lived access token, as Wix granted it.
 
     Attributes:
-        value: What goes into the `Authorization` header.
+        value: The token, as it goes into the `Authorization` header.
         lifetime: Seconds for which it was granted (300 where Wix does not say).
-        expires_at: When it ends, on this process's monotonic clock.
+        expires_at: The moment of its end, in seconds of this process's monotonic clock.
     """
 
     value: str = field(repr=False)
@@ -65,8 +66,8 @@ class Grant:
 
     Attributes:
         access_token: The new access token.
-        refresh_token: None where the answer had none: the refresh token that was sent stays good
-            (RFC 6749, 6).
+        refresh_token: None where the answer had none: then the refresh token of the request
+            stays good (RFC 6749, 6).
     """
 
     access_token: AccessToken
@@ -80,7 +81,7 @@ class Installation:
     Attributes:
         app_id: The app's ID.
         instance_id: The installation's ID, which stays the same when a site reinstalls the app.
-        installed_at: When the app was last installed, in UTC by the store's clock.
+        installed_at: The time of the last install, in UTC by the store's clock.
     """
 
     app_id: str
@@ -90,11 +91,11 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling: a site, and what is known of the person there.
+    """The caller: an installation, and the claims about the person on that site.
 
     Attributes:
-        instance_id: The installation the call comes from.
-        claims: All that the signed instance says (`uid`, `permissions`, `siteOwnerId`, …).
+        instance_id: The installation that the call comes from.
+        claims: All claims of the signed instance (`uid`, `permissions`, `siteOwnerId`, …).
     """
 
     instance_id: str
@@ -102,7 +103,7 @@ class Identity:
 
     @property
     def user_id(self) -> str | None:
-        """The Wix user who is logged in, where the instance says so."""
+        """The ID of the logged-in Wix user, or None where the claims name no user."""
         uid = self.claims.get("uid")
         return uid if isinstance(uid, str) else None
 

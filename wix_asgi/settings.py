@@ -5,17 +5,19 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.sealing.keys import derive_key, parse_key
-from wix_asgi.storage import open_storage
+from wix_asgi.storage import Storage, open_storage
 
 __all__ = ["WixSettings"]
 
@@ -25,38 +27,37 @@ _PLACEHOLDER = re.compile(
     r"|(your|my|the|app)[-_ ]?(id|secret)([-_ ](key|here))?|secret",
     re.IGNORECASE,
 )
-# An ID may begin so, a secret that was generated does not.
+# Refused for secrets only: a generated secret never begins with these words, an app ID may.
 _PHRASE = re.compile(r"(your|my|the)[-_ ].*", re.IGNORECASE)
-_MIN_SECRET = 8
+_MIN_SECRET_LENGTH = 8
+"""Characters. A shorter value was typed, or cut off when it was copied: Wix generates the keys."""
+
+_MAX_STATE_TTL = 600
+"""Seconds: the life of Wix's authorization codes, and the most that ASVS 10.4.3 allows a code."""
+
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 _Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
-# What was expected for each setting, and where in Wix's dashboard it is found.
-_EXPECTED = {
-    "app_id": "the App ID, found in the Wix dashboard of the app under Develop > OAuth",
-    "app_secret": "the App Secret Key, found in the Wix dashboard of the app under Develop > OAuth",
-    "previous_app_secrets": "earlier App Secret Keys, separated by commas",
-    "public_url": "the https address at which the world reaches this app, such as "
-    "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard",
-    "storage": "a URL such as sqlite:///file.db or postgresql://user:password@host/database, "
-    "or for tests memory://",
-    "install_path": "a path such as /wix/install; it ends the App URL in the Wix dashboard",
-    "callback_path": "a path such as /wix/callback; it ends the Redirect URL in the Wix dashboard",
-    "encryption_keys": "keys of 32 random bytes, newest first, separated by commas; "
-    "`wix-asgi keys new` makes one",
-    "after_install": "close (Wix's close-window page), a path such as /welcome, or an https URL",
-    "finish_setup": "true or false",
-    "state_ttl": "a number of seconds from 1 to 600",
-    "wix_url": "https://www.wix.com, or the address of a fake Wix",
-    "api_url": "https://www.wixapis.com, or the address of a fake Wix",
-}
+
+class StorageURL(SecretStr):
+    """The URL of a storage, hidden like a password, and the storage that it names."""
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> StorageURL:
+        """Copy the URL alone: a copy of the settings builds a storage of its own."""
+        return StorageURL(self.get_secret_value())
+
+    @cached_property
+    def backend(self) -> Storage:
+        """The storage, built when it is first read and not opened yet; raises as `open_storage`."""
+        return open_storage(self.get_secret_value())
 
 
 class WixSettings(BaseSettings):
     """All settings of one app, checked together and immutable; no secret is in its repr.
 
-    Use `load`, which names every wrong value at once, with its variable and its remedy.
+    Use `load`, which names every wrong value at once, with its variable and its remedy: the
+    description of a setting says which values are right, and where the Wix dashboard shows them.
     """
 
     model_config = SettingsConfigDict(
@@ -65,30 +66,67 @@ class WixSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        # The storage's would load a backend, also where a Storage object is given.
+        # To check the default storage would load a backend even where a Storage object is given.
         validate_default=False,
     )
 
-    app_id: str
-    app_secret: SecretStr
-    previous_app_secrets: _Secrets = ()
-    public_url: str
-    install_path: str = "/wix/install"
-    callback_path: str = "/wix/callback"
-    storage: SecretStr = SecretStr("sqlite:///wix-asgi.db")
-    encryption_keys: _Secrets = ()
-    after_install: str = "close"
-    finish_setup: bool = False
-    state_ttl: int = Field(default=600, ge=1, le=600)
+    app_id: str = Field(
+        description="the App ID, found in the Wix dashboard of the app under Develop > OAuth"
+    )
+    app_secret: SecretStr = Field(
+        description="the App Secret Key, found in the Wix dashboard of the app under Develop > "
+        "OAuth"
+    )
+    previous_app_secrets: _Secrets = Field(
+        default=(), description="earlier App Secret Keys, separated by commas"
+    )
+    public_url: str = Field(
+        description="the https address at which the world reaches this app, such as "
+        "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard"
+    )
+    install_path: str = Field(
+        default="/wix/install",
+        description="a path such as /wix/install; it ends the App URL in the Wix dashboard",
+    )
+    callback_path: str = Field(
+        default="/wix/callback",
+        description="a path such as /wix/callback; it ends the Redirect URL in the Wix dashboard",
+    )
+    storage: SecretStr = Field(
+        default_factory=lambda: StorageURL("sqlite:///wix-asgi.db"),
+        description="a URL such as sqlite:///file.db or postgresql://user:password@host/database, "
+        "or for tests memory://",
+    )
+    encryption_keys: _Secrets = Field(
+        default=(),
+        description="keys of 32 random bytes, newest first, separated by commas; "
+        "`wix-asgi keys new` makes one",
+    )
+    after_install: str = Field(
+        default="close",
+        description="close (Wix's close-window page), a path such as /welcome, or an https URL",
+    )
+    finish_setup: bool = Field(default=False, description="true or false")
+    state_ttl: int = Field(
+        default=_MAX_STATE_TTL,
+        ge=1,
+        le=_MAX_STATE_TTL,
+        description=f"a number of seconds from 1 to {_MAX_STATE_TTL}",
+    )
     # With the prefix its variable would be WIX_WIX_URL.
     wix_url: str = Field(
-        default="https://www.wix.com", validation_alias=AliasChoices("wix_url", "WIX_URL")
+        default="https://www.wix.com",
+        validation_alias=AliasChoices("wix_url", "WIX_URL"),
+        description="https://www.wix.com, or the address of a fake Wix",
     )
-    api_url: str = "https://www.wixapis.com"
+    api_url: str = Field(
+        default="https://www.wixapis.com",
+        description="https://www.wixapis.com, or the address of a fake Wix",
+    )
 
     @classmethod
     def load(cls, **given: Any) -> WixSettings:
-        """Read the settings: what is given wins over the environment; None means not given.
+        """Read the settings: keywords win over the environment, and None counts as not given.
 
         Raises:
             SettingsError: Values are wrong or missing. All are named at once, none is shown.
@@ -97,12 +135,23 @@ class WixSettings(BaseSettings):
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as exc:
             message = _explain(exc.errors(include_input=False))
-        # Raised out here and with nothing given left: a traceback with locals shows no secret.
+        # Raised out here, without a context, and from a frame without the values: a traceback
+        # with locals shows no secret. `without_frames` cannot help, since this frame comes after.
         given.clear()
         raise SettingsError(message)
 
     def __reduce__(self) -> Any:
         raise TypeError("WixSettings hold secrets, so they cannot be pickled: make them anew.")
+
+    @property
+    def backend(self) -> Storage:
+        """The storage that `storage` names, not opened yet; the same object each time.
+
+        Raises:
+            BackendNotFound: The driver of the default storage is missing. That of any other has
+                been loaded to check its URL.
+        """
+        return cast("StorageURL", self.storage).backend
 
     @property
     def redirect_url(self) -> str:
@@ -124,7 +173,7 @@ class WixSettings(BaseSettings):
         """Return the keys for tokens at rest: the first seals, all of them open.
 
         The keys derived from the app secrets always open, so that an app which begins to set
-        `encryption_keys` can still read what it stored before.
+        `encryption_keys` can still read the tokens it stored before.
         """
         given = [parse_key(key.get_secret_value()) for key in self.encryption_keys]
         derived = [derive_key(secret, "tokens at rest") for secret in self.all_app_secrets]
@@ -175,10 +224,7 @@ class WixSettings(BaseSettings):
     def _check_url(cls, value: str) -> str:
         if "?" in value or "#" in value:
             raise ValueError("must not have a query or a fragment")
-        url = _split_url(value)
-        if not _is_secure(url):
-            raise ValueError("must be https, or http on loopback")
-        return url.geturl().rstrip("/")
+        return _secure_url(value).geturl().rstrip("/")
 
     @field_validator("install_path", "callback_path")
     @classmethod
@@ -192,19 +238,19 @@ class WixSettings(BaseSettings):
     @field_validator("storage")
     @classmethod
     def _check_storage(cls, value: SecretStr) -> SecretStr:
-        # A secret that is kept in a file has a newline at its end.
-        url = value.get_secret_value().strip()
+        # A secret that is read from a file ends in a newline.
+        url = StorageURL(value.get_secret_value().strip())
         try:
-            # Thrown away: only its backend can tell whether it understands the rest of the URL.
-            open_storage(url)
+            # Only the backend can tell whether it understands the rest of the URL.
+            _ = url.backend
         except (BackendNotFound, SettingsError) as exc:
             raise ValueError(exc.message) from None
-        if url.lower().startswith("memory://") and _web_concurrency() > 1:
+        if url.get_secret_value().lower().startswith("memory://") and _web_concurrency() > 1:
             raise ValueError(
                 "memory:// cannot serve several workers (WEB_CONCURRENCY is above 1): "
                 "each would have its own installations"
             )
-        return SecretStr(url)
+        return url
 
     @field_validator("after_install")
     @classmethod
@@ -215,9 +261,7 @@ class WixSettings(BaseSettings):
             if value.startswith(("//", "/\\")) or not value.isprintable():
                 raise ValueError("must be a path of this app")
             return value
-        url = _split_url(value)
-        if not _is_secure(url):
-            raise ValueError("must be https, or http on loopback")
+        _secure_url(value)
         return value
 
 
@@ -225,7 +269,7 @@ def _refuse_weak_secret(value: str) -> None:
     _refuse_placeholder(value)
     if _PHRASE.fullmatch(value):
         raise ValueError("is a placeholder")
-    if len(value.strip()) < _MIN_SECRET:
+    if len(value.strip()) < _MIN_SECRET_LENGTH:
         raise ValueError("is too short")
 
 
@@ -236,7 +280,7 @@ def _refuse_placeholder(value: str) -> None:
         raise ValueError("is a placeholder")
 
 
-def _split_url(value: str) -> SplitResult:
+def _secure_url(value: str) -> SplitResult:
     if not value.isprintable() or " " in value or "\\" in value or "*" in value:
         raise ValueError("is not a plain URL")
     try:
@@ -248,11 +292,9 @@ def _split_url(value: str) -> SplitResult:
         raise ValueError("must begin with https:// and a host")
     if url.username is not None or url.password is not None:
         raise ValueError("must not have a user name or password in it")
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
+        raise ValueError("must be https, or http on loopback")
     return url
-
-
-def _is_secure(url: SplitResult) -> bool:
-    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname or ""))
 
 
 def _is_loopback(host: str) -> bool:
@@ -276,13 +318,20 @@ def _explain(errors: list[ErrorDetails]) -> str:
 
 
 def _explain_one(error: ErrorDetails) -> str:
-    name = str(error["loc"][0]).lower().replace("wix_url", "url")
-    variable = f"WIX_{name.upper()}"
-    name = "wix_url" if name == "url" else name
-    if name not in _EXPECTED:
+    # Lower case also makes `wix_url` of the name by which the environment gives it.
+    name = str(error["loc"][0]).lower()
+    field = WixSettings.model_fields.get(name)
+    if field is None:
         return f"  {name}: is not a setting"
     problem = _problem(error)
-    return f"  {name} ({variable}): {problem}. Expected: {_EXPECTED[name]}."
+    return f"  {name} ({_variable(name, field)}): {problem}. Expected: {field.description}."
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    """Return the environment variable of a setting."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[-1])
+    return f"{WixSettings.model_config['env_prefix']}{name.upper()}"
 
 
 def _problem(error: ErrorDetails) -> str:

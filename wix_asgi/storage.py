@@ -1,6 +1,6 @@
-"""What a storage backend does, and how one is chosen by URL.
+"""The contract of storage backends, and the choice of a backend by URL.
 
-The contract is here in prose, once; `backends/README.md` shows how to write one.
+The contract is here in prose, once; `backends/README.md` shows how to write a backend.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from wix_asgi.errors import BackendNotFound, SettingsError
+from wix_asgi.errors import BackendNotFound, SettingsError, without_frames
 from wix_asgi.models import Record
 
 __all__ = ["ENTRY_POINT_GROUP", "Storage", "find_backend", "open_storage"]
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
 
-# Schemes people have, and how to get them; not a list of what may exist.
+# Advice for schemes that people try; not a list of the possible ones.
 _INSTALL_HINTS = {
     "sqlite+aiosqlite": "write sqlite:///file.db",
     "postgresql+psycopg": "write postgresql://…; the driver is asyncpg",
@@ -31,7 +31,7 @@ _INSTALL_HINTS = {
 
 @runtime_checkable
 class Storage(Protocol):
-    """A place that keeps sealed installations, and says which of many callers came first.
+    """A store of sealed installations, which also decides which of many callers came first.
 
     Every method is one atomic step, safe to be called at the same moment by any number of tasks,
     processes and hosts, and safe to be repeated when its outcome is not known. No token is ever
@@ -50,7 +50,7 @@ class Storage(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give back what `open` took. A closed store may be opened again."""
+        """Release all that `open` acquired. A closed store may be opened again."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -71,9 +71,9 @@ class Storage(Protocol):
         ...
 
     async def put(self, record: Record) -> None:
-        """Write `record` whatever was there, as a new installation from this moment.
+        """Write `record`, over any record of this installation, as installed at this moment.
 
-        Sets `installed_at` to now. What is stored when this returns survives a crash.
+        Sets `installed_at` to now. When this returns, the record survives a crash.
         """
         ...
 
@@ -81,7 +81,7 @@ class Storage(Protocol):
         """Write `record` only where the stored version is `expected`; keep `installed_at`.
 
         Returns:
-            Whether it was written. False where the version is another, or the record is gone.
+            Whether it was written. False where the stored version differs, or the record is gone.
         """
         ...
 
@@ -91,16 +91,16 @@ class Storage(Protocol):
         """Remove this installation, unless it was made at or after `installed_before`.
 
         Returns:
-            Whether there was one to remove.
+            Whether an installation was removed.
         """
         ...
 
     async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
         """Return one page of this app's records, in ascending order of `instance_id`'s code points.
 
-        The page begins behind `after`; the instance_id of its last record asks for the next one.
+        The page begins behind `after`; the instance_id of its last record asks for the next page.
         Fewer than `limit` records (at least 1) mean that there are no more. A record that stays
-        while pages are read is in exactly one of them, whatever is written beside it.
+        while pages are read is in exactly one page, even if other records come and go meanwhile.
         """
         ...
 
@@ -109,6 +109,9 @@ class Storage(Protocol):
 
         Of any number of callers exactly one gets a free name. An owner that has it already gets
         it again, with the seconds counted anew. A name is free when its seconds are over.
+
+        Returns:
+            Whether `owner` has the name now.
         """
         ...
 
@@ -120,7 +123,7 @@ class Storage(Protocol):
         """Remove the claims whose seconds are over.
 
         Returns:
-            How many there were.
+            The number of removed claims.
         """
         ...
 
@@ -129,7 +132,7 @@ def open_storage(url: str) -> Storage:
     """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
 
     The scheme picks a backend of the entry-point group `wix_asgi.backends`; the rest of the URL
-    is the backend's own.
+    is for the backend alone to read.
 
     Raises:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.
@@ -138,8 +141,8 @@ def open_storage(url: str) -> Storage:
     try:
         return _load(find_backend(url))(url)
     except (BackendNotFound, SettingsError) as exc:
-        # Without the frames that hold the URL: a traceback with locals shows no password.
-        error = exc.with_traceback(None)
+        error = without_frames(exc)
+    # Raised out here, and with the URL deleted: the raise would record this frame anew.
     del url
     raise error
 

@@ -12,12 +12,12 @@ from wix_asgi._assembly import assemble
 from wix_asgi._http import httpx
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.handshake.handshake import FINISHED
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.models import Installation
+from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import Storage, open_storage
+from wix_asgi.storage import Storage
 
 __all__ = ["Wix", "WixOptions"]
 
@@ -72,14 +72,14 @@ class Wix:
         storage = options.pop("storage", None)
         self._given_storage = storage if isinstance(storage, Storage) else None
         if self._given_storage is None and storage is not None:
-            # A URL, or what the settings refuse to take for one.
+            # A URL; the settings refuse anything else.
             options["storage"] = storage
         try:
             self.settings = settings = WixSettings.load(**options)
         finally:
             # A traceback with locals shows no secret, and no password of a database.
             del options, storage
-        self.storage = self._given_storage or open_storage(settings.storage.get_secret_value())
+        self.storage = self._given_storage or settings.backend
         self._hooks = hooks
         parts = assemble(
             settings, self.storage, hooks, resolve=resolve, transport=transport, ready=self.open
@@ -96,7 +96,7 @@ class Wix:
         self.is_open = False
 
     def __repr__(self) -> str:
-        # A traceback with locals may show one that was never finished.
+        # A traceback with locals may show a Wix whose __init__ has failed.
         settings = getattr(self, "settings", None)
         return f"<Wix app {settings.app_id}>" if settings else "<Wix, unfinished>"
 
@@ -120,7 +120,7 @@ class Wix:
 
     async def aclose(self) -> None:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
-        # A job that is cancelled closes what it has opened, too.
+        # A cancelled job closes its storage and connections, too.
         with anyio.CancelScope(shield=True):
             async with self._opening.here():
                 if not self.is_open:
@@ -135,7 +135,7 @@ class Wix:
         try:
             await self.storage.open()
         except BaseException:
-            # Closing what is not open does nothing, so nobody else will.
+            # `aclose` does nothing for a Wix that is not open, so the storage is closed here.
             with anyio.CancelScope(shield=True):
                 await self._close_storage()
             raise

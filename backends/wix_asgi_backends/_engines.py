@@ -21,13 +21,16 @@ ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "isolation_level": "AUTOCOMMIT",
     "max_overflow": 0,
     "pool_reset_on_return": None,
-    # As long as a statement is repeated: who waits for a connection waits for its holder.
+    # Seconds; equal to `Retry.total`, so that a statement that waits for a connection gives up
+    # with the statement that holds the connection, and not before it.
     "pool_timeout": 10,
     "pool_use_lifo": True,
     "skip_autocommit_rollback": True,
 }
 
-_CLOSING = 5.0
+# Seconds. To close a connection takes a message to the database; a database that needs longer than
+# this is not answering, and must not keep the process from ending.
+_CLOSE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,27 @@ _inherited: list[_ByLoop] = []
 class Engines:
     """Makes an engine when an event loop first needs one, and closes it before the loop ends.
 
-    Connections belong to the loop they were made on, and to the process: a fork of it neither
-    uses nor closes them. Where not even that is safe (SQLite's locks belong to the process, too),
-    a fork of a process that has connections can use nothing.
+    Connections belong to the loop and to the process that made them: a forked child neither uses
+    nor closes its parent's. Where not even that is safe (SQLite's locks belong to the process,
+    too), the child of a process that has connections cannot use the storage at all.
+
+    Args:
+        make: Makes an engine that is not connected yet.
+        survive_fork: Whether a forked child may make connections of its own.
+        close_seconds: Seconds that closing an engine's connections may take; after that they are
+            dropped without a farewell to the database.
     """
 
-    def __init__(self, make: Callable[[], AsyncEngine], *, survive_fork: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[], AsyncEngine],
+        *,
+        survive_fork: bool = True,
+        close_seconds: float = _CLOSE_SECONDS,
+    ) -> None:
         self._make = make
         self._survive_fork = survive_fork
+        self._close_seconds = close_seconds
         self._pid = os.getpid()
         self._by_loop: _ByLoop = WeakKeyDictionary()
 
@@ -58,7 +74,8 @@ class Engines:
         """Return the engine of the running event loop.
 
         Raises:
-            StorageUnavailable: This is not asyncio, or the fork of a process that had connections.
+            StorageUnavailable: The loop is not asyncio's, or the storage had connections when this
+                process was forked, and does not survive a fork.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -86,22 +103,22 @@ class Engines:
 
     @property
     def _is_lost(self) -> bool:
-        """Whether this is the fork of a process whose connections make ours unsafe."""
+        """Whether this process was forked from one whose connections make ours unsafe."""
         if self._pid == os.getpid() or self._survive_fork:
             return False
-        # What belonged to a loop that is closed was closed with it.
+        # The connections of a closed loop were closed with the loop.
         return any(not loop.is_closed() for loop in self._by_loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncEngine:
         self._drop_closed_loops()
         engine = self._make()
-        guard = _close_at_end(engine)
+        guard = _close_at_end(engine, self._close_seconds)
         self._by_loop[loop] = _Held(engine, guard)
         await anext(guard)
         return engine
 
     def _drop_closed_loops(self) -> None:
-        # A list: loops in other threads come and go meanwhile.
+        # keyrefs() is a list: loops of other threads come and go during the iteration.
         for reference in self._by_loop.keyrefs():
             loop = reference()
             if loop is not None and loop.is_closed():
@@ -109,19 +126,19 @@ class Engines:
 
     def _leave_parent(self) -> None:
         if self._pid != os.getpid():
-            # Even collecting them as garbage would close the parent's connections.
+            # Kept for ever: even collecting them as garbage would close the parent's connections.
             _inherited.append(self._by_loop)
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
 
 
-async def _close_at_end(engine: AsyncEngine) -> AsyncGenerator[None, None]:
-    """Wait; when the event loop ends it closes this generator, and so the engine."""
+async def _close_at_end(engine: AsyncEngine, close_seconds: float) -> AsyncGenerator[None, None]:
+    """Close the engine when the event loop ends, for then it closes this waiting generator."""
     try:
         yield
     finally:
         try:
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(close_seconds):
                 await engine.dispose()
         except TimeoutError:
             await engine.dispose(close=False)

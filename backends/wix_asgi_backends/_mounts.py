@@ -1,4 +1,4 @@
-"""Whether a file is on a network file system, as far as this machine tells."""
+"""Finds out whether a file is on a network file system, as far as the operating system says."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["network_type", "type_in"]
+__all__ = ["MOUNTS", "network_type", "type_in"]
 
-_MOUNTS = Path("/proc/self/mountinfo")
+# Linux lists the mounts that this process sees there (proc_pid_mountinfo(5)).
+MOUNTS: Final = Path("/proc/self/mountinfo")
 
-# Mount id, parent id, device, root, mount point, options and tags, a hyphen, type (proc(5)).
+# Mount id, parent id, device, root, mount point, options and tags, a hyphen, type.
 _ENTRY: Final = re.compile(rb"^(?:[^ \n]+ ){4}(/[^ \n]*) [^\n]*?- ([^ \n]+)", re.MULTILINE)
 _ESCAPED: Final = re.compile(rb"\\([0-3][0-7]{2})")
 
@@ -19,7 +20,7 @@ _KERNEL: Final = (
     "acfs afs beegfs ceph cifs coda gpfs lustre ncpfs nfs nfs4 orangefs panfs pvfs2 smb3 smbfs "
     "wekafs"
 )
-# What comes through FUSE may as well be a local disk, so that only these are known.
+# A FUSE file system may as well be a local disk, so that only these are refused by their names.
 _FUSE: Final = (
     "beegfs blobfuse blobfuse2 ceph ceph-fuse curlftpfs davfs davfs2 gcsfuse glusterfs goofys "
     "juicefs lizardfs moosefs mount-s3 mfs rclone s3fs seaweedfs smbnetfs sshfs"
@@ -27,25 +28,25 @@ _FUSE: Final = (
 _NETWORK: Final = {*_KERNEL.split(), *(f"fuse.{name}" for name in _FUSE.split())}
 
 
-def network_type(path: Path) -> str | None:
-    """Return the type of the network file system that holds `path`; None for any other.
+def network_type(path: Path, mounts: Path = MOUNTS) -> str | None:
+    """Return the type of the network file system that holds `path`; None for a local one.
 
-    None, too, where there is no list of mounts to be read: it is known on Linux only.
+    None, too, where the list `mounts` cannot be read: only Linux has it.
     """
     try:
-        mounts = _MOUNTS.read_bytes()
+        listed = mounts.read_bytes()
     except OSError:
         return None
-    found = type_in(mounts, os.path.realpath(path))
+    found = type_in(listed, os.path.realpath(path))
     return found if found in _NETWORK else None
 
 
 def type_in(mounts: bytes, path: str) -> str | None:
-    """Return the type of the file system that holds the resolved `path`, by a list of mounts."""
+    """Return the type of the file system that holds the resolved `path`, by the list `mounts`."""
     wanted, point, found = os.fsencode(path), b"", None
     for entry in _ENTRY.finditer(mounts):
         mounted, kind = map(_unescape, entry.groups())
-        # Of two at the same point, the later one is seen.
+        # Of two mounts at the same point, the later one covers the earlier one.
         if len(mounted) >= len(point) and _holds(mounted, wanted):
             point, found = mounted, os.fsdecode(kind)
     return found

@@ -1,4 +1,4 @@
-"""SQLAlchemy's asyncpg dialect, less what only PostgreSQL itself can answer."""
+"""SQLAlchemy's asyncpg dialect, without the questions that only PostgreSQL itself can answer."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["DRIVER", "Dialect"]
 
 DRIVER = "postgresql+wix_asgi"
 
-_READ_ONLY = "25006"
+_READ_ONLY = "25006"  # read_only_sql_transaction
 
 
 class Dialect(PGDialect_asyncpg):
-    """Takes any server for a PostgreSQL 13, and sets up no JSON types.
+    """Treats every server as PostgreSQL 13, and sets up no JSON types.
 
-    Compatible servers name other versions, or none that can be parsed, and CockroachDB has no
-    type `json`. It also saves three questions per connection.
+    Compatible servers report other versions, or versions that cannot be parsed, and CockroachDB
+    has no type `json`. It also saves three queries per connection.
     """
 
     supports_statement_cache = True
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Leave a server that has become read-only, too: another is the primary now."""
+        """Drop the connections to a read-only server, too: another server is the primary now."""
         is_read_only = getattr(e, "sqlstate", None) == _READ_ONLY
         return is_read_only or super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
 

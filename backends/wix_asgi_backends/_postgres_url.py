@@ -1,4 +1,4 @@
-"""The URLs that Postgres services hand out, as arguments of asyncpg."""
+"""Reads the URLs that Postgres services hand out, and turns them into arguments of asyncpg."""
 
 from __future__ import annotations
 
@@ -15,10 +15,23 @@ __all__ = ["Target", "parse_url"]
 _ENCODE = "Write special characters of the user and password as in %40 for @, %2F for /, %3F for ?."
 _DEFAULT_PORT, _COCKROACH_PORT = 5432, 26_257
 _LAST_PORT = 65_535
+
+# Connections of each process: ten workers then stay within the hundred connections that PostgreSQL
+# allows by default (max_connections).
+_POOL_SIZE: Final = 10
+
+# Seconds for one statement. An operation has ten (`Retry.total`), so that a statement whose answer
+# was lost on the way is sent once more while the caller waits.
+_COMMAND_SECONDS: Final = 4.0
+
+# Seconds for one connection, TLS and login included: half of the same ten, so that a server that
+# does not answer the first attempt is tried once more.
+_CONNECT_SECONDS: Final = 5.0
+
 _CONTRADICTION = "ssl and sslmode in the storage URL contradict each other."
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}"
 
-# asyncpg reads these from a URL of its own only.
+# asyncpg reads these from its own URL only.
 _TLS_FILES = {"sslcert", "sslkey", "sslcrl", "sslnegotiation", "sslpassword", "sslrootcert"}
 _TLS_FILES |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
 _MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
@@ -26,19 +39,19 @@ _PLAIN_MODES = {"disable", "allow", "prefer"}
 _SSL_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _SESSIONS = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
 
-# What other clients need and asyncpg does not: it negotiates, has no cache here, and no such knob.
+# Parameters of other clients: asyncpg negotiates, has no cache here, or has no such setting.
 _IGNORED = {"channel_binding", "gssencmode", "pgbouncer", "sslsni", "supa", "uselibpqcompat"}
 _IGNORED |= {"keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and how.
+    """The server to connect to, and the arguments for that.
 
     Attributes:
-        name: The hosts and the database, for people.
-        pool_size: How many connections a process may have.
-        arguments: Keywords of `asyncpg.connect`, the password among them.
+        name: The hosts and the database, for messages and `repr`.
+        pool_size: The number of connections that a process may have.
+        arguments: Keywords of `asyncpg.connect`, including the password.
     """
 
     name: str
@@ -51,17 +64,17 @@ class _Draft:
     authority: list[tuple[str, int | None]]
     hosts: list[tuple[str, int | None]] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
-    pool_size: int = 10
+    pool_size: int = _POOL_SIZE
     tls: dict[str, str] = field(default_factory=dict)
     server: dict[str, str] = field(default_factory=lambda: {"application_name": "wix-asgi"})
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def parse_url(url: str) -> Target:
-    """Return what `url` says, after the manner of libpq, asyncpg and SQLAlchemy.
+    """Return the target that `url` names; it may have the form of libpq, asyncpg or SQLAlchemy.
 
     Raises:
-        SettingsError: It cannot be understood; the message names a parameter, and no value.
+        SettingsError: The URL cannot be understood; the message names a parameter, but no value.
     """
     scheme, _, rest = url.partition("://")
     location, _, query = rest.partition("?")
@@ -78,7 +91,7 @@ def parse_url(url: str) -> Target:
 
 
 def _refuse_unencoded(authority: str, database: str, query: str) -> None:
-    """Refuse what may be half a password: what comes next would dial and show the other half."""
+    """Refuse a URL that may be cut within the password: its rest would be taken for a host."""
     is_cut = authority and "@" not in authority and "@" in query
     if is_cut or "@" in database or "#" in database:
         raise SettingsError(f"The storage URL cannot be taken apart. {_ENCODE}")
@@ -99,7 +112,7 @@ def _take(draft: _Draft, name: str, equals: str, value: str) -> None:
     elif equals and "@" not in value and re.fullmatch(_NAME, name):
         raise SettingsError(f"The storage URL has a parameter that is not known: {name}.")
     else:
-        # It may be the rest of a password.
+        # The name is not shown, since it may be the rest of a password.
         raise SettingsError(
             f"The storage URL has something behind its ? that is no parameter. {_ENCODE}"
         )
@@ -110,37 +123,36 @@ def _finish(draft: _Draft, default_port: int) -> Target:
     hosts = [host for host, _ in addresses if host]
     ports = [port for _, port in addresses]
     arguments = {
-        # So that what is lost on the way is sent once more while the caller waits.
-        "command_timeout": 4.0,
+        "command_timeout": _COMMAND_SECONDS,
         "prepared_statement_cache_size": 0,
         "statement_cache_size": 0,
-        "timeout": 5.0,
+        "timeout": _CONNECT_SECONDS,
         **draft.arguments,
         "server_settings": draft.server,
     }
     if hosts:
-        # Only some of the ports may be left out for asyncpg to find.
+        # asyncpg would take the missing ports from the environment, and only all of them at once.
         arguments |= {"host": hosts, "port": [port or default_port for port in ports]}
     elif ports[0]:
         arguments["port"] = ports[0]
     _settle_tls(draft, arguments)
     if draft.tls.get("sslrootcert") == "system":
-        # The certificates of the machine, and then nothing less than the host's name.
+        # As in libpq: the certificates of the machine, with the host's name verified.
         arguments["ssl"] = True
     elif draft.tls:
         arguments["dsn"] = f"postgresql://?{urlencode(draft.tls, quote_via=quote)}"
-    place = ",".join(hosts) or "localhost"
-    return Target(f"{place}/{arguments.get('database', '')}", draft.pool_size, arguments)
+    host_names = ",".join(hosts) or "localhost"
+    return Target(f"{host_names}/{arguments.get('database', '')}", draft.pool_size, arguments)
 
 
 def _settle_tls(draft: _Draft, arguments: dict[str, Any]) -> None:
-    """Leave one word on TLS where `sslmode` and `ssl` both have one."""
+    """Keep either `sslmode` or `ssl` if the URL has both."""
     mode = draft.tls.get("sslmode")
     if mode is None or "ssl" not in arguments:
         return
     if arguments["ssl"] != (mode not in _PLAIN_MODES):
         raise SettingsError(_CONTRADICTION)
-    # The stricter one stays: to asyncpg `ssl` alone means that certificates are verified.
+    # The stricter one stays: for asyncpg `ssl` alone means that certificates are verified.
     if arguments["ssl"]:
         del draft.tls["sslmode"]
     else:
@@ -148,8 +160,8 @@ def _settle_tls(draft: _Draft, arguments: dict[str, Any]) -> None:
 
 
 def _addresses(draft: _Draft) -> list[tuple[str, int | None]]:
-    """Return hosts and ports: at least one of them, with no host where none is given."""
-    # As in libpq the parameter wins; the port is then often in the authority, as in @:5433.
+    """Return the pairs of host and port, at least one; its host is empty if the URL has none."""
+    # As in libpq the parameter `host` wins; the port then often stands alone, as in @:5433.
     authority = draft.authority or [("", None)]
     hosts = draft.hosts or authority
     ports: list[int | None] = [*draft.ports] or [authority[0][1] if draft.hosts else None]
@@ -177,7 +189,7 @@ def _host(text: str) -> tuple[str, int | None]:
 
 
 def _is_name(host: str) -> bool:
-    """Whether this is a host that can be asked for: a name, an address, a directory, or none."""
+    """Return whether this can be a host: a name, an address, a directory, or an empty string."""
     if host.startswith("/") or ":" in host or not host:
         return host.isprintable()
     labels = host.removesuffix(".").split(".")
@@ -196,7 +208,7 @@ def _take_ports(draft: _Draft, value: str) -> None:
 
 
 def _take_mode(draft: _Draft, value: str) -> None:
-    # Node's word for what libpq calls so.
+    # Node's name for libpq's mode "require".
     value = "require" if value == "no-verify" else value
     if value not in _MODES:
         raise SettingsError(f"sslmode in the storage URL is none of {', '.join(sorted(_MODES))}.")
@@ -232,7 +244,7 @@ def _take_text(name: str) -> Callable[[_Draft, str], None]:
 
 def _take_seconds(name: str, argument: str) -> Callable[[_Draft, str], None]:
     def take(draft: _Draft, value: str) -> None:
-        # In libpq 0 means to wait for ever, which a request cannot.
+        # In libpq 0 means to wait for ever, which a web request must not.
         if seconds := _integer(name, value):
             draft.arguments[argument] = float(seconds)
 

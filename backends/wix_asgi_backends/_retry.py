@@ -1,4 +1,4 @@
-"""How long a statement is repeated, and what the errors of a driver are."""
+"""Decides how long a statement is repeated, and reads the errors of a driver."""
 
 from __future__ import annotations
 
@@ -13,28 +13,39 @@ __all__ = ["Retry", "causes", "forget_locals", "origin", "sqlstate"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Pauses that double, each of a random length up to its bound, while the time lasts.
+    """Repeats a statement with random pauses, whose upper bound doubles from pause to pause.
 
-    Attributes:
-        total: Seconds for all attempts and pauses together.
-        first: Seconds that the first pause takes at most.
-        longest: Seconds that any pause takes at most.
-        sleep: Waits for so many seconds.
+    The whole length of a pause is random ("full jitter": AWS Architecture Blog, "Exponential
+    Backoff And Jitter"), so that workers that failed together do not come back together.
     """
 
     total: float = 10.0
+    """Seconds for all attempts and pauses of one operation together.
+
+    The contract of `wix_asgi.storage.Storage`: an unreachable store is reported within about ten
+    seconds.
+    """
+
     first: float = 0.05
+    """Seconds; the upper bound of the first pause. A lock or a serialization conflict is usually
+    over within some milliseconds, so that the first repetition may come soon."""
+
     longest: float = 1.0
+    """Seconds; the upper bound of every pause. In an outage each waiting operation asks about twice
+    a second, and notices within a second that the database is back."""
+
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    """Sleeps for a number of seconds."""
 
     async def pause(self, attempt: int) -> None:
-        """Wait after `attempt`, the first of which is 0."""
+        """Sleep after the attempt with this number; the first attempt has the number 0."""
+        # 2 ** 16 times `first` is far above `longest`; without the limit the power grows for ever.
         bound = min(self.longest, self.first * 2 ** min(attempt, 16))
         await self.sleep(random.uniform(0, bound))  # noqa: S311 # spreads load, hides nothing
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what it was made from, the driver's own error last."""
+    """Yield `error` and the errors it was raised from, the driver's own error last."""
     following: BaseException | None = error
     while following is not None:
         yield following
@@ -42,20 +53,20 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def origin(error: Exception) -> Exception:
-    """Return the driver's own error, from which `error` was made."""
-    # Where a time ran out, the last of the causes is a cancellation.
+    """Return the driver's own error, from which `error` was raised."""
+    # After a time-out the last of the causes is a cancellation, which is no Exception.
     *_, found = (cause for cause in causes(error) if isinstance(cause, Exception))
     return found
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the five characters by which a Postgres says what went wrong, or None."""
+    """Return the SQLSTATE of a Postgres error (five characters), or None."""
     codes = (getattr(cause, "sqlstate", None) for cause in causes(error))
     return next((code for code in codes if isinstance(code, str)), None)
 
 
 def forget_locals(error: BaseException) -> None:
-    """Clear the variables of the drivers' frames, which hold the password and the parameters."""
+    """Clear the local variables of the drivers' frames: they hold the password and parameters."""
     following: BaseException | None = error
     while following is not None:
         traceback.clear_frames(following.__traceback__)

@@ -1,4 +1,4 @@
-"""The two tables: their columns, and how they are made.
+"""The two tables: their columns, and the statements that create them.
 
 They have a registry of their own, so that an application's `create_all` and its migrations never
 see them.
@@ -21,7 +21,7 @@ METADATA: Final = _REGISTRY.metadata
 
 
 class Key(TypeDecorator[str]):
-    """Text that is compared and ordered by its code points, whatever the database's collation is.
+    """Text that is compared and ordered by its code points, under any collation of the database.
 
     It is kept as bytes: CockroachDB has no columns of collation "C", PostgreSQL no text with a NUL.
     """
@@ -30,12 +30,12 @@ class Key(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """Encode, lone surrogates too."""
+        """Encode the text, lone surrogates included."""
         del dialect
         return None if value is None else value.encode("utf-8", "surrogatepass")
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
-        """Decode what was encoded above."""
+        """Decode the stored bytes."""
         del dialect
         return None if value is None else bytes(value).decode("utf-8", "surrogatepass")
 
@@ -45,9 +45,9 @@ class _Base(SQLModel, registry=_REGISTRY):
 
 
 class InstallationRow(_Base, table=True):
-    """A Record; moments and durations are in milliseconds, moments since 1970 in UTC."""
+    """A `Record`: durations in milliseconds, moments in milliseconds since 1970 in UTC."""
 
-    # SQLModel has a function under this name, for classes that do not say.
+    # SQLModel declares a function under this name, for classes that do not name their table.
     __tablename__: ClassVar[str] = "wix_installations"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     instance_id: str = Field(primary_key=True, sa_type=Key)
@@ -63,7 +63,7 @@ class InstallationRow(_Base, table=True):
 
 
 class ClaimRow(_Base, table=True):
-    """Who has a name, and until which millisecond since 1970."""
+    """The owner of a claimed name, and the end of the claim in milliseconds since 1970."""
 
     __tablename__: ClassVar[str] = "wix_claims"  # pyright: ignore[reportIncompatibleVariableOverride]
     __table_args__ = (Index("wix_claims_expires_at", "expires_at"),)
@@ -78,6 +78,6 @@ CLAIMS: Final = METADATA.tables["wix_claims"]
 
 
 def definitions(table: Table) -> list[ExecutableDDLElement]:
-    """Return the statements that make `table` and its indexes where they are missing."""
+    """Return the statements that create `table` and its indexes unless they exist."""
     indexes = [CreateIndex(index, if_not_exists=True) for index in table.indexes]
     return [CreateTable(table, if_not_exists=True), *indexes]

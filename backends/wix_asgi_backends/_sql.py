@@ -1,4 +1,4 @@
-"""What storages in a SQL database have in common."""
+"""The base class of the storages in a SQL database."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class _Outcome:
 
 
 class SQLStorage(ABC):
-    """Installations in a database that SQLAlchemy speaks to, on asyncio."""
+    """Keeps installations in a database that SQLAlchemy can use, on asyncio."""
 
     _survives_fork: ClassVar[bool] = True
     _writes: ClassVar[Writes]
     _driver_errors: ClassVar[tuple[type[Exception], ...]]
 
     def __init__(self, *, retry: Retry | None = None) -> None:
-        """Prepare; `retry` says for how long a statement is repeated."""
+        """Prepare the storage without connecting; `retry` bounds the repetition of statements."""
         self._retry: Final = retry or Retry()
         self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
         self._border: Final[tuple[type[Exception], ...]] = (
@@ -59,11 +59,11 @@ class SQLStorage(ABC):
 
     @abstractmethod
     def _is_transient(self, error: Exception) -> bool:
-        """Return whether the same statement may succeed when it is repeated."""
+        """Return whether the same statement may succeed on another attempt."""
 
     @abstractmethod
     def _is_race(self, error: Exception) -> bool:
-        """Return whether another worker was making the same table."""
+        """Return whether another worker was creating the same table."""
 
     @abstractmethod
     def _is_missing(self, error: Exception) -> bool:
@@ -71,7 +71,7 @@ class SQLStorage(ABC):
 
     @abstractmethod
     def _explain(self, error: Exception) -> str:
-        """Return what to tell of an error: no value, no URL."""
+        """Return the message for an error; it contains no value and no URL."""
 
     async def open(self) -> None:
         """Make the store ready."""
@@ -80,14 +80,14 @@ class SQLStorage(ABC):
         )
 
     async def aclose(self) -> None:
-        """Give back what `open` took."""
+        """Close the connections of the running event loop."""
         await self._engines.dispose()
 
     async def __aenter__(self) -> Self:
         try:
             await self.open()
         except BaseException:
-            # Nobody else will: the block is not entered.
+            # The block is not entered, so that `__aexit__` will not close the storage.
             await self.aclose()
             raise
         return self
@@ -106,11 +106,11 @@ class SQLStorage(ABC):
         return _to_record(found.rows[0]) if found.rows else None
 
     async def put(self, record: Record) -> None:
-        """Write `record` whatever was there."""
+        """Write `record` over any earlier record of the installation."""
         await self._execute(self._writes.put, *_from_record(record))
 
     async def replace(self, record: Record, *, expected: str) -> bool:
-        """Write `record` only where the stored version is `expected`."""
+        """Write `record` only if the stored version is `expected`."""
         values, durations = _from_record(record)
         done = await self._execute(
             self._writes.replace,
@@ -136,16 +136,16 @@ class SQLStorage(ABC):
         return [_to_record(row) for row in (await self._execute(SCAN, page)).rows]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
-        """Take `name` for `owner`, unless another has it."""
+        """Claim `name` for `owner` unless another owner holds it."""
         claim = {"the_name": name, "the_owner": owner, "the_ttl": _milliseconds(ttl)}
         return (await self._execute(self._writes.claim, claim)).count > 0
 
     async def release(self, name: str, owner: str) -> None:
-        """Free `name` if `owner` has it."""
+        """Free `name` if `owner` holds it."""
         await self._execute(self._writes.release, {"the_name": name, "the_owner": owner})
 
     async def purge(self) -> int:
-        """Remove the claims that ran out."""
+        """Remove the expired claims, and return their number."""
         return (await self._execute(self._writes.purge, {})).count
 
     async def _execute(
@@ -156,9 +156,10 @@ class SQLStorage(ABC):
         *,
         again: Executable | None = None,
     ) -> _Outcome:
-        """Carry out `statement`, and `again` in its place once that may have happened already.
+        """Execute `statement`; from the second attempt on, `again` takes its place if there is one.
 
-        Durations are seconds from now; they run down while an attempt is waited for.
+        An attempt that failed may have been carried out all the same, which `again` allows for.
+        Durations are seconds from now, and run down during the attempts.
         """
         begun = time.monotonic()
 
@@ -176,7 +177,7 @@ class SQLStorage(ABC):
         work: Callable[[AsyncConnection, int], Awaitable[T]],
         passes: Callable[[Exception], bool],
     ) -> T:
-        """Do `work` on a connection, and again while it fails for a reason that passes."""
+        """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
         engine = await self._engines.current()
         attempt, reason = 0, None
         try:
@@ -192,7 +193,7 @@ class SQLStorage(ABC):
                     await self._retry.pause(attempt)
                     attempt += 1
         except self._border as exc:
-            # Where the time ran out, the cause is what it ran out on.
+            # After a time-out, the error of the last attempt says more than the time-out itself.
             cause = reason if reason and isinstance(exc, TimeoutError) else exc
             raise self._unavailable(cause) from cause
         finally:
@@ -205,7 +206,7 @@ class SQLStorage(ABC):
     async def _make_tables(self, connection: AsyncConnection, _attempt: int) -> None:
         for table in METADATA.sorted_tables:
             try:
-                # Asked first, since it takes a right to make what is there already.
+                # Read first: creating an existing table takes a privilege that is not needed else.
                 await connection.execute(select(table).limit(0))
             except DBAPIError as exc:
                 if not self._is_missing(exc):

@@ -1,4 +1,4 @@
-"""The file of an SQLite database: its URL, its place, and who may read it."""
+"""The file of an SQLite database: its URL, its directory and its permissions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from wix_asgi.errors import SettingsError
-from wix_asgi_backends._mounts import network_type
+from wix_asgi_backends._mounts import MOUNTS, network_type
 
 __all__ = ["file_id", "make_file", "parse_url"]
 
@@ -42,7 +42,10 @@ def parse_url(url: str) -> Path:
 
 
 def file_id(path: Path) -> tuple[int, int] | None:
-    """Return what tells this file from another that comes to have its name; None for no file."""
+    """Return the device and inode of a file, or None if there is no file.
+
+    They tell a file from a later file of the same name.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -50,13 +53,15 @@ def file_id(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def make_file(path: Path) -> None:
-    """Make the file where it is missing, for its owner alone; SQLite's own files follow its mode.
+def make_file(path: Path, mounts: Path = MOUNTS) -> None:
+    """Create the file if it is missing, readable by its owner alone.
+
+    SQLite gives its log files the same mode. `mounts` is the list of this machine's mounts.
 
     Raises:
-        SettingsError: Its directory is missing, it is a directory, or it would be on a network
-            file system.
-        OSError: It cannot be made, or not be used by this user.
+        SettingsError: The directory is missing, the path is a directory, or the file would be on a
+            network file system.
+        OSError: The file cannot be created, or this user may not use it.
     """
     if not path.parent.is_dir():
         raise SettingsError(
@@ -64,12 +69,13 @@ def make_file(path: Path) -> None:
         )
     if path.is_dir():
         raise SettingsError(f"The SQLite storage is to be a file, and {path} is a directory.")
-    _refuse_network(path)
-    # Never opened where it exists: closing it again would drop this process's locks on it.
+    _refuse_network(path, mounts)
+    # An existing file is never opened: closing it again would drop this process's locks on it
+    # (SQLite, "How To Corrupt An SQLite Database File", 2.2).
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     if not os.access(path, os.R_OK | os.W_OK):
-        # Told before the driver has a thread that fails.
+        # Raised here because the driver would start a thread before it fails.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     parent = path.parent.stat().st_mode
     if parent & stat.S_IWOTH and not parent & stat.S_ISVTX:
@@ -78,8 +84,8 @@ def make_file(path: Path) -> None:
         logger.warning("every user of this machine may open the SQLite storage: chmod it to 0600")
 
 
-def _refuse_network(path: Path) -> None:
-    network = network_type(path)
+def _refuse_network(path: Path, mounts: Path) -> None:
+    network = network_type(path, mounts)
     if network:
         raise SettingsError(
             f"The SQLite storage would be on a network file system ({network}), on which hosts "

@@ -1,4 +1,4 @@
-"""The log beside the file of an SQLite database, and what happens when it is removed."""
+"""The write-ahead log beside an SQLite file, and the consequences of its removal."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ __all__ = ["LogRemoved", "Logs"]
 
 
 class LogRemoved(OSError):
-    """The log was removed while it was in use: others would not see what is written to it."""
+    """The log was removed while it was in use: other processes would not see writes to it."""
 
 
 class Logs:
     """The logs that the connections of this process write to.
 
-    Who connects when the log was removed makes another one, and two logs of one file damage it.
-    So what is in a removed log is brought into the file, and from then on this process uses
-    neither it nor a new one: other processes may be writing to the removed one yet.
+    A connection that is opened after the log was removed creates another log, and two logs of one
+    file damage it. So the content of a removed log is brought into the file, and from then on this
+    process uses neither the removed log nor a new one: other processes may still be writing to the
+    removed one.
     """
 
     def __init__(self, path: Path) -> None:
-        """Make room for those of the connections to `path`."""
+        """Begin without connections to the file at `path`."""
         self._path: Final = path
         self._used: Final[dict[ref[ConnectionPoolEntry], _Log]] = {}
         self._is_gone = False
 
     def add(self, entry: ConnectionPoolEntry) -> None:
         """Remember the log that a new connection has begun to use."""
-        # What a loop left behind without closing it is forgotten as it is collected.
+        # A connection that a loop left open is forgotten when the garbage collector takes it.
         self._used[ref(entry, self._used.pop)] = _Log(self._path)
 
     def drop(self, _connection: object, entry: ConnectionPoolEntry) -> None:
-        """Forget that of a connection which is being closed."""
+        """Forget the log of a connection that is being closed."""
         self._used.pop(ref(entry), None)
 
     def check(self, connection: Any, entry: ConnectionPoolEntry) -> None:
-        """Raise LogRemoved where the log of a connection is gone, once its content is safe."""
+        """Raise LogRemoved if the log of a connection is gone; its content is saved before."""
         log = self._used[ref(entry)]
         if log.is_gone:
             self._is_gone = True
@@ -51,19 +52,19 @@ class Logs:
             raise LogRemoved
 
     def check_all(self) -> None:
-        """Raise LogRemoved where a new connection would make a second log."""
-        # A list: loops in other threads connect and close meanwhile.
+        """Raise LogRemoved if a new connection would create a second log."""
+        # list() copies: loops of other threads connect and close during the iteration.
         if self._is_gone or any(log.is_gone for log in list(self._used.values())):
             raise LogRemoved
 
     def forget(self) -> None:
-        """Begin anew; what other loops have open still counts."""
+        """Allow new connections again; the connections of other loops are still watched."""
         self._is_gone = False
 
 
 class _Log:
     def __init__(self, path: Path) -> None:
-        # SQLite puts it beside the file that a link leads to.
+        # SQLite creates the log beside the file that a symbolic link leads to.
         name = os.path.realpath(path)
         self._files: Final = [Path(f"{name}{end}") for end in ("-wal", "-shm")]
         self._ids: Final = self._now()

@@ -1,7 +1,8 @@
 """Every operation as one SQL statement, built once for a dialect.
 
-Times come from the database's clock alone: a writer gives milliseconds from now, and a reader is
-told how many are left. Names of parameters begin with `the_`, as column names are SQLAlchemy's.
+Times come from the database's clock alone: a writer gives milliseconds from now, and a reader gets
+the milliseconds that are left. Parameter names begin with `the_`, because SQLAlchemy reserves the
+column names.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class NowMs(FunctionElement[int]):
 
 @compiles(NowMs, "postgresql")
 def _now_in_postgres(_element: NowMs, _compiler: SQLCompiler, **_: Any) -> str:
-    # Not now(): a statement that waited for another's row goes by the time it is then.
+    # Not now(): a statement that waited for a lock must use the time after the wait.
     return "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
 
 

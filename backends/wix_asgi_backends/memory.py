@@ -1,4 +1,4 @@
-"""`memory://`: a dictionary, for tests and for one process; gone when it stops."""
+"""`memory://`: installations in a dictionary, for tests and single processes; lost at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from wix_asgi.models import Record
 
@@ -20,14 +20,16 @@ __all__ = ["MemoryStorage"]
 
 logger = logging.getLogger("wix_asgi")
 
-_FIRST_PURGE = 1000
+# Claims. Below a thousand they take some hundred kilobytes at most, and a purge on every claim
+# would cost more than it frees.
+_FIRST_PURGE: Final = 1000
 
 
 class MemoryStorage:
-    """Installations in this process's memory; good on any event loop, and on several at once.
+    """Keeps installations in the memory of this process, for any number of event loops at once.
 
-    Claims that ran out are removed whenever their number has doubled, so that what is kept is
-    bounded by what is in use.
+    Expired claims are removed whenever the number of claims has doubled, so that the memory they
+    take is bounded by the number of claims in use.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -41,7 +43,7 @@ class MemoryStorage:
 
     @classmethod
     def from_url(cls, _url: str) -> Self:
-        """Return an empty storage: there is nothing to choose in `memory://`."""
+        """Return an empty storage: `memory://` has no parameters."""
         return cls()
 
     def __repr__(self) -> str:
@@ -50,14 +52,14 @@ class MemoryStorage:
     async def open(self) -> None:
         """Make the store ready."""
         if multiprocessing.parent_process() is not None:
-            # How many workers a server has started cannot be seen from one of them.
+            # A worker cannot see how many other workers its server has started.
             logger.warning(
                 "memory:// belongs to one process: with several workers each has its own "
                 "installations, and a state is good once in each"
             )
 
     async def aclose(self) -> None:
-        """Give back what `open` took."""
+        """Do nothing: the storage stays usable, and keeps its contents."""
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -76,7 +78,7 @@ class MemoryStorage:
             return self._read(app_id, instance_id)
 
     async def put(self, record: Record) -> None:
-        """Write `record` whatever was there."""
+        """Write `record` over any earlier record of the installation."""
         with self._lock:
             installed_at = datetime.fromtimestamp(self._clock(), UTC)
             if (record.app_id, record.instance_id) not in self._rows:
@@ -84,7 +86,7 @@ class MemoryStorage:
             self._write(record, installed_at)
 
     async def replace(self, record: Record, *, expected: str) -> bool:
-        """Write `record` only where the stored version is `expected`."""
+        """Write `record` only if the stored version is `expected`."""
         with self._lock:
             stored = self._read(record.app_id, record.instance_id)
             if stored is None or stored.version != expected:
@@ -116,7 +118,7 @@ class MemoryStorage:
             return [record for record in page if record]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
-        """Take `name` for `owner`, unless another has it."""
+        """Claim `name` for `owner` unless another owner holds it."""
         with self._lock:
             now = self._clock()
             holder, until = self._claims.get(name, (owner, now))
@@ -128,13 +130,13 @@ class MemoryStorage:
             return True
 
     async def release(self, name: str, owner: str) -> None:
-        """Free `name` if `owner` has it."""
+        """Free `name` if `owner` holds it."""
         with self._lock:
             if self._claims.get(name, ("", 0))[0] == owner:
                 del self._claims[name]
 
     async def purge(self) -> int:
-        """Remove the claims that ran out."""
+        """Remove the expired claims, and return their number."""
         with self._lock:
             return self._purge()
 

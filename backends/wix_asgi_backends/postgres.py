@@ -1,4 +1,4 @@
-"""`postgresql://…`: PostgreSQL and what speaks its protocol, for any number of hosts."""
+"""`postgresql://…`: PostgreSQL and servers that speak its protocol, for any number of hosts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from wix_asgi_backends._statements import Writes
 
 __all__ = ["PostgresStorage"]
 
+# Seconds; older connections are replaced. Hosting services suspend a database that was idle for
+# five minutes (Neon, "Scale to Zero"), and load balancers drop connections that were idle a little
+# longer (AWS Network Load Balancer: 350 s).
+_RECYCLE_SECONDS: Final = 300
+
 _UNDEFINED_TABLE = "42P01"
 
 # Serialization failure, deadlock, read-only after a failover, too many connections, and servers
@@ -41,10 +46,10 @@ _HINTS: Final = {
 
 
 class PostgresStorage(SQLStorage):
-    """Installations in a Postgres database, on asyncio.
+    """Keeps installations in a Postgres database, on asyncio.
 
-    It keeps a pool of up to ten connections for each process, and works behind PgBouncer in
-    transaction mode: no session state, no prepared statement with a name.
+    It keeps a pool of up to ten connections in each process, and works behind PgBouncer in
+    transaction mode: it uses no session state and no named prepared statement.
     """
 
     _writes: ClassVar[Writes] = Writes(insert)
@@ -64,7 +69,7 @@ class PostgresStorage(SQLStorage):
         """Return the storage that `url` names.
 
         Raises:
-            SettingsError: The URL cannot be understood. The message shows no password.
+            SettingsError: The URL cannot be understood. The message contains no password.
         """
         return cls(parse_url(url))
 
@@ -76,8 +81,7 @@ class PostgresStorage(SQLStorage):
             URL.create(DRIVER),
             connect_args=self._target.arguments,
             pool_size=self._target.pool_size,
-            # Hosts that sleep when idle, and proxies, drop older connections.
-            pool_recycle=300,
+            pool_recycle=_RECYCLE_SECONDS,
             **ENGINE_OPTIONS,
         )
 

@@ -1,4 +1,4 @@
-"""`sqlite:///file.db`: a file, for any number of processes on one host."""
+"""`sqlite:///file.db`: installations in one file, for any number of processes on one host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
-import aiosqlite  # noqa: F401 # where it is missing, that is said before anything is opened
+import aiosqlite  # noqa: F401 # if it is missing, that is reported before anything is opened
 from sqlalchemy import URL, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DisconnectionError
@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
@@ -26,7 +27,15 @@ from wix_asgi_backends._statements import Writes
 
 __all__ = ["SQLiteStorage"]
 
-_BUSY_SECONDS = 5.0
+# Seconds that SQLite itself waits for a lock, which a commit holds for some milliseconds only. Half
+# of `Retry.total`, so that a second attempt begins before the time of an operation is up. It is
+# also the default of Python's sqlite3.
+_BUSY_SECONDS: Final = 5.0
+
+# Connections of each event loop. SQLite has one writer at a time, so that more connections would
+# only wait in SQLite instead of in the pool; five let reads go on beside a write.
+_POOL_SIZE: Final = 5
+
 _FILE = "wix_asgi.file"
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
@@ -48,20 +57,34 @@ _OS_HINTS: Final = {
 
 
 class SQLiteStorage(SQLStorage):
-    """Installations in an SQLite file, on asyncio.
+    """Keeps installations in an SQLite file, on asyncio.
 
     It keeps a write-ahead log beside the file, so the file must not be on a network share.
     A commit is on the disk when it returns: losing one would lose a refresh token.
+
+    Args:
+        path: The file; it is created if it is missing.
+        retry: How long a statement is repeated.
+        busy_seconds: Seconds that SQLite waits for a lock within one attempt (`busy_timeout`).
+        mounts: The list of this machine's mounts, by which network shares are refused.
     """
 
     _survives_fork: ClassVar[bool] = False
     _writes: ClassVar[Writes] = Writes(insert)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
-    def __init__(self, path: str | Path, *, retry: Retry | None = None) -> None:
-        """Keep installations in the file at `path`, which is made where it is missing."""
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        retry: Retry | None = None,
+        busy_seconds: float = _BUSY_SECONDS,
+        mounts: Path = MOUNTS,
+    ) -> None:
         super().__init__(retry=retry)
         self._path: Final = Path(path).absolute()
+        self._busy_seconds: Final = busy_seconds
+        self._mounts: Final = mounts
         self._logs: Final = Logs(self._path)
 
     @classmethod
@@ -69,7 +92,7 @@ class SQLiteStorage(SQLStorage):
         """Return the storage that `url` names.
 
         Raises:
-            SettingsError: It names no file, or has parameters.
+            SettingsError: The URL names no file, or has parameters.
         """
         return cls(parse_url(url))
 
@@ -79,27 +102,27 @@ class SQLiteStorage(SQLStorage):
     async def open(self) -> None:
         """Make the store ready."""
         try:
-            make_file(self._path)
+            make_file(self._path, self._mounts)
         except OSError as exc:
             raise self._unavailable(exc) from exc
         await super().open()
 
     async def aclose(self) -> None:
-        """Give back what `open` took."""
+        """Close the connections, and allow a new log."""
         await super().aclose()
         self._logs.forget()
 
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
-            # The driver makes no file: one that was removed is missing, and not an empty store.
+            # mode=rw: a file that was removed is missing, and not replaced by an empty store.
             URL.create(
                 "sqlite+aiosqlite",
                 database=self._path.as_uri(),
                 query={"mode": "rw", "uri": "true"},
             ),
             # The driver's timeout is SQLite's busy_timeout, in force before the first statement.
-            connect_args={"timeout": _BUSY_SECONDS},
-            pool_size=5,
+            connect_args={"timeout": self._busy_seconds},
+            pool_size=_POOL_SIZE,
             **ENGINE_OPTIONS,
         )
         event.listen(engine.sync_engine, "do_connect", self._find_file)
@@ -110,7 +133,7 @@ class SQLiteStorage(SQLStorage):
 
     def _find_file(self, *_arguments: object) -> None:
         if file_id(self._path) is None:
-            # Told before the driver has a thread that fails.
+            # Raised here because the driver would start a thread before it fails.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._logs.check_all()
 
@@ -145,7 +168,7 @@ def _prepare(connection: Any) -> None:
     try:
         _use_log(connection)
     except BaseException:
-        # SQLAlchemy 2.0 would leave it to the garbage collector.
+        # SQLAlchemy 2.0 would leave the connection to the garbage collector.
         connection.close()
         raise
 
@@ -155,7 +178,7 @@ def _use_log(connection: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     (mode,) = cursor.fetchone()
     cursor.execute("PRAGMA synchronous = FULL")
-    # Once something was read, the log is there until the last connection is closed.
+    # After the first read the log exists until the last connection is closed.
     cursor.execute("PRAGMA schema_version")
     cursor.close()
     if mode != "wal":
@@ -172,7 +195,7 @@ def _hint(error: Exception) -> str:
             "so end all that use the file, and start them again"
         )
     if isinstance(error, TimeoutError | PoolTimeoutError):
-        # All its connections were in use, most likely by those who wait for a lock.
+        # All connections of the pool were in use, most likely by statements waiting for a lock.
         return "it took too long, and another process may have kept its lock"
     system = error.errno if isinstance(error, OSError) else None
     return _HINTS.get(_code(error) & 0xFF) or _OS_HINTS.get(system or 0) or "it failed"

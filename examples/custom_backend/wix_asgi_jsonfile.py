@@ -42,7 +42,7 @@ class JsonFileStorage:
         """Return the storage of `jsonfile:///relative.json` or `jsonfile:////absolute.json`.
 
         Raises:
-            SettingsError: There is no path in it.
+            SettingsError: The URL has no path.
         """
         path = unquote(url.partition("://")[2])
         if len(path) < 2 or not path.startswith("/"):
@@ -54,7 +54,7 @@ class JsonFileStorage:
         await self._do(len, make=True)
 
     async def aclose(self) -> None:
-        """Give back what `open` took."""
+        """Do nothing: no file is open between two operations."""
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -73,7 +73,7 @@ class JsonFileStorage:
         return await self._do(lambda all_: _to_record(all_["rows"].get(key)))
 
     async def put(self, record: Record) -> None:
-        """Write `record` whatever was there."""
+        """Write `record` over any earlier record of the installation."""
 
         def put(contents: Contents) -> None:
             contents["rows"][_key(record.app_id, record.instance_id)] = _to_json(
@@ -83,7 +83,7 @@ class JsonFileStorage:
         await self._do(put)
 
     async def replace(self, record: Record, *, expected: str) -> bool:
-        """Write `record` only where the stored version is `expected`."""
+        """Write `record` only if the stored version is `expected`."""
 
         def replace(contents: Contents) -> bool:
             key = _key(record.app_id, record.instance_id)
@@ -119,7 +119,7 @@ class JsonFileStorage:
         return sorted(mine, key=lambda record: record.instance_id)[:limit]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
-        """Take `name` for `owner`, unless another has it."""
+        """Claim `name` for `owner` unless another owner holds it."""
 
         def claim(contents: Contents) -> bool:
             holder, until = contents["claims"].get(name, (owner, 0))
@@ -131,7 +131,7 @@ class JsonFileStorage:
         return await self._do(claim)
 
     async def release(self, name: str, owner: str) -> None:
-        """Free `name` if `owner` has it."""
+        """Free `name` if `owner` holds it."""
 
         def release(contents: Contents) -> None:
             if contents["claims"].get(name, ("", 0))[0] == owner:
@@ -140,7 +140,7 @@ class JsonFileStorage:
         await self._do(release)
 
     async def purge(self) -> int:
-        """Remove the claims that ran out."""
+        """Remove the expired claims, and return their number."""
 
         def purge(contents: Contents) -> int:
             now, claims = time.time(), contents["claims"]
@@ -150,7 +150,7 @@ class JsonFileStorage:
         return await self._do(purge)
 
     async def _do(self, step: Callable[[Contents], T], *, make: bool = False) -> T:
-        """Do `step` on the contents, alone among all processes, and keep what it leaves."""
+        """Do `step` on the contents, alone among all processes, and store the changed contents."""
         try:
             return await to_thread.run_sync(partial(self._do_here, step, make=make))
         except (OSError, ValueError) as exc:
@@ -171,7 +171,7 @@ class JsonFileStorage:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    # Another file than the one that is replaced below: a lock belongs to a file, not to its name.
+    # A file of its own: a lock belongs to a file, not to its name, and the data file is replaced.
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -181,7 +181,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file, so that after a crash it is either the old one or the new one."""
+    """Replace the file atomically, so that a crash leaves either the old or the new contents."""
     beside = path.with_name(f"{path.name}.new")
     descriptor = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:

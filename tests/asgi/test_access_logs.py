@@ -1,4 +1,4 @@
-"""The access logs of servers, which write down every address they are asked for."""
+"""The access logs of servers, which hold the URL of every request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.testing import FakeWix
 
 LOGGERS = ["uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"]
-# uvicorn notes there which websockets it accepts.
+# uvicorn logs the URLs of accepted websockets there.
 LOGGERS += ["uvicorn.error"]
 
 
 @pytest.fixture(params=LOGGERS)
 def logger(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
-    """Each of the access loggers, as the servers configure them: not propagating."""
+    """Return each access logger, as the servers configure them: not propagating."""
     redact_access_logs()
     logger = logging.getLogger(request.param)
     before = logger.level, logger.propagate
@@ -29,14 +29,14 @@ def logger(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
 
 
 class Atoms(dict[str, Any]):
-    """The dictionary of gunicorn and hypercorn: it has an answer for every name."""
+    """A dictionary as of gunicorn and hypercorn, with a value for every missing key."""
 
     def __missing__(self, name: str) -> str:
         return "-"
 
 
 class Overriding(dict[str, Any]):
-    """The same in the way in which they write it."""
+    """The same by `__getitem__`, as those servers write it."""
 
     def __getitem__(self, name: str) -> Any:
         return super().__getitem__(name) if name in self else "-"
@@ -60,7 +60,7 @@ class Overriding(dict[str, Any]):
 def test_addresses_lose_their_secrets(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, address: str, expected: str
 ) -> None:
-    """Values that are worth something are left out, and the rest of the line stays (R35)."""
+    """Secret values are replaced, and the rest of the line stays (R35)."""
     line = '%s - "%s %s HTTP/%s" %d'
     logger.info(line, "127.0.0.1:5000", "GET", address, "1.1", 303)
 
@@ -71,7 +71,7 @@ def test_addresses_lose_their_secrets(
 def test_atoms_lose_their_secrets(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, kind: type[dict[str, Any]]
 ) -> None:
-    """So are they in dictionaries, in headers and in a query that stands by itself (R20, R35)."""
+    """Secrets are replaced in dictionaries, in headers and in a query by itself (R20, R35)."""
     atoms = kind(
         {
             "r": "GET /wix/callback?code=secret&state=secret HTTP/1.1",
@@ -96,24 +96,24 @@ def test_atoms_lose_their_secrets(
 def test_atoms_that_are_missing_stay_missing(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, kind: type[dict[str, Any]]
 ) -> None:
-    """A format that names a header which is not there goes on working."""
+    """A format that names a missing header goes on working."""
     logger.info("%(r)s %({x-forwarded-for}i)s", kind({"r": "GET /?code=secret HTTP/1.1"}))
 
     assert ["GET /?code=*** HTTP/1.1 -"] == caplog.messages
 
 
 def test_lines_without_arguments(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
-    """A line that was put together before is treated alike; what is no text is left alone."""
+    """A line without arguments is cleaned too; a message that is no text is left alone."""
     logger.info("GET /wix/callback?code=secret&state=secret 303")
     logger.info(["code=kept"])
 
     assert ["GET /wix/callback?code=***&state=*** 303", "['code=kept']"] == caplog.messages
 
 
-def test_records_that_were_sent_over(
+def test_records_of_another_process(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A record from another process's queue, which has its arguments in it already, is cleaned."""
+    """A record from another process's queue, with its arguments merged already, is cleaned."""
     record = {"name": logger.name, "levelno": logging.INFO, "msg": "/?code=secret", "args": None}
     logger.handle(logging.makeLogRecord(record))
 
@@ -121,17 +121,17 @@ def test_records_that_were_sent_over(
 
 
 def test_redacting_twice_is_redacting_once() -> None:
-    """However many apps there are in a process, each logger has one filter."""
+    """Each logger has one filter, for any number of apps in a process."""
     redact_access_logs()
     before = [list(logging.getLogger(name).filters) for name in LOGGERS]
     redact_access_logs()
 
-    assert [logging.getLogger(name).filters for name in LOGGERS] == before
+    assert before == [logging.getLogger(name).filters for name in LOGGERS]
     assert all(before)
 
 
 async def test_middleware_redacts(caplog: pytest.LogCaptureFixture) -> None:
-    """Who adds the middleware need not think of it (R35)."""
+    """Adding the middleware is enough for redacted logs (R35)."""
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     async with running(FakeWix()):
         logging.getLogger("uvicorn.access").info("%s", "/wix/callback?code=secret")
@@ -140,7 +140,7 @@ async def test_middleware_redacts(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_other_loggers_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """What an app logs itself is its own."""
+    """The lines that an app logs itself stay unchanged."""
     redact_access_logs()
     logging.getLogger("an.app").warning("/?code=kept")
 

@@ -1,4 +1,4 @@
-"""The lifespan: ours opens first and closes last, around apps of every kind."""
+"""The lifespan: the resource opens first and closes last, around apps of every kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_STOPPED = "lifespan.shutdown.failed"
 
 @dataclass
 class Resource:
-    """What is opened and closed, and notes it in `events`."""
+    """A resource that notes in `events` when it is opened and closed."""
 
     events: list[str]
     is_open: bool = False
@@ -47,7 +47,7 @@ class Resource:
 
 @dataclass
 class Server:
-    """A server that runs one lifespan, and all that happened in it, in order."""
+    """A server that runs one lifespan, and notes all its events in order."""
 
     events: list[str] = field(default_factory=list)
     sent: list[Message] = field(default_factory=list)
@@ -59,14 +59,14 @@ class Server:
         self.started = anyio.Event()
 
     async def run(self, app: ASGIApp, **scope: Any) -> list[str]:
-        """Run the lifespan of `app` to its end, with a bound; return what happened."""
+        """Run the lifespan of `app` to its end, for ten seconds at most; return the events."""
         with anyio.fail_after(10):
             lifespan = Lifespan(app, self.resource)
             await lifespan.run({"type": "lifespan", **scope}, self.receive, self.send)
         return self.events
 
     async def receive(self) -> Message:
-        """Give the next message: to shut down not before it has started."""
+        """Return the next message; the one to shut down after the start only."""
         if not self.messages:
             await anyio.sleep_forever()
         if self.messages[0] == SHUTDOWN:
@@ -91,7 +91,7 @@ App = Callable[[Receive, Send], Awaitable[None]]
 
 
 def telling(events: list[str], app: App) -> ASGIApp:
-    """Return an ASGI app that notes in `events` what it is told."""
+    """Return an ASGI app that notes in `events` the messages it receives."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         async def note() -> Message:
@@ -113,11 +113,11 @@ async def complete(receive: Receive, send: Send) -> None:
     await send({"type": STOPPED})
 
 
-async def test_ours_opens_first_and_closes_last(server: Server) -> None:
-    """The app starts when ours is open, and ours closes when the app has stopped (rules 1, 3)."""
+async def test_the_resource_opens_first_and_closes_last(server: Server) -> None:
+    """The resource is open before the app starts, until the app has stopped (rules 1, 3)."""
     events = await server.run(telling(server.events, complete))
 
-    assert events == [
+    assert [
         "open",
         f"app: {STARTUP}",
         STARTED,
@@ -125,13 +125,13 @@ async def test_ours_opens_first_and_closes_last(server: Server) -> None:
         "close",
         STOPPED,
         "app: end",
-    ]
+    ] == events
 
 
 async def test_app_without_a_lifespan_that_raises(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An app that raises on the scope, as Django does, has no lifespan: ours serves (rule 4)."""
+    """For an app that raises on the scope, as Django does, the server is answered (rule 4)."""
 
     async def refuse(receive: Receive, send: Send) -> None:
         raise ValueError("lifespan is not supported")
@@ -144,7 +144,7 @@ async def test_app_without_a_lifespan_that_raises(
 
 
 async def test_app_that_raises_before_it_has_started(server: Server) -> None:
-    """Nor has one that takes the first message and raises then (rule 4)."""
+    """An app that takes the first message and raises then has no lifespan either (rule 4)."""
 
     async def refuse(receive: Receive, send: Send) -> None:
         await receive()
@@ -156,7 +156,7 @@ async def test_app_that_raises_before_it_has_started(server: Server) -> None:
 
 
 async def test_app_that_returns_at_once(server: Server) -> None:
-    """An app that returns without a word has no lifespan either (rule 4)."""
+    """An app that returns without sending a message has no lifespan either (rule 4)."""
 
     async def ignore(receive: Receive, send: Send) -> None:
         """Do nothing."""
@@ -167,7 +167,7 @@ async def test_app_that_returns_at_once(server: Server) -> None:
 
 
 async def test_app_that_returns_after_its_start(server: Server) -> None:
-    """An app that starts and does not wait for the shutdown is stopped in its place."""
+    """For an app that starts and returns before the shutdown, the shutdown is answered."""
 
     async def start(receive: Receive, send: Send) -> None:
         await receive()
@@ -179,7 +179,7 @@ async def test_app_that_returns_after_its_start(server: Server) -> None:
 
 
 async def test_app_that_does_not_answer_the_shutdown(server: Server) -> None:
-    """An app that hears the shutdown and returns without an answer is answered for."""
+    """For an app that receives the shutdown and sends nothing, the shutdown is answered."""
 
     async def mute(receive: Receive, send: Send) -> None:
         await receive()
@@ -193,7 +193,7 @@ async def test_app_that_does_not_answer_the_shutdown(server: Server) -> None:
 
 
 async def test_app_that_fails_to_start(server: Server) -> None:
-    """`startup.failed` goes to the server as it is, when ours is closed (rule 3)."""
+    """`startup.failed` goes to the server as it is, when the resource is closed (rule 3)."""
 
     async def fail(receive: Receive, send: Send) -> None:
         await receive()
@@ -206,7 +206,7 @@ async def test_app_that_fails_to_start(server: Server) -> None:
 
 
 async def test_app_that_fails_to_start_and_raises(server: Server) -> None:
-    """What is raised after `startup.failed`, as Starlette does, goes through (rule 4)."""
+    """An error raised after `startup.failed`, as Starlette does, goes through (rule 4)."""
 
     async def fail(receive: Receive, send: Send) -> None:
         await receive()
@@ -220,7 +220,7 @@ async def test_app_that_fails_to_start_and_raises(server: Server) -> None:
 
 
 async def test_app_that_raises_while_it_runs(server: Server) -> None:
-    """What is raised after the start goes through when ours is closed (rule 4)."""
+    """An error raised after the start goes through when the resource is closed (rule 4)."""
 
     async def fail(receive: Receive, send: Send) -> None:
         await receive()
@@ -234,7 +234,7 @@ async def test_app_that_raises_while_it_runs(server: Server) -> None:
 
 
 async def test_app_that_fails_to_stop(server: Server) -> None:
-    """`shutdown.failed` goes to the server as it is, when ours is closed (rule 3)."""
+    """`shutdown.failed` goes to the server as it is, when the resource is closed (rule 3)."""
 
     async def fail(receive: Receive, send: Send) -> None:
         await receive()
@@ -261,8 +261,8 @@ async def test_cancellation_closes(server: Server) -> None:
     assert ["open", f"app: {STARTUP}", STARTED, "close"] == server.events
 
 
-async def test_what_was_open_stays_open(server: Server) -> None:
-    """What was open before is its opener's to close."""
+async def test_an_open_resource_stays_open(server: Server) -> None:
+    """A resource that was open before is left open: its opener closes it."""
     server.resource.is_open = True
     events = await server.run(telling(server.events, complete))
 
@@ -275,10 +275,10 @@ async def test_what_was_open_stays_open(server: Server) -> None:
     ("error", "is_logged"),
     [(StorageUnavailable("The test database is down."), False), (RuntimeError("A bug."), True)],
 )
-async def test_what_cannot_be_opened_stops_the_start(
+async def test_an_error_of_opening_stops_the_start(
     server: Server, error: Exception, is_logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server does not start and prints why; a surprise has a traceback, too (rule 1)."""
+    """The server does not start and prints why; a bug is logged with a traceback (rule 1)."""
     server.resource.error = error
     with pytest.raises(type(error)):
         await server.run(telling(server.events, complete))

@@ -1,4 +1,4 @@
-"""The lifespan with Starlette and FastAPI, and where a server runs none."""
+"""The lifespan with Starlette and FastAPI, and under a server without lifespans."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def star(lifespan: Callable[[Any], Any] | None = None) -> Starlette:
 
 
 def _without_storage(monkeypatch: pytest.MonkeyPatch) -> Wix:
-    """Return a Wix whose storage is down."""
+    """Return a Wix whose storage cannot be opened."""
     wix = make_wix(FakeWix())
 
     async def broken() -> None:
@@ -77,7 +77,7 @@ def test_lifespan_of_the_framework_may_use_the_client(
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_without_a_lifespan_it_opens_on_first_use(way: Callable[[Any, Wix], Any]) -> None:
-    """Where the server runs no lifespan, the first call to Wix opens what it needs (rule 5)."""
+    """Where the server runs no lifespan, the first call to Wix opens the storage (rule 5)."""
     fake = FakeWix()
     wix = make_wix(fake)
     anyio.run(install, wix, fake)
@@ -96,7 +96,7 @@ def test_without_a_lifespan_it_opens_on_first_use(way: Callable[[Any, Wix], Any]
 
 
 def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the whole middleware, too: the server is told that it cannot start (rule 1)."""
+    """The whole middleware, too, tells the server that it cannot start (rule 1)."""
     wix = _without_storage(monkeypatch)
     sent: list[Message] = []
 
@@ -114,7 +114,7 @@ def test_storage_that_is_down_stops_the_server(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("make", [star, api])
 def test_wrong_settings_are_an_error_of_a_test_client(make: Make) -> None:
-    """A test that enters its app gets the error; Starlette's client would wait for ever (R47)."""
+    """A test that enters its app gets the error, where Starlette's client could hang (R47)."""
     app = make()
     app.add_middleware(WixMiddleware, public_url="nonsense")
     with pytest.raises(SettingsError, match="WIX_APP_ID"), TestClient(app):
@@ -124,7 +124,7 @@ def test_wrong_settings_are_an_error_of_a_test_client(make: Make) -> None:
 def test_storage_that_is_down_is_an_error_of_a_test_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was to be opened and cannot be is raised, as from an app's own lifespan."""
+    """The error of opening is raised, as from an app's own lifespan."""
     wix = _without_storage(monkeypatch)
     with pytest.raises(StorageUnavailable), TestClient(WixMiddleware(star(), wix)):
         pytest.fail("it was started")

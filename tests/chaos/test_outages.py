@@ -7,16 +7,15 @@ import pytest
 from chaos.figures import missed
 from chaos.outages import Times, outages
 from chaos.outages_many import busiest_second, crowd
-from wix_asgi.oauth import client as oauth_module
 
 
 async def test_an_outage_that_the_token_outlives_costs_no_call(
-    store: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    store: tuple[str, str],
 ) -> None:
     """However the token endpoint fails, it is asked seldom, and nobody is refused meanwhile."""
-    monkeypatch.setitem(oauth_module._TIMEOUT, "read", 1.0)  # scaled, as the token's life is
+    scaled = Times(left=6.0, outage=3.0, lifetime=60.0, read=1.0)
 
-    assert [] == missed(await outages(*store, Times(left=6.0, outage=3.0, lifetime=60.0)))
+    assert [] == missed(await outages(*store, scaled))
 
 
 @pytest.mark.processes

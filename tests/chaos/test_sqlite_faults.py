@@ -12,7 +12,6 @@ from chaos.sqlite_full import filled
 from chaos.sqlite_killed import killed
 from chaos.sqlite_locked import locked_for_a_while, locked_out
 from tests.limits import PATIENCE
-from wix_asgi_backends import sqlite
 from wix_asgi_backends._retry import Retry
 
 pytestmark = pytest.mark.processes
@@ -45,10 +44,9 @@ async def test_a_lock_is_waited_for(path: Path) -> None:
     assert [] == missed(await locked_for_a_while(path, seconds=1, callers=50, retry=PATIENT))
 
 
-async def test_a_lock_that_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_that_stays(path: Path) -> None:
     """A writer is told of a lock that is kept too long; no row changes, and writing goes on."""
-    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.1)
-    figures = await locked_out(path, seconds=1, callers=50, total=0.8, patience=PATIENCE)
+    figures = await locked_out(path, seconds=1, callers=50, total=0.8, patience=PATIENCE, busy=0.1)
 
     assert [] == missed(figures)
 

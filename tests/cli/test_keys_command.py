@@ -10,7 +10,6 @@ import pytest
 
 from tests.cli.commands import opened, run, run_for_real, seal, store
 from tests.operations.sealed import APP, LOST, NEW, OLD
-from wix_asgi.cli import _operating
 from wix_asgi.sealing.keys import parse_key
 from wix_asgi.sealing.vault import Vault
 
@@ -81,8 +80,9 @@ def test_everything_is_sealed_with_the_newest_key(url: str, settings: dict[str, 
     key = Vault([NEW]).newest_id
 
     assert (0, "") == (result.exit_code, result.stderr)
-    assert result.stdout == (
+    assert (
         f"{shown}: 4 installations: 3 resealed with key {key}, 1 already new, 0 unreadable.\n"
+        == (result.stdout)
     )
     assert f": 0 resealed with key {key}, 4 already new, 0 unreadable." in again.stdout
     assert [f"refresh-{site}" for site in "abcd"] == [opened(url, site, NEW) for site in "abcd"]
@@ -97,10 +97,10 @@ def test_what_cannot_be_read_is_a_failure(settings: dict[str, str]) -> None:
 
     assert 1 == result.exit_code
     assert ", 0 already new, 2 unreadable." in result.stdout
-    assert result.stderr == (
+    assert (
         "wix-asgi: 2 installations cannot be read; nothing was changed there. "
         f"Missing in WIX_ENCRYPTION_KEYS: key {Vault([LOST]).newest_id} (2).\n"
-    )
+    ) == result.stderr
     assert "refresh-b" == opened(url, "b", LOST)
 
 
@@ -129,16 +129,13 @@ def test_an_empty_storage_is_a_mistake(settings: dict[str, str]) -> None:
     assert "is it the right storage, and the right WIX_APP_ID?" in result.stderr
 
 
-def test_progress_is_shown_on_request(
-    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With `--verbose` there is a line on stderr for every so many installations."""
-    monkeypatch.setattr(_operating, "_STEP", 2)
-    seal(settings["WIX_STORAGE"], *SITES, key=NEW)
+def test_progress_is_shown_on_request(settings: dict[str, str]) -> None:
+    """With `--verbose` there is a line on stderr for every thousand installations."""
+    seal(settings["WIX_STORAGE"], *(f"site-{number:04}" for number in range(1001)), key=NEW)
     quiet, verbose = run("keys", "rotate"), run("keys", "rotate", "--verbose")
 
     assert "" == quiet.stderr
-    assert verbose.stderr.startswith("2 installations: 0 resealed with key ")
+    assert verbose.stderr.startswith("1,000 installations: 0 resealed with key ")
     assert 1 == verbose.stderr.count("\n")
 
 

@@ -81,7 +81,7 @@ async def test_keys_rotate_while_tokens_are_refreshed(
 
     assert [200] * 6 == statuses
     assert 3 == refreshes
-    assert done.stdout == (
+    assert (
         f"{storage}: 3 installations: 3 resealed with key {Vault([NEW]).newest_id}, "
         "0 already new, 0 unreadable.\n"
-    )
+    ) == done.stdout

@@ -98,10 +98,10 @@ def test_what_an_app_wrote_in_the_target_is_named(source: str, target: str) -> N
     result = run("storage", "copy", source, target, *OF_APP)
 
     assert 1 == result.exit_code
-    assert result.stderr == (
+    assert (
         "wix-asgi: TO does not have all that FROM has. "
         "Written by an app in TO, and left as it is there: 1 installation (b).\n"
-    )
+    ) == result.stderr
     assert before[0] in stored(target)
 
 
@@ -151,10 +151,10 @@ def test_progress_is_shown_on_request(source: str, target: str) -> None:
     verbose = run("storage", "copy", source, target, *OF_APP, "--verbose")
     quiet = run("storage", "copy", source, target, *OF_APP)
 
-    assert verbose.stderr == (
+    assert (
         "Pass 1: 1,000 installations read, 1,000 written.\n"
         "Pass 2: 1,000 installations read, 1,000 written.\n"
-    )
+    ) == verbose.stderr
     assert "" == quiet.stderr
 
 

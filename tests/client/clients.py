@@ -1,16 +1,21 @@
-"""What tests of the client share: an installed site, and a look at what is dialled."""
+"""Shared by the tests of the client: an installed site, and a network that notes each hop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Unpack
+
+import anyio
 
 from tests.support import SITE, make_wix
 from wix_asgi import Wix, WixClient
 from wix_asgi._http import httpx
+from wix_asgi.client.client import ClientFactory
+from wix_asgi.client.policy import CallPolicy
 from wix_asgi.models import AccessToken, Grant
+from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
@@ -76,8 +81,27 @@ async def installed(
         yield wix, wix.client(SITE)
 
 
+def client_under(
+    policy: CallPolicy,
+    wix: Wix,
+    transport: httpx.AsyncBaseTransport,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+) -> WixClient:
+    """Return a client for the first site whose calls keep to `policy`, and wait by `sleep`."""
+    factory = ClientFactory(
+        api_url=wix.settings.api_url,
+        transport=transport,
+        tokens=wix._tokens,
+        signed=SignedInstances(wix.settings),
+        ready=wix.open,
+        policy=policy,
+        sleep=sleep,
+    )
+    return factory.for_instance(SITE)
+
+
 class Drip(httpx.AsyncByteStream):
-    """A body that is made as it is read, once, and knows how much was read of it."""
+    """A body that is made while it is read, once, and counts the bytes that were read."""
 
     def __init__(self, chunk: bytes, times: int) -> None:
         self.chunk = chunk

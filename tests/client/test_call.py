@@ -1,4 +1,4 @@
-"""A call on its way to Wix: where the token goes, what a refusal costs, and for how long."""
+"""A call on its way to Wix: the token goes to the API of Wix, and nowhere else."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ async def test_each_call_carries_the_token_of_its_own_site() -> None:
 
 
 async def test_request_of_one_site_sent_by_the_client_of_another() -> None:
-    """A request that one site's client has sent goes with the other's token in its client (R40)."""
+    """A request that two sites' clients send has the token of its client each time (R40)."""
     fake = FakeWix()
     other = list(fake.sites)[1]
     async with installed(fake) as (wix, client):
@@ -307,7 +307,7 @@ async def test_unknown_site_is_not_installed() -> None:
 
 
 async def test_nobody_opens_nothing() -> None:
-    """Who is not known makes no use of the storage."""
+    """A call of an unknown caller makes no use of the storage."""
     fake = FakeWix()
     wix = make_wix(fake)
     client = wix.clients.for_request({"type": "http", "query_string": b"", "headers": []})

@@ -1,20 +1,21 @@
-"""A call that Wix refuses: what is renewed, what is repeated, and for how long."""
+"""A call that Wix refuses: the token is renewed, the call repeated, and both end in time."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.client.clients import API, EVIL, REFRESH, Internet, installed
+from tests.client.clients import API, EVIL, REFRESH, Internet, client_under, installed
 from tests.support import SITE
-from wix_asgi import NotInstalled
+from wix_asgi import NotInstalled, WixClient
 from wix_asgi._http import httpx
-from wix_asgi.client import _auth as call
+from wix_asgi.client.policy import CallPolicy
 from wix_asgi.testing import FakeWix
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 
@@ -52,7 +53,7 @@ async def test_an_api_that_is_always_refused_costs_one_refresh() -> None:
 
     assert ([401] * 5, 200) == ([answer.status_code for answer in answers], other.status_code)
     assert 1 == fake.count(REFRESH)
-    # The first with both tokens, the others with the one there is.
+    # The first call goes with either token, each later call with the token in the cache.
     assert 6 == fake.count("/x")
 
 
@@ -117,25 +118,33 @@ async def test_401_of_a_removed_app_is_not_installed() -> None:
             await client.get("/x")
 
 
-@pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Have calls wait for no time, and return for how long they would have waited."""
-    naps: list[float] = []
+class Naps(list[float]):
+    """The seconds for which calls would have waited: they wait for no time."""
 
-    async def sleep(seconds: float) -> None:
-        naps.append(seconds)
+    async def sleep(self, seconds: float) -> None:
+        self.append(seconds)
         await checkpoint()
 
-    monkeypatch.setattr(call, "anyio", SimpleNamespace(sleep=sleep))
-    return naps
+
+@asynccontextmanager
+async def napping(fake: FakeWix, naps: Naps) -> AsyncIterator[WixClient]:
+    """Run a Wix that is installed on the first site, with a client for it that takes `naps`."""
+    async with installed(fake) as (wix, _):
+        yield client_under(CallPolicy(), wix, fake.transport, naps.sleep)
+
+
+@pytest.fixture
+def naps() -> Naps:
+    """Return no naps yet."""
+    return Naps()
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
-async def test_wait_that_wix_asks_for(status: int, method: str, naps: list[float]) -> None:
+async def test_wait_that_wix_asks_for(status: int, method: str, naps: Naps) -> None:
     """An idempotent call waits as `Retry-After` says, and is sent again."""
     fake = FakeWix()
-    async with installed(fake) as (_, client):
+    async with napping(fake, naps) as client:
         fake.fail("/x", status=status, headers={"Retry-After": "3"})
         answer = await client.request(method, "/x")
 
@@ -161,12 +170,12 @@ async def test_wait_that_wix_asks_for(status: int, method: str, naps: list[float
         ("GET", {"Retry-After": "10"}, [10.0]),
     ],
 )
-async def test_waiting_has_bounds(
-    method: str, headers: dict[str, str], expected: list[float], naps: list[float]
+async def test_waiting_is_limited(
+    method: str, headers: dict[str, str], expected: list[float], naps: Naps
 ) -> None:
     """A call is repeated twice at most and waits ten seconds in all; then it is answered."""
     fake = FakeWix()
-    async with installed(fake) as (_, client):
+    async with napping(fake, naps) as client:
         fake.fail("/x", status=429, times=None, headers=headers, body="slow down")
         answer = await client.request(method, "/x")
 
@@ -175,10 +184,10 @@ async def test_waiting_has_bounds(
     assert 1 + len(expected) == fake.count("/x")
 
 
-async def test_one_shot_body_does_not_wait(naps: list[float]) -> None:
+async def test_one_shot_body_does_not_wait(naps: Naps) -> None:
     """A streamed body is not repeated for a 503 either."""
     fake = FakeWix()
-    async with installed(fake) as (_, client):
+    async with napping(fake, naps) as client:
         fake.fail("/x", headers={"Retry-After": "1"})
         answer = await client.put("/x", content=once())
 
@@ -186,10 +195,10 @@ async def test_one_shot_body_does_not_wait(naps: list[float]) -> None:
     assert [] == naps
 
 
-async def test_waiting_and_renewing_go_together(naps: list[float]) -> None:
+async def test_waiting_and_renewing_go_together(naps: Naps) -> None:
     """A call may be told to wait, lose its token, and wait again."""
     fake = FakeWix()
-    async with installed(fake) as (_, client):
+    async with napping(fake, naps) as client:
         for status in (503, 401, 429):
             fake.fail("/x", status=status, headers={"Retry-After": "1"})
         answer = await client.get("/x")
@@ -199,10 +208,10 @@ async def test_waiting_and_renewing_go_together(naps: list[float]) -> None:
     assert 4 == fake.count("/x")
 
 
-async def test_other_failures_are_answers(naps: list[float]) -> None:
-    """A 500 or a 502 is not repeated, whatever it says."""
+async def test_other_failures_are_answers(naps: Naps) -> None:
+    """A 500 or a 502 is not repeated, with `Retry-After` neither."""
     fake = FakeWix()
-    async with installed(fake) as (_, client):
+    async with napping(fake, naps) as client:
         for status in (500, 502):
             fake.fail("/x", status=status, headers={"Retry-After": "1"})
         answers = [await client.get("/x") for _ in range(2)]
@@ -214,7 +223,7 @@ async def test_other_failures_are_answers(naps: list[float]) -> None:
 async def test_no_deadlock_with_one_connection() -> None:
     """A 401 gives its connection back before the refresh, which may need the same one."""
     fake = FakeWix()
-    pool = PoolTransport(max_connections=1, connect=lambda: fake.transport)
+    pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
     async with installed(fake, transport=pool) as (_, client):
         fake.expire_access_tokens()
         with anyio.fail_after(10):
@@ -227,20 +236,20 @@ async def test_no_deadlock_with_one_connection() -> None:
     assert 5 == len([one for one in fake.calls if one.path == "/x" and one.status == 200])
 
 
-async def test_connection_is_free_while_a_call_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one call waits as Wix asked, another one has the only connection."""
+async def test_connection_is_free_while_a_call_waits() -> None:
+    """While a call waits as Wix asked, another call has the only connection."""
     fake = FakeWix()
-    pool = PoolTransport(max_connections=1, connect=lambda: fake.transport)
-    async with installed(fake, transport=pool) as (_, client):
-        waiting, go_on = anyio.Event(), anyio.Event()
+    pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
+    waiting, go_on = anyio.Event(), anyio.Event()
 
-        async def sleep(seconds: float) -> None:
-            waiting.set()
-            await go_on.wait()
+    async def sleep(seconds: float) -> None:
+        waiting.set()
+        await go_on.wait()
 
+    async with installed(fake, transport=pool) as (wix, _):
+        client = client_under(CallPolicy(), wix, pool, sleep)
         fake.fail("/x", headers={"Retry-After": "1"})
-        with monkeypatch.context() as patch, anyio.fail_after(10):
-            patch.setattr(call, "anyio", SimpleNamespace(sleep=sleep))
+        with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(client.get, "/x")
                 await waiting.wait()

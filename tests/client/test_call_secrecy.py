@@ -1,4 +1,4 @@
-"""Who gets to see the token of a call: Wix, and nobody who looks at the call before or after."""
+"""The token of a call is seen by Wix, and by no code that looks at the call before or after."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def internet() -> Internet:
 async def test_token_is_not_given_back_behind_a_foreign_redirect(
     internet: Internet, status: int
 ) -> None:
-    """A foreign server cannot choose what is done at Wix with the token, for it is gone (R38)."""
+    """A foreign server cannot lead the call back to Wix with the token, for it is gone (R38)."""
     internet.redirect(status, f"{EVIL}/")
     internet.elsewhere = lambda _: httpx.Response(status, headers={"Location": f"{API}/danger"})
     async with installed(internet.fake, transport=internet) as (wix, client):
@@ -91,7 +91,7 @@ async def test_event_hooks_do_not_see_the_token(internet: Internet) -> None:
 
 
 async def test_headers_of_a_request_can_be_sent_elsewhere(internet: Internet) -> None:
-    """Who sends what Wix was sent to another server sends no token along (R38)."""
+    """An app that sends a request to Wix on to another server sends no token along (R38)."""
     async with installed(internet.fake, transport=internet) as (_, client):
         request = (await client.get("/x")).request
         await client.get(EVIL, headers=request.headers, extensions=request.extensions)

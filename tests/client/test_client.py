@@ -1,4 +1,4 @@
-"""The client: an httpx.AsyncClient in all it does, built on first use, and bounded."""
+"""The client: an httpx.AsyncClient in all it does, and built on first use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_client_is_an_httpx_client_from_the_start(fake: FakeWix) -> None:
 
 
 def test_unused_client_is_not_built(fake: FakeWix) -> None:
-    """To show it, to look for a type or to ask who is calling builds nothing."""
+    """To show it, to look for its type or for its identity builds nothing."""
     client = request_client(fake, f"instance={fake.signed_instance(SITE)}")
 
     assert "<WixClient>" == repr(client)
@@ -60,7 +60,7 @@ def test_unused_client_is_not_built(fake: FakeWix) -> None:
 
 
 def test_missing_attribute_is_missing(fake: FakeWix) -> None:
-    """What httpx does not have either is an AttributeError that names it."""
+    """An attribute that httpx does not have either is an AttributeError that names it."""
     client = request_client(fake)
     for _ in range(2):
         with pytest.raises(AttributeError, match="'WixClient' object has no attribute 'nonsense'"):
@@ -96,8 +96,8 @@ SET_EARLY: dict[str, tuple[Any, Callable[[WixClient], Any]]] = {
 
 
 @pytest.mark.parametrize("name", SET_EARLY)
-async def test_what_is_set_early_survives(fake: FakeWix, name: str) -> None:
-    """What is set before the first use holds after it."""
+async def test_early_setting_survives(fake: FakeWix, name: str) -> None:
+    """An attribute that is set before the first use holds after it."""
     value, read = SET_EARLY[name]
     client = request_client(fake)
     if value is not None:
@@ -112,7 +112,7 @@ async def test_what_is_set_early_survives(fake: FakeWix, name: str) -> None:
         assert early in (value, *(value.values() if isinstance(value, dict) else ()))
 
 
-async def test_what_is_set_early_is_sent(fake: FakeWix) -> None:
+async def test_early_setting_is_sent(fake: FakeWix) -> None:
     """Headers, cookies and params that are set before the first use go with each call."""
     seen: list[str] = []
 
@@ -224,7 +224,7 @@ def test_no_cycle_keeps_the_scope(fake: FakeWix, use: bool) -> None:
 
 @pytest.mark.parametrize("copying", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_client_is_not_copied(fake: FakeWix, copying: Callable[[object], object]) -> None:
-    """A client cannot be pickled or copied, and says what to pass instead."""
+    """A client cannot be pickled or copied, and says to pass the instance id instead."""
     with pytest.raises(TypeError, match="pass the instance id"):
         copying(request_client(fake))
 
@@ -273,7 +273,7 @@ async def test_cookies_are_not_shared(fake: FakeWix) -> None:
 
 
 async def test_identity_agrees_with_identify(fake: FakeWix) -> None:
-    """`identity` says at once what `identify` says after a while."""
+    """`identity` says at once the same as `identify` says after a while."""
     known = request_client(fake, f"instance={fake.signed_instance(SITE)}")
     nobody = request_client(fake)
 
@@ -284,7 +284,7 @@ async def test_identity_agrees_with_identify(fake: FakeWix) -> None:
 
 
 async def test_resolve_identity_names_the_site(fake: FakeWix) -> None:
-    """The client works for whom `resolve_identity` names, by the request it is given."""
+    """The client works for the site that `resolve_identity` finds in the request."""
 
     async def resolve(connection: HTTPConnection) -> Identity | None:
         site = connection.query_params.get("site")

@@ -1,4 +1,4 @@
-"""What is read on the way to an answer, which its caller never asked for: it is bounded, too."""
+"""Bodies on the way to an answer, which the app never asked for: reading them is limited, too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.client.clients import API, EVIL, MEGABYTE, REFRESH, Drip, Internet, installed
+from tests.client.clients import (
+    API,
+    EVIL,
+    MEGABYTE,
+    REFRESH,
+    Drip,
+    Internet,
+    client_under,
+    installed,
+)
 from wix_asgi import ResponseTooLarge, WixClient
 from wix_asgi._http import httpx
-from wix_asgi.client import client as client_module
+from wix_asgi.client.policy import CallPolicy
 from wix_asgi.testing import FakeWix
 
 
@@ -20,11 +29,8 @@ def internet() -> Internet:
     return Internet(FakeWix(url=API))
 
 
-@pytest.fixture
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the total bound be over at once."""
-    monkeypatch.setattr(client_module, "TOTAL_SECONDS", 0.0)
-
+AT_ONCE = CallPolicy(total_seconds=0.0)
+"""The time for a whole call is over when it begins."""
 
 OnTheWay = Callable[..., httpx.Response]
 ON_THE_WAY: dict[str, OnTheWay] = {
@@ -49,7 +55,7 @@ each = pytest.mark.parametrize("on_the_way", ON_THE_WAY.values(), ids=ON_THE_WAY
 
 @each
 async def test_large_body_on_the_way_to_a_stream(internet: Internet, on_the_way: OnTheWay) -> None:
-    """What a stream has to read before its answer is not read beyond 10 MB (R39)."""
+    """A body that a stream has to read before its answer is not read beyond 10 MB (R39)."""
     drip = Drip(b"x" * MEGABYTE, 1024)
     internet.redirects.append(on_the_way(drip))
     async with installed(internet.fake, transport=internet) as (_, client):
@@ -74,29 +80,29 @@ async def test_bomb_on_the_way_to_a_stream(internet: Internet, on_the_way: OnThe
 
 
 @each
-async def test_slow_body_on_the_way_to_a_stream(
-    internet: Internet, on_the_way: OnTheWay, no_patience: None
-) -> None:
-    """Under the default timeouts it is there within the total bound, or not at all (R39)."""
+async def test_slow_body_on_the_way_to_a_stream(internet: Internet, on_the_way: OnTheWay) -> None:
+    """Under the default timeouts it is there within the total limit, or not at all (R39)."""
     drip = Drip(b"x", 1024)
     internet.redirects.append(on_the_way(drip))
-    async with installed(internet.fake, transport=internet) as (_, client):
+    async with installed(internet.fake, transport=internet) as (wix, _):
         with pytest.raises(httpx.ReadTimeout, match="No whole answer"):
-            await begin(client)
+            await begin(client_under(AT_ONCE, wix, internet))
 
     assert 1 == drip.read
     assert drip.closed
 
 
 @each
-async def test_who_sets_timeouts_waits_for_it(
-    internet: Internet, on_the_way: OnTheWay, no_patience: None
+async def test_timeouts_of_the_app_s_own_are_the_only_ones(
+    internet: Internet, on_the_way: OnTheWay
 ) -> None:
-    """Under timeouts of the app's own it has no bound in time."""
+    """Under timeouts of the app's own it has no total limit."""
     internet.redirects.append(on_the_way(Drip(b"x", 1024)))
     async with (
-        installed(internet.fake, transport=internet) as (_, client),
-        client.stream("GET", "/x", follow_redirects=True, timeout=60) as answer,
+        installed(internet.fake, transport=internet) as (wix, _),
+        client_under(AT_ONCE, wix, internet).stream(
+            "GET", "/x", follow_redirects=True, timeout=60
+        ) as answer,
     ):
         await answer.aread()
 
@@ -105,10 +111,10 @@ async def test_who_sets_timeouts_waits_for_it(
 
 @each
 @pytest.mark.parametrize("coding", ["identity", "gzip", "gzip, gzip"])
-async def test_stream_behind_it_has_no_bound(
+async def test_stream_behind_it_has_no_limit(
     internet: Internet, on_the_way: OnTheWay, coding: str
 ) -> None:
-    """What was read on the way leaves the stream without bounds, in any coding."""
+    """A body on the way leaves the stream behind it without limits, in any coding."""
     body = b"x" * 12 * MEGABYTE
     for layer in coding.split(", "):
         body = gzip.compress(body) if layer == "gzip" else body
@@ -153,7 +159,7 @@ async def test_request_that_was_read_whole_before(internet: Internet) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_all_on_the_way_is_bounded_together(internet: Internet, stream: bool) -> None:
+async def test_all_on_the_way_is_limited_together(internet: Internet, stream: bool) -> None:
     """A call reads 10 MB in all: not 10 MB of each of twenty redirects, which it keeps (R39)."""
     drips = [Drip(b"x" * MEGABYTE, 4) for _ in range(4)]
     internet.redirects += [ON_THE_WAY["redirect"](drip) for drip in drips]

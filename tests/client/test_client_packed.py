@@ -1,4 +1,4 @@
-"""What is packed in an answer: it is unpacked within the bounds, or not at all."""
+"""Packed answers: they are unpacked within the limits, or not at all."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def packed(fake: FakeWix, drip: Drip, coding: str = "gzip") -> Internet:
 
 
 @pytest.mark.parametrize("times", [1, 1000])
-async def test_packed_answer_is_bounded_by_what_it_unpacks_to(fake: FakeWix, times: int) -> None:
-    """A small answer that unpacks to more than the bound is not read whole either (R39)."""
+async def test_packed_answer_is_limited_by_its_unpacked_size(fake: FakeWix, times: int) -> None:
+    """A small answer that unpacks to more than the limit is not read whole either (R39)."""
     drip = Drip(gzip.compress(b"x" * 11 * MEGABYTE), times)
     async with installed(fake, transport=packed(fake, drip)) as (_, client):
         with pytest.raises(ResponseTooLarge):
@@ -40,7 +40,7 @@ async def test_packed_answer_is_bounded_by_what_it_unpacks_to(fake: FakeWix, tim
 
 
 async def test_packed_answer_is_unpacked(fake: FakeWix) -> None:
-    """A packed answer within the bound is read as httpx reads it."""
+    """A packed answer within the limit is read as httpx reads it."""
     drip = Drip(gzip.compress(b'{"a": 1}'), 1)
     internet = dripping(
         fake, drip, **{"Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -61,8 +61,8 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("coding", PACK)
-async def test_bomb_takes_no_more_than_the_bound(fake: FakeWix, coding: str) -> None:
-    """What one chunk unpacks to is never in memory beyond the bound and a little (R39)."""
+async def test_bomb_takes_no_more_than_the_limit(fake: FakeWix, coding: str) -> None:
+    """The unpacked bytes of one chunk are in memory up to the limit and a little more (R39)."""
     bomb = PACK[coding](b"\0" * 64 * MEGABYTE)
     internet = packed(fake, Drip(bomb, 1), coding)
     async with installed(fake, transport=internet) as (_, client):
@@ -91,7 +91,7 @@ async def test_bomb_takes_no_more_than_the_bound(fake: FakeWix, coding: str) -> 
     ],
 )
 async def test_answer_packed_in_another_way_is_an_error(fake: FakeWix, lines: list[str]) -> None:
-    """What cannot be unpacked bit by bit is not unpacked: layers, Brotli, Zstandard (R39)."""
+    """Codings that do not unpack bit by bit are refused: layers, Brotli, Zstandard (R39)."""
     drip = Drip(gzip.compress(gzip.compress(b"{}")), 1)
     headers = [("Content-Encoding", line) for line in lines]
     internet = Internet(fake, lambda _: httpx.Response(200, headers=headers, stream=drip))
@@ -114,8 +114,8 @@ async def test_one_coding_may_be_spelled_oddly(fake: FakeWix, coding: str) -> No
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "utf-8"])
-async def test_coding_that_is_none_is_bounded_as_well(fake: FakeWix, coding: str) -> None:
-    """What httpx leaves as it is counts as it is (R39)."""
+async def test_coding_that_is_none_is_limited_as_well(fake: FakeWix, coding: str) -> None:
+    """A body that httpx does not unpack counts as it is (R39)."""
     drips = [Drip(b"x" * MEGABYTE, times) for times in (10, 11)]
     left = list(drips)
     headers = {"Content-Encoding": coding}
@@ -129,15 +129,15 @@ async def test_coding_that_is_none_is_bounded_as_well(fake: FakeWix, coding: str
 
 
 async def test_layers_without_a_body_are_no_error(fake: FakeWix) -> None:
-    """The answer to a HEAD has nothing to unpack, whatever its headers say."""
+    """The answer to a HEAD has nothing to unpack, also with headers of layers."""
     async with installed(fake, transport=packed(fake, Drip(b"", 0), "gzip, gzip")) as (_, client):
         answer = await client.head(EVIL)
 
     assert "gzip, gzip" == answer.headers["Content-Encoding"]
 
 
-async def test_what_unpacks_to_nothing_ends(fake: FakeWix) -> None:
-    """Behind the end of what is packed no endless rest is read, and kept by the decoder (R39)."""
+async def test_body_that_unpacks_to_nothing_ends(fake: FakeWix) -> None:
+    """Behind the end of the packed data no endless rest is read and kept by the decoder (R39)."""
     drip = Drip(gzip.compress(b"{}") * 1000, 1000)
     async with installed(fake, transport=packed(fake, drip)) as (_, client):
         with pytest.raises(ResponseTooLarge):
@@ -148,7 +148,7 @@ async def test_what_unpacks_to_nothing_ends(fake: FakeWix) -> None:
 
 
 async def test_packed_answer_counts_once(fake: FakeWix) -> None:
-    """What was read whole can be read again, as often as one likes."""
+    """An answer that was read whole can be read again, any number of times."""
     drip = Drip(gzip.compress(b"x" * 6 * MEGABYTE), 1)
     async with installed(fake, transport=packed(fake, drip)) as (_, client):
         answer = await client.get(EVIL)
@@ -173,7 +173,7 @@ async def test_packed_answer_can_be_pickled(fake: FakeWix) -> None:
 
 
 def test_every_coding_of_httpx_is_known() -> None:
-    """What httpx can unpack is either unpacked within the bounds or refused (R39)."""
+    """Each coding that httpx knows is either unpacked within the limits or refused (R39)."""
     with httpx.Client(trust_env=False) as plain:
         codings = plain.headers["Accept-Encoding"].split(", ")
 

@@ -9,13 +9,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from wix_asgi.concurrency import detached as _detached
 from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupted
 from wix_asgi.testing.fake_wix._signal import Signal
 
 
 class Work:
-    """Work that says when it began, waits to be let go, and remembers how it ended."""
+    """Work that sets `begun`, waits for `go_on`, and notes in `ended` how it ended."""
 
     def __init__(self, outcome: Callable[[], str] = lambda: "done") -> None:
         self.outcome = outcome
@@ -34,7 +33,7 @@ class Work:
         return self.outcome()
 
     def fail(self) -> None:
-        """End with an error once let go."""
+        """End with an error after `go_on`."""
 
         def raise_it() -> str:
             raise LookupError("work failed")
@@ -43,54 +42,54 @@ class Work:
 
 
 async def wait(event: anyio.Event) -> None:
-    """Wait for `event` with a bound."""
+    """Wait for `event`, for ten seconds at most."""
     with anyio.fail_after(10):
         await event.wait()
 
 
-async def result(flight: DetachedTask[str]) -> str:
-    """Wait for the result of `flight` with a bound."""
+async def result(task: DetachedTask[str]) -> str:
+    """Wait for the result of `task`, for ten seconds at most."""
     with anyio.fail_after(10):
-        return await flight.result()
+        return await task.result()
 
 
-async def test_every_waiter_gets_the_outcome() -> None:
-    """Whoever waits, early or late, gets what the work returned."""
+async def test_every_waiting_task_gets_the_outcome() -> None:
+    """Tasks that wait, early or late, get the value that the work returned."""
     work, detached, results = Work(), DetachedTasks(), list[str]()
-    flight = detached.start(work)
+    task = detached.start(work)
 
     async def listen() -> None:
-        results.append(await result(flight))
+        results.append(await result(task))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(listen)
         await wait(work.begun)
-        before = flight.landed
+        before = task.is_done
         work.go_on.set()
 
     assert not before
-    assert flight.landed
+    assert task.is_done
     assert ["done"] * 5 == results
-    assert "done" == await result(flight)
+    assert "done" == await result(task)
 
 
-async def test_every_waiter_gets_the_error() -> None:
-    """An error of the work is raised to each waiter, with a traceback of its own."""
+async def test_every_waiting_task_gets_the_error() -> None:
+    """An error of the work is raised in each waiting task, with a traceback of its own."""
     work, detached, depths = Work(), DetachedTasks(), list[int]()
     work.fail()
     work.go_on.set()
-    flight = detached.start(work)
+    task = detached.start(work)
     for _ in range(3):
         with pytest.raises(LookupError, match="work failed") as caught:
-            await result(flight)
+            await result(task)
         depths.append(len(caught.traceback))
 
     assert 1 == len(set(depths))
 
 
-async def test_a_cancelled_waiter_takes_nobody_down() -> None:
-    """The work and the other waiters go on when the one who started it is cancelled."""
+async def test_a_cancelled_caller_does_not_end_the_work() -> None:
+    """The work goes on when the task that started it is cancelled."""
     work, detached, started = Work(), DetachedTasks(), list[DetachedTask[str]]()
 
     async def leave() -> None:
@@ -107,7 +106,7 @@ async def test_a_cancelled_waiter_takes_nobody_down() -> None:
 
 
 async def test_the_work_begins_after_start_has_returned() -> None:
-    """Whoever starts it can note the flight first, whatever makes the loop's tasks."""
+    """The caller can note the task before the work begins, on eager loops too."""
     work, detached = Work(), DetachedTasks()
     eager = getattr(asyncio, "eager_task_factory", None)
     try:
@@ -116,16 +115,16 @@ async def test_the_work_begins_after_start_has_returned() -> None:
         pass
     else:
         loop.set_task_factory(eager)
-    flight = detached.start(work)
+    task = detached.start(work)
     begun_early = work.begun.is_set()
     work.go_on.set()
 
     assert not begun_early
-    assert "done" == await result(flight)
+    assert "done" == await result(task)
 
 
-async def test_closing_waits_for_what_is_running(caplog: pytest.LogCaptureFixture) -> None:
-    """Within the grace everything is finished, what is begun meanwhile too, and nothing said."""
+async def test_closing_waits_for_running_work(caplog: pytest.LogCaptureFixture) -> None:
+    """Within the grace all work ends, work begun meanwhile too, and nothing is logged."""
     first, second, detached = Work(), Work(), DetachedTasks()
 
     async def lead_on() -> None:
@@ -145,32 +144,32 @@ async def test_closing_waits_for_what_is_running(caplog: pytest.LogCaptureFixtur
 
 
 async def test_closing_does_not_mind_errors() -> None:
-    """What the work raised is for its waiters, not for whoever closes."""
+    """An error of the work is raised in the waiting tasks, not by `aclose`."""
     work, detached = Work(), DetachedTasks()
     work.fail()
     work.go_on.set()
-    flight = detached.start(work)
+    task = detached.start(work)
     await detached.aclose(10)
 
-    assert flight.landed
+    assert task.is_done
 
 
 async def test_closing_with_nothing_running_returns() -> None:
-    """There is nothing to wait for."""
+    """Without a task `aclose` returns at once."""
     with anyio.fail_after(10):
         await DetachedTasks().aclose(0)
 
 
 async def test_after_the_grace_the_rest_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
-    """Its waiters get a typed error instead of hanging, and it has ended when closing returns."""
+    """Waiting tasks get a typed error instead of hanging, and the work has ended on return."""
     quick, slow, detached = Work(), Work(), DetachedTasks()
     quick.go_on.set()
     detached.start(quick)
-    flight, errors = detached.start(slow), list[str]()
+    task, errors = detached.start(slow), list[str]()
 
     async def listen() -> None:
         with pytest.raises(Interrupted):
-            await result(flight)
+            await result(task)
         errors.append("interrupted")
 
     async with anyio.create_task_group() as tasks:
@@ -187,18 +186,18 @@ async def test_after_the_grace_the_rest_is_cancelled(caplog: pytest.LogCaptureFi
 
 
 async def test_work_that_has_not_begun_is_cancelled_too() -> None:
-    """A flight that is started and closed at once lands all the same."""
+    """A task that is cancelled before its work begins has an outcome all the same."""
     work, detached = Work(), DetachedTasks()
-    flight = detached.start(work)
+    task = detached.start(work)
     await detached.aclose(0)
     with pytest.raises(Interrupted):
-        await result(flight)
+        await result(task)
 
-    assert flight.landed
+    assert task.is_done
 
 
-async def test_closing_waits_for_what_is_tidied_up() -> None:
-    """Cancelled work may still give back what it holds, shielded, before closing returns."""
+async def test_closing_waits_for_cleanup() -> None:
+    """Cancelled work may still release a resource, shielded, before closing returns."""
     detached, begun, order = DetachedTasks(), anyio.Event(), list[str]()
 
     async def work() -> None:
@@ -208,48 +207,47 @@ async def test_closing_waits_for_what_is_tidied_up() -> None:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.wait_all_tasks_blocked()
-            order.append("given back")
+            order.append("released")
 
     detached.start(work)
     await wait(begun)
     await detached.aclose(0)
     order.append("closed")
 
-    assert ["given back", "closed"] == order
+    assert ["released", "closed"] == order
 
 
-async def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work that does not let itself be cancelled is left behind after a while."""
-    monkeypatch.setattr(_detached, "_LAST_WORDS", 0.01)
-    detached, begun, let_go = DetachedTasks(), anyio.Event(), anyio.Event()
+async def test_closing_does_not_wait_for_ever() -> None:
+    """Work that ignores its cancellation is left behind after `cleanup_seconds`."""
+    detached, begun, let_go = DetachedTasks(cleanup_seconds=0.01), anyio.Event(), anyio.Event()
 
     async def work() -> None:
         with anyio.CancelScope(shield=True):
             begun.set()
             await let_go.wait()
 
-    flight = detached.start(work)
+    task = detached.start(work)
     await wait(begun)
     with anyio.fail_after(10):
         await detached.aclose(0)
-    left_behind = not flight.landed
+    left_behind = not task.is_done
     let_go.set()
     with anyio.fail_after(10):
-        await flight.wait()
+        await task.wait()
 
     assert left_behind
 
 
 async def test_work_that_ends_in_spite_of_a_cancellation_has_its_result() -> None:
-    """What was finished before the cancellation came is not lost."""
+    """A result that was ready before the cancellation came is not lost."""
     work, detached = Work(), DetachedTasks()
-    flight = detached.start(work)
+    task = detached.start(work)
     await wait(work.begun)
     work.go_on.set()
     await wait_until_ended(work)
-    flight.cancel()
+    task.cancel()
 
-    assert "done" == await result(flight)
+    assert "done" == await result(task)
 
 
 async def wait_until_ended(work: Work) -> None:
@@ -261,12 +259,12 @@ async def wait_until_ended(work: Work) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_loop_that_ends_ends_its_work(backend: str) -> None:
-    """Without a close the work ends with its event loop, and does not hold another one up."""
-    detached, works, flights = DetachedTasks(), list[Work](), list[DetachedTask[str]]()
+    """Without a close the work ends with its event loop, and holds up no other loop."""
+    detached, works, tasks = DetachedTasks(), list[Work](), list[DetachedTask[str]]()
 
     async def start() -> None:
         works.append(Work())
-        flights.append(detached.start(works[0]))
+        tasks.append(detached.start(works[0]))
         await wait(works[0].begun)
 
     async def close() -> None:
@@ -277,31 +275,31 @@ def test_a_loop_that_ends_ends_its_work(backend: str) -> None:
     anyio.run(close, backend=backend)
 
     assert "cancelled" == works[0].ended
-    assert flights[0].landed
+    assert tasks[0].is_done
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_closing_leaves_other_loops_alone(backend: str) -> None:
-    """What runs on another thread's event loop goes on there."""
+    """Work on the event loop of another thread goes on."""
     detached, ended, begun = DetachedTasks(), list[str](), list[bool]()
     ready, closed = _Gate(), _Gate()
 
     async def elsewhere() -> None:
         work = Work()
-        flight = detached.start(work)
+        task = detached.start(work)
         await wait(work.begun)
         begun.append(True)
         ready.open()
         await closed.wait()
         work.go_on.set()
-        ended.append(await result(flight))
+        ended.append(await result(task))
 
     async def here() -> None:
-        flight = detached.start(anyio.sleep_forever)
+        task = detached.start(anyio.sleep_forever)
         await ready.wait()
         await detached.aclose(0)
         closed.open()
-        assert flight.landed
+        assert task.is_done
 
     thread = Thread(target=lambda: anyio.run(elsewhere, backend=backend))
     thread.start()
@@ -312,7 +310,7 @@ def test_closing_leaves_other_loops_alone(backend: str) -> None:
 
 
 class _Gate:
-    """An event between threads, waited for with a bound."""
+    """An event between threads, waited for during ten seconds at most."""
 
     def __init__(self) -> None:
         self._signal = Signal()

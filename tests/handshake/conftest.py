@@ -1,4 +1,4 @@
-"""What every test of the handshake begins with."""
+"""The fixture of every test of the handshake."""
 
 from __future__ import annotations
 

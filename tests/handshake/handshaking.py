@@ -1,10 +1,11 @@
-"""What tests of the handshake share: raw requests, strict cookies, a storage that can be down."""
+"""Helpers of the handshake's tests: raw requests, strict cookies, a storage that can be down."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from traceback import TracebackException
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -18,8 +19,13 @@ from tests.support import Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
+from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.state import StateSigner
 from wix_asgi.models import Record
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -31,7 +37,7 @@ JSON = {"Accept": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What an ASGI app answered, byte for byte."""
+    """The response of an ASGI app, byte for byte."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -137,7 +143,7 @@ def cookies_of(browser: Browser) -> list[tuple[bytes, bytes]]:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """Return the parameters of an address, each of which comes once."""
+    """Return the parameters of an address, each of them once."""
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     assert len(pairs) == len(dict(pairs)), url
     return dict(pairs)
@@ -162,12 +168,12 @@ async def begin(browser: Browser, fake: FakeWix, **options: Any) -> str:
 async def call_back(
     browser: Browser, url: str, *, headers: Mapping[str, str] = JSON
 ) -> httpx.Response:
-    """Load the callback, as what wants JSON."""
+    """Load the callback, as a client that asks for JSON."""
     return await browser.http.get(url, headers=headers)
 
 
 class FlakyStorage(MemoryStorage):
-    """In memory, with a pause before each step, and with steps that are out of order."""
+    """A storage in memory with a pause before each step, and with steps that a test takes down."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +205,7 @@ class FlakyStorage(MemoryStorage):
         return await super().purge()
 
     async def sites(self, app_id: str) -> list[str]:
-        """Return the sites that are stored, whatever is down."""
+        """Return the sites that are stored, even while steps are down."""
         return [record.instance_id for record in await super().scan(app_id)]
 
     async def _reach(self, step: str) -> None:
@@ -209,19 +215,42 @@ class FlakyStorage(MemoryStorage):
             raise StorageUnavailable("The test storage is down.")
 
 
-def app_of(wix: Wix, **parts: Any) -> ASGIApp:
-    """Return the handshake of `wix` with some of its parts replaced, at the usual paths."""
-    handshake = Handshake(replace(wix.handshake._parts, **parts))
+def app_of(
+    wix: Wix,
+    fake: FakeWix,
+    *,
+    clock: Callable[[], float] = time.time,
+    max_exchanges: int = MAX_EXCHANGES,
+) -> ASGIApp:
+    """Return the handshake of `wix` at the usual paths, with another clock or another bound."""
+    settings = wix.settings
+    endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
+    responses = Responses(settings, wix._hooks)
+    install = Install(endpoints=endpoints, signer=signer, responses=responses)
+    callback = Callback(
+        settings=settings,
+        endpoints=endpoints,
+        signer=signer,
+        storage=wix.storage,
+        installations=wix._installations,
+        oauth=OAuthClient(endpoints, fake.transport),
+        tokens=wix._tokens,
+        clients=wix.clients,
+        detached=wix._detached,
+        hooks=wix._hooks,
+        responses=responses,
+        max_exchanges=max_exchanges,
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        begins = scope["path"] == "/wix/install"
-        await (handshake.install if begins else handshake.callback)(scope, receive, send)
+        path = install if scope["path"] == "/wix/install" else callback
+        await path(scope, receive, send)
 
     return app
 
 
 class Broken(Exception):
-    """What no code of ours expects."""
+    """An error that no code of ours expects."""
 
 
 def broken(*args: object, **kwargs: object) -> NoReturn:
@@ -231,7 +260,7 @@ def broken(*args: object, **kwargs: object) -> NoReturn:
 
 
 def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
-    """Return what must be in no log after an install that began so."""
+    """Return the secrets of this install, which must be in no log."""
     query = parse_qs(urlsplit(url).query)
     return {
         *query.get("code", []),
@@ -242,7 +271,7 @@ def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
-    """Return all that any log handler can see of the records, locals of tracebacks included."""
+    """Return all that a log handler can see of the records, locals of tracebacks included."""
     seen = [caplog.text]
     for record in caplog.records:
         seen.append(repr(record.__dict__))

@@ -1,4 +1,4 @@
-"""Reading our own cookies: whatever else a browser sends costs nothing, and counts for nothing."""
+"""Reading our own cookies: foreign cookies of a browser cost nothing, and count for nothing."""
 
 from __future__ import annotations
 
@@ -72,18 +72,18 @@ async def test_other_cookies_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_length_of_a_cookie_costs_nothing() -> None:
-    """However long somebody else's cookie is, reading ours takes the same few steps (R14)."""
+    """Reading our cookies takes the same few steps beside a foreign cookie of any length (R14)."""
     assert steps(quoted(2)) == steps(quoted(100 * KILOBYTE)) == steps(quoted(200 * KILOBYTE))
 
 
 @pytest.mark.parametrize("name", [b"a", PREFIX.encode()])
 @pytest.mark.parametrize("is_one", [True, False])
 def test_number_of_cookies_costs_no_more_than_itself(name: bytes, is_one: bool) -> None:
-    """Twice as many cookies, of one name or of many, take twice as many steps (R14)."""
+    """The steps grow in proportion to the number of cookies, of one name or of several (R14)."""
     pairs = [name + (b"" if is_one else b"%d" % number) + b"=value" for number in range(8000)]
     fixed = steps(b"")
-
     half, whole = (steps(b"; ".join(pairs[:count])) - fixed for count in (4000, 8000))
+
     assert abs(whole - 2 * half) <= 10
 
 
@@ -94,8 +94,8 @@ def test_values_are_as_they_were_sent() -> None:
         (b"cookie", b'__Host-wix-a="1\\"";other=2;  __Host-wix-b=3=4 ;\t__Host-wix-a=;;='),
         (b"cookie", b"__host-wix-a=5; x__Host-wix-a=6; __Host-wix-c; __Host-wix-b=\xe9"),
     ]
-
     found = read_cookies(headers, PREFIX)
+
     assert {
         "__Host-wix-a": ['"1\\""', ""],
         "__Host-wix-b": ["3=4", "\u00e9"],
@@ -105,7 +105,7 @@ def test_values_are_as_they_were_sent() -> None:
 
 
 def test_repr_shows_no_value() -> None:
-    """A traceback with locals shows how many cookies there were, and no more (R35)."""
+    """A traceback with locals shows the number of cookies, and no value (R35)."""
     assert "<Cookies of 1>" == repr(Cookies({"name": ["test-cookie-value"]}))
 
 
@@ -116,7 +116,7 @@ def test_repr_shows_no_value() -> None:
 async def test_second_cookie_of_the_name_keeps_nobody_out(
     template: tuple[bytes, ...], is_first: bool
 ) -> None:
-    """One that a neighbouring host has set beside ours changes nothing, in either order (R2)."""
+    """A cookie that a neighbouring host set beside ours changes nothing, in either order (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -131,7 +131,7 @@ async def test_second_cookie_of_the_name_keeps_nobody_out(
 
 
 async def test_no_number_of_wrong_cookies_binds() -> None:
-    """However many values are tried under the name, one has to be the browser's (R2)."""
+    """Five hundred guessed values under the right name are refused (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -145,7 +145,7 @@ async def test_no_number_of_wrong_cookies_binds() -> None:
 
 @pytest.mark.parametrize("before", [b"\xa0", b"\x85", b"\x0b", b"\x0c", b"\x1f", b"\xe2\x80\x80"])
 async def test_what_only_looks_like_the_prefix_is_not_ours(before: bytes) -> None:
-    """A browser lets any host of the domain set a cookie whose name begins otherwise (R27)."""
+    """A cookie whose name has other white space before `__Host-` is refused (R27)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
@@ -161,7 +161,7 @@ async def test_pending_installs_are_counted_over_all_headers() -> None:
     async with running(FakeWix()) as app:
         headers = [(b"cookie", f"{name}=value".encode()) for name in names]
         answer = await ask(app, INSTALL, headers=headers)
-
     dropped, begun = cookies_set(answer)
+
     assert (names[0], "0") == (dropped.name, dropped.attributes["Max-Age"])
     assert "600" == begun.attributes["Max-Age"]

@@ -20,12 +20,12 @@ BI_EVENT = "/apps/v1/bi-event"
 
 
 async def test_setup_is_not_finished_unless_asked() -> None:
-    """By default no event is sent: it cannot be undone."""
+    """By default no event is sent, since it cannot be undone."""
     fake = FakeWix()
     async with running(fake) as app:
         await Browser(app).install(fake)
 
-    assert fake.count(BI_EVENT) == 0
+    assert 0 == fake.count(BI_EVENT)
 
 
 async def test_setup_is_finished_once() -> None:
@@ -40,9 +40,9 @@ async def test_setup_is_finished_once() -> None:
         answer = await browser.http.get(url)
         await browser.http.get(url)
 
-    assert answer.status_code == 303
-    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
-    assert seen == [0]
+    assert 303 == answer.status_code
+    assert 1 == fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION")
+    assert [0] == seen
 
 
 @pytest.mark.parametrize("kind", ["answer", "drop", "refuse", "raise"])
@@ -55,9 +55,9 @@ async def test_failing_event_fails_no_install(
     fake.fail(BI_EVENT, kind=kind, status=status)
     async with running(fake, finish_setup=True, after_install="/") as app:
         answer = await Browser(app).install(fake)
-
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert answer.headers["Location"] == f"{PUBLIC_URL}/"
+
+    assert f"{PUBLIC_URL}/" == answer.headers["Location"]
     assert fake.count(BI_EVENT) <= 1
     assert "APP_FINISHED_CONFIGURATION was not sent" in record.getMessage()
 
@@ -69,7 +69,7 @@ async def test_setup_is_finished_by_hand() -> None:
         await Browser(app).install(fake)
         await app.wix.finish_setup(SITE)
 
-    assert fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION") == 1
+    assert 1 == fake.count(BI_EVENT, eventName="APP_FINISHED_CONFIGURATION")
 
 
 async def test_setup_is_not_finished_where_the_hook_failed() -> None:
@@ -83,5 +83,5 @@ async def test_setup_is_not_finished_where_the_hook_failed() -> None:
         browser = Browser(app)
         answer = await browser.http.get(await begin(browser, fake), headers=JSON)
 
-    assert reason_of(answer) == (500, "internal")
-    assert fake.count(BI_EVENT) == 0
+    assert (500, "internal") == reason_of(answer)
+    assert 0 == fake.count(BI_EVENT)

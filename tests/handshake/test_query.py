@@ -1,4 +1,4 @@
-"""Reading a query: what is taken, and the bounds that nothing passes."""
+"""Reading a query: its parameters, and the bounds that no query passes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_is_encoded_is_read_back(pairs: dict[str, str]) -> None:
     "values", ["{0}=a&{0}=b", "{0}=b&{0}=a", "{0}=a&{0}=a", "{0}&{0}=", "{0}=a&x=y&{0}=b"]
 )
 def test_named_twice_is_refused(name: str, values: str) -> None:
-    """What may be there once is refused when it is there twice, whichever came first (R13)."""
+    """A parameter of ours that is there twice is refused, with equal values as well (R13)."""
     escaped = "".join(f"%{ord(char):02x}" for char in name)
 
     assert 400 == refusal(values.format(name).encode())
@@ -67,7 +67,7 @@ def test_named_twice_is_refused(name: str, values: str) -> None:
     ("name", "limit"), [("code", 8192), ("state", 4096), ("token", 4096), ("x", 4096)]
 )
 def test_values_are_bounded(name: str, limit: int) -> None:
-    """A value may be as long as the bound, and not a character longer (R14)."""
+    """A value may have the length of the bound, and not a character more (R14)."""
     assert {name: "x" * limit} == read_query(f"{name}={'x' * limit}".encode())
     assert 414 == refusal(f"{name}={'x' * (limit + 1)}".encode())
 
@@ -91,10 +91,10 @@ def test_number_of_parameters_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("code", [*range(0x20), 0x7F])
-@pytest.mark.parametrize("place", ["a={0}", "a=x{0}", "{0}=a", "code={0}", "state=a&b={0}c"])
-def test_control_characters_are_refused(code: int, place: str) -> None:
+@pytest.mark.parametrize("template", ["a={0}", "a=x{0}", "{0}=a", "code={0}", "state=a&b={0}c"])
+def test_control_characters_are_refused(code: int, template: str) -> None:
     """Neither a name nor a value has a control character (R14)."""
-    assert 400 == refusal(place.format(quote(chr(code), safe="")).encode())
+    assert 400 == refusal(template.format(quote(chr(code), safe="")).encode())
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_control_characters_are_refused(code: int, place: str) -> None:
     [b"a=%ff", b"%ff=a", b"a=%c3", b"a=%c0%80", b"a=%ed%a0%80", b"a=%f5%80%80%80", b"a=\xc3\xa9"],
 )
 def test_other_encodings_are_refused(query: bytes) -> None:
-    """What is not UTF-8, or not escaped, is refused (R14)."""
+    """A query that is not UTF-8, or not escaped, is refused (R14)."""
     assert 400 == refusal(query)
 
 
 @given(st.binary(max_size=600))
 def test_any_bytes_are_read_or_refused(query: bytes) -> None:
-    """There is no third outcome (R14)."""
+    """Any bytes are either read within the bounds or refused as a bad request (R14)."""
     try:
         found = read_query(query)
     except HandshakeRefused as exc:
@@ -129,7 +129,7 @@ def test_repr_shows_no_value() -> None:
 
 
 def test_refusals_say_nothing_of_the_query() -> None:
-    """What is refused is not quoted (R19, R35)."""
+    """A refusal quotes nothing of the query (R19, R35)."""
     for query in (b"code=hostile&code=hostile", b"hostile=%00", b"hostile=%ff", b"hostile" * 9000):
         with pytest.raises(HandshakeRefused) as caught:
             read_query(query)

@@ -1,4 +1,4 @@
-"""The one-time state: what it is bound to, how long it holds, and that no edit of it passes."""
+"""The one-time state: its app and browser, its time, and that no edit of it passes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Clock:
 
 
 def settings(**given: Any) -> WixSettings:
-    """Return settings that are right but for what is given."""
+    """Return right settings, but for the given ones."""
     right = {"app_id": "app-1", "app_secret": SECRET_1, "public_url": "https://app.example.com"}
     return WixSettings.load(**{**right, **given})
 
@@ -82,7 +82,7 @@ def test_states_are_random() -> None:
 
 
 def test_state_is_safe_in_a_url_and_short() -> None:
-    """A state needs no quoting in a URL, and is far below what servers accept (R1)."""
+    """A state needs no quoting in a URL, and is under 600 characters (R1)."""
     state = signer(public_url="https://app.example.com/" + "x" * 100).mint().state
 
     assert set(state) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -90,7 +90,7 @@ def test_state_is_safe_in_a_url_and_short() -> None:
 
 
 def test_state_does_not_hold_the_cookie() -> None:
-    """Of the browser's value a state holds a SHA-256 only (R2)."""
+    """A state holds the SHA-256 of the cookie's value, and not the value (R2)."""
     flow = signer().mint()
     signed, payload = URLSafeTimedSerializer("no key").loads_unsafe(flow.state)
 
@@ -109,11 +109,10 @@ def _unpadded(text: str) -> bytes:
 
 
 def test_flow_is_bound_to_its_browser() -> None:
-    """A flow is of no browser without its cookie, or with another's (R2)."""
+    """A flow is bound to no browser without its cookie, or with another cookie (R2)."""
     checker = signer()
     flow, other = checker.mint(), checker.mint()
     found, name = checker.check(flow.state), flow.cookie_name
-
     jars: list[dict[str, list[str]]] = [
         {},
         {name: [""]},
@@ -125,12 +124,13 @@ def test_flow_is_bound_to_its_browser() -> None:
         {other.cookie_name: [flow.cookie_value]},
         cookies(other),
     ]
+
     assert [False] * len(jars) == [found.is_bound_to(jar) for jar in jars]
     assert found.is_bound_to({name: [other.cookie_value, flow.cookie_value, ""]})
 
 
 def test_planted_cookie_is_of_another_browser() -> None:
-    """A cookie that was there before the flow began does not bind it (R29)."""
+    """A cookie that was planted before the flow began does not bind it (R29)."""
     checker = signer()
     planted = {checker.mint().cookie_name: ["test-planted-cookie-value"]}
 
@@ -139,7 +139,7 @@ def test_planted_cookie_is_of_another_browser() -> None:
 
 @pytest.mark.parametrize("state", [None, ""])
 def test_missing_state_is_refused(state: str | None) -> None:
-    """No state is as bad as a wrong one (R3)."""
+    """A missing state is refused with a reason of its own (R3)."""
     assert refusal(signer(), state) is Reason.STATE_MISSING
 
 
@@ -149,13 +149,13 @@ UNKNOWN += ["A" * 70_000, "." * 70_000]
 
 @pytest.mark.parametrize("state", UNKNOWN, ids=lambda state: ascii(state[:12]))
 def test_unknown_state_is_refused(state: str) -> None:
-    """What we never minted is refused with a reason of ours (R3)."""
+    """A text that we never minted is refused with a reason of ours (R3)."""
     assert refusal(signer(), state) is Reason.STATE_INVALID
 
 
 @given(st.text(min_size=1))
 def test_any_text_is_refused(state: str) -> None:
-    """No text but a minted one is a state, and none raises anything else (R3)."""
+    """Every text but a minted state is refused as invalid, with no other error (R3)."""
     assert refusal(signer(), state) is Reason.STATE_INVALID
 
 
@@ -246,7 +246,7 @@ def test_state_of_another_app_is_refused(other: dict[str, Any]) -> None:
 
 
 def test_signature_has_one_spelling() -> None:
-    """The spare bits at a signature's end must be what they were, and nothing follows it (R3)."""
+    """A signature with other spare bits at its end, or with more text after it, is refused (R3)."""
     checker = signer()
     flow = checker.mint()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_="
@@ -265,7 +265,7 @@ def test_previous_app_secrets_verify() -> None:
 
 
 def test_previous_app_secrets_do_not_sign() -> None:
-    """The newest secret signs: who knows only the previous one learns nothing new."""
+    """States are signed with the newest secret, and not with a previous one."""
     flow = signer(app_secret=SECRET_2, previous_app_secrets=[SECRET_1]).mint()
 
     assert refusal(signer(), flow.state) is Reason.STATE_INVALID
@@ -273,7 +273,7 @@ def test_previous_app_secrets_do_not_sign() -> None:
 
 
 def test_state_and_cookie_are_no_other_credential() -> None:
-    """Neither stands in for the other, nor for a seal of the vault (R31)."""
+    """State and cookie are not taken for each other, nor for a seal of the vault (R31)."""
     checker = signer()
     flow = checker.mint()
 
@@ -297,7 +297,7 @@ def test_state_is_not_signed_as_an_instance_is() -> None:
 @pytest.mark.parametrize("make", [URLSafeSerializer, URLSafeTimedSerializer])
 @pytest.mark.parametrize("salt", ["wix-asgi.state", "itsdangerous", "cookie-session"])
 def test_what_the_app_signs_is_no_state(make: type[URLSafeSerializer], salt: str) -> None:
-    """What an app signs with the same secret in its own way is no state (R31)."""
+    """A text that an app signs with the same secret in its own way is no state (R31)."""
     payload = ["nonce", "app-1", "https://app.example.com/wix/callback", "0" * 64]
     state = str(make(SECRET_1, salt=salt).dumps(payload))
 
@@ -320,7 +320,7 @@ def test_cookie_has_a_name_of_its_own(public_url: str, prefix: str) -> None:
     assert prefix == checker.cookie_prefix
     assert flow.cookie_name.startswith(prefix)
     assert flow.nonce not in flow.cookie_name
-    assert len(flow.cookie_name) == len(prefix) + 16
+    assert len(prefix) + 16 == len(flow.cookie_name)
 
 
 def test_repr_shows_no_secret() -> None:
@@ -332,7 +332,7 @@ def test_repr_shows_no_secret() -> None:
 
 
 def test_refusal_shows_no_state() -> None:
-    """What is logged of a refusal does not hold the state (R35)."""
+    """The repr of a refusal does not hold the state (R35)."""
     flow = signer(app_id="app-2").mint()
     with pytest.raises(HandshakeRefused) as caught:
         signer().check(flow.state)

@@ -20,7 +20,7 @@ CLAIMS = {"instanceId": SITE, "permissions": "OWNER", "uid": "user-1"}
 
 
 def settings(**given: Any) -> WixSettings:
-    """Return settings that are right but for what is given."""
+    """Return settings that are right but for the given ones."""
     right = {"app_id": "app-1", "app_secret": SECRET, "public_url": "https://app.example.com"}
     return WixSettings.load(**{**right, **given})
 

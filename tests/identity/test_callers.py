@@ -1,4 +1,4 @@
-"""Who is calling: where a signed instance may be, and what the app's own function says."""
+"""The caller: the places of a signed instance, and the answers of the app's own function."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from starlette.requests import HTTPConnection
 from tests.identity.signing import GOOD, SIGNED, sign
 from tests.support import SITE
 from wix_asgi import Identity, Unauthenticated
-from wix_asgi.identity.callers import (
-    KnownCaller,
-    RequestCaller,
-    ResolveIdentity,
-)
+from wix_asgi.identity.callers import KnownCaller, RequestCaller, ResolveIdentity
 
 
 def caller(
@@ -139,7 +135,7 @@ class Later:
 
 
 async def test_any_awaitable_is_waited_for() -> None:
-    """What `resolve_identity` returns may be any awaitable."""
+    """`resolve_identity` may return any awaitable."""
     asked = caller(resolve=returning(Later()))
 
     assert asked.identity is None
@@ -175,7 +171,7 @@ async def test_forged_instance_is_final(query: str) -> None:
 
 
 async def test_signed_instance_wins_over_resolve() -> None:
-    """A genuine signed instance goes before what the app's own function says."""
+    """A genuine signed instance goes before the answer of the app's own function."""
     assert SITE == await outcome(caller(f"instance={GOOD}", resolve=returning("site-9")))
 
 

@@ -7,7 +7,11 @@ import pytest
 
 from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable, UnknownKey, UnsealError
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import (
+    InstallationRepository,
+    RefreshFailure,
+    StoredInstallation,
+)
 from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi_backends.memory import MemoryStorage
@@ -48,7 +52,7 @@ async def read(installations: InstallationRepository) -> StoredInstallation:
     return stored
 
 
-async def test_what_is_put_is_read_back(
+async def test_a_stored_installation_is_read_back(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
     """Tokens and times are those that were stored; nothing has failed."""
@@ -63,7 +67,7 @@ async def test_what_is_put_is_read_back(
     assert (None, datetime.fromtimestamp(1_000, UTC)) == (stored.failure, stored.installed_at)
 
 
-async def test_nothing_is_none(installations: InstallationRepository) -> None:
+async def test_an_unknown_site_is_none(installations: InstallationRepository) -> None:
     """A site that was never installed is not there."""
     assert await installations.get(SITE) is None
 
@@ -84,7 +88,7 @@ async def test_the_storage_sees_no_token(
 async def test_a_life_goes_on_in_storage(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """A token that is read later ends when it would have ended."""
+    """A token that is read later ends at the moment at which it would have ended."""
     await installations.put(SITE, grant_of(clock))
     clock.advance(100)
     stored = await read(installations)
@@ -96,7 +100,7 @@ async def test_a_life_goes_on_in_storage(
 async def test_a_slow_read_does_not_lengthen_a_life(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
-    """A life is counted from before the question, as the storage's answer takes its time."""
+    """A token's rest is counted from before the storage was asked, as its answer takes time."""
     await installations.put(SITE, grant_of(clock))
 
     async def dawdle() -> None:
@@ -131,17 +135,17 @@ async def test_a_refresh_token_stays_until_there_is_another(
 async def test_a_write_in_between_wins(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """Neither a refresh nor the note of a failure is written over what is newer."""
+    """Neither a refresh nor the note of a failure is written over a newer row."""
     await installations.put(SITE, grant_of(clock))
     before = await read(installations)
     await installations.put(SITE, grant_of(clock, NEW_ACCESS, NEW_REFRESH))
 
     assert not await installations.replace(before, grant_of(clock))
-    assert not await installations.note_failure(before, "refused", 30.0)
+    assert not await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     assert NEW_REFRESH == (await read(installations)).refresh_token
 
 
-async def test_what_is_gone_does_not_come_back(
+async def test_a_removed_row_does_not_come_back(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
     """Neither a refresh nor the note of a failure makes a row."""
@@ -150,7 +154,7 @@ async def test_what_is_gone_does_not_come_back(
     await storage.delete(APP, SITE)
 
     assert not await installations.replace(before, grant_of(clock))
-    assert not await installations.note_failure(before, "refused", 30.0)
+    assert not await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     assert await installations.get(SITE) is None
 
 
@@ -160,7 +164,7 @@ async def test_a_failure_is_noted_beside_the_tokens(
     """The tokens stay as they are, and the seconds until the next try run down."""
     await installations.put(SITE, grant_of(clock))
     before = await read(installations)
-    noted = await installations.note_failure(before, "refused", 30.0)
+    noted = await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     clock.advance(10)
     after = await read(installations)
 
@@ -172,9 +176,9 @@ async def test_a_failure_is_noted_beside_the_tokens(
 async def test_a_refresh_ends_a_failure(
     installations: InstallationRepository, clock: ManualClock
 ) -> None:
-    """What was noted is over with the next success."""
+    """A noted failure is over with the next success."""
     await installations.put(SITE, grant_of(clock))
-    await installations.note_failure(await read(installations), "unavailable", 30.0)
+    await installations.note_failure(await read(installations), RefreshFailure.UNAVAILABLE, 30.0)
     await installations.replace(await read(installations), grant_of(clock))
     after = await read(installations)
 
@@ -184,11 +188,11 @@ async def test_a_refresh_ends_a_failure(
 async def test_a_record_may_have_no_access_token(
     installations: InstallationRepository, storage: Steps
 ) -> None:
-    """Such a one is read, and a failure noted on it leaves it so."""
+    """It is read, and a failure noted on it leaves it without one."""
     sealed = Vault([KEY]).seal(REFRESH, app_id=APP, instance_id=SITE, field="refresh_token")
     await storage.put(Record(app_id=APP, instance_id=SITE, version="v", refresh_token=sealed))
     before = await read(installations)
-    await installations.note_failure(before, "refused", 30.0)
+    await installations.note_failure(before, RefreshFailure.REFUSED, 30.0)
     after = await read(installations)
 
     assert before.access_token is None
@@ -265,10 +269,10 @@ async def test_errors_show_no_token(
     assert REFRESH not in trace + repr(stored)
 
 
-async def test_a_broken_seal_shows_no_other(
+async def test_a_broken_seal_shows_no_other_token(
     installations: InstallationRepository, storage: Steps, clock: ManualClock
 ) -> None:
-    """Where one token cannot be read, the error does not show the one that could (R35)."""
+    """Where one token cannot be read, the error does not show the readable one (R35)."""
     await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None

@@ -1,4 +1,4 @@
-"""An app that sees what comes through, and the middleware in front of it."""
+"""An app that keeps the scopes that reach it, and the middleware in front of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wix_asgi.testing import FakeWix
 
 @pytest.fixture
 def probe() -> Probe:
-    """Return an app that sees what comes through."""
+    """Return an app that keeps the scopes that reach it."""
     return Probe()
 
 
 @pytest.fixture
-def guarded(probe: Probe) -> WixMiddleware:
+def wrapped(probe: Probe) -> WixMiddleware:
     """Return the probe behind the middleware."""
     return WixMiddleware(probe, make_wix(FakeWix()))

@@ -1,4 +1,4 @@
-"""An app that sees what a middleware lets through, and a server's scope to call it with."""
+"""An app that keeps the scopes a middleware lets through, and scopes as servers make them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INSTALL, CALLBACK = "/wix/install", "/wix/callback"
 
 
 class Probe:
-    """An ASGI app that answers 204, and keeps what it was called with."""
+    """An ASGI app that answers 204, and keeps the scopes of its calls."""
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
@@ -36,7 +36,7 @@ def http_scope(path: str, **more: Any) -> Scope:
 
 
 async def call(app: Any, scope: Scope) -> list[Message]:
-    """Call `app` with an empty body; return what it sends."""
+    """Call `app` with an empty body; return the messages that it sends."""
     sent: list[Message] = []
 
     async def receive() -> Message:

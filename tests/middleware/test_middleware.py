@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -21,8 +20,7 @@ from tests.client.clients import install
 from tests.middleware.probes import CALLBACK, INSTALL, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
 from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware, get_wix
-from wix_asgi import middleware as middleware_module
-from wix_asgi import wix as wix_module
+from wix_asgi import settings as settings_module
 from wix_asgi.testing import FakeWix
 
 ENVIRONMENT = {
@@ -117,7 +115,7 @@ def api() -> FastAPI:
 
 
 async def refused(app: Any) -> list[Message]:
-    """Begin the lifespan of `app`, as a server does, in vain; return what it sends."""
+    """Begin the lifespan of `app`, as a server does, in vain; return the messages that it sends."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -162,7 +160,7 @@ def test_wrong_settings_without_a_lifespan_serve_nothing(make: Callable[[], Any]
 
 @pytest.mark.parametrize("make", [star, api])
 async def test_wrong_settings_let_no_request_through(make: Callable[[], Any]) -> None:
-    """A request that comes without a lifespan hears what is wrong, every time (R47)."""
+    """A request that comes without a lifespan raises the same error, every time (R47)."""
     app = make()
     app.add_middleware(WixMiddleware)
     for _ in range(2):
@@ -179,7 +177,8 @@ async def test_missing_driver_stops_the_server(
     environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that is missing is told like a wrong setting (R47)."""
-    monkeypatch.setattr(wix_module, "open_storage", find_no_driver)
+    monkeypatch.delenv("WIX_STORAGE")
+    monkeypatch.setattr(settings_module, "open_storage", find_no_driver)
     app = make_app()
     app.add_middleware(WixMiddleware)
     sent = await refused(app)
@@ -190,22 +189,29 @@ async def test_missing_driver_stops_the_server(
     assert "nodriver" in sent[0]["message"]
 
 
-def test_where_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of a short stack nobody is building: it does not look beyond."""
-    assert not middleware_module._is_built_late()
-
-    class Frame:
-        """The first frame of a thread."""
-
-        f_back = None
-        f_code = _code_of(test_where_it_is_built)
-
-    monkeypatch.setattr(middleware_module, "sys", SimpleNamespace(_getframe=lambda depth: Frame()))
-    assert not middleware_module._is_built_late()
+def wrapping(depth: int, app: Any) -> Any:
+    """Be a middleware of the app's own that wraps `app` into ours, `depth` calls further down."""
+    return wrapping(depth - 1, app) if depth else WixMiddleware(app)
 
 
-def _code_of(function: Any) -> Any:
-    return function.__code__
+@pytest.mark.parametrize("depth", [0, 1, 5, 50])
+@pytest.mark.parametrize("make", [star, api])
+async def test_wrong_settings_stop_the_server_from_any_depth(
+    make: Callable[[], Any], depth: int
+) -> None:
+    """Also where a middleware of the app's own makes it, the server hears why it cannot (R47)."""
+    app = make()
+    app.add_middleware(lambda inner: wrapping(depth, inner))
+    sent = await refused(app)
+
+    assert ["lifespan.startup.failed"] == [message["type"] for message in sent]
+
+
+@pytest.mark.parametrize("depth", [0, 50])
+async def test_wrong_settings_stop_it_at_once_in_an_event_loop(depth: int) -> None:
+    """Made by the app itself, while a server imports it within its loop, it is not made (R47)."""
+    with pytest.raises(SettingsError, match="WIX_APP_ID"):
+        wrapping(depth, make_app())
 
 
 def test_attributes_are_the_apps() -> None:
@@ -227,7 +233,7 @@ def test_attributes_are_the_apps() -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "_private", "__wrapped__"])
 def test_missing_attributes_are_missing(name: str) -> None:
-    """What the app does not have either, or keeps to itself, is an AttributeError."""
+    """An attribute that the app lacks too, or keeps to itself, is an AttributeError."""
     app = WixMiddleware(make_app(), make_wix(FakeWix()))
     with pytest.raises(AttributeError, match=name):
         getattr(app, name)
@@ -241,7 +247,7 @@ def test_half_made_middleware_does_not_loop() -> None:
 
 
 def test_errors_are_answered_by_the_framework(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is 401, not installed is 403, and what is down is 503 with Retry-After."""
+    """Nobody is 401, not installed is 403, Wix or the storage down is 503 with Retry-After."""
     fake = FakeWix()
     wix = make_wix(fake)
     anyio.run(install, wix, fake)

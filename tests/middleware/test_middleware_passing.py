@@ -1,4 +1,4 @@
-"""What is not the middleware's own passes as though it were not there."""
+"""All but the middleware's own paths passes as though the middleware were not there."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from wix_asgi.testing import FakeWix
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("state", [{}, {"state": {"mine": [1]}}])
 async def test_scope_of_the_server_is_untouched(
-    guarded: WixMiddleware, probe: Probe, kind: str, state: dict[str, Any]
+    wrapped: WixMiddleware, probe: Probe, kind: str, state: dict[str, Any]
 ) -> None:
     """The app gets a copy of scope and state with its client; the server's stay as they are."""
     scope = {**http_scope("/x", root_path="/sub", raw_path=b"/x"), "type": kind, **state}
     before = copy.deepcopy(scope)
-    await call(guarded, scope)
+    await call(wrapped, scope)
     (inner,) = probe.scopes
     client = inner["state"].pop("wix")
 
@@ -46,11 +46,11 @@ async def test_scope_of_the_server_is_untouched(
     assert all(inner[name] is scope[name] for name in scope if name != "state")
 
 
-async def test_each_request_has_its_own_client(guarded: WixMiddleware, probe: Probe) -> None:
+async def test_each_request_has_its_own_client(wrapped: WixMiddleware, probe: Probe) -> None:
     """Requests that share the server's state share no client (R40)."""
     state: dict[str, Any] = {}
     for _ in range(2):
-        await call(guarded, http_scope("/x", state=state))
+        await call(wrapped, http_scope("/x", state=state))
     one, other = (scope["state"]["wix"] for scope in probe.scopes)
 
     assert one is not other
@@ -58,10 +58,10 @@ async def test_each_request_has_its_own_client(guarded: WixMiddleware, probe: Pr
 
 
 @pytest.mark.parametrize("kind", ["lifespan2", "http3.datagram", ""])
-async def test_unknown_scopes_pass(guarded: WixMiddleware, probe: Probe, kind: str) -> None:
+async def test_unknown_scopes_pass(wrapped: WixMiddleware, probe: Probe, kind: str) -> None:
     """A scope of a type to come passes as the very object it is (R46)."""
     scope = {"type": kind, "path": INSTALL}
-    await call(guarded, scope)
+    await call(wrapped, scope)
 
     assert probe.scopes[0] is scope
     assert {"type": kind, "path": INSTALL} == scope
@@ -85,15 +85,15 @@ async def test_receive_and_send_are_the_servers() -> None:
     assert [receive, send] == seen
 
 
-async def test_websocket_on_an_own_path_is_the_apps(guarded: WixMiddleware, probe: Probe) -> None:
-    """The handshake is HTTP: a websocket on one of its paths passes."""
-    await call(guarded, {**http_scope(INSTALL), "type": "websocket"})
+async def test_websocket_on_an_own_path_is_the_apps(wrapped: WixMiddleware, probe: Probe) -> None:
+    """The handshake is HTTP: a websocket on a path of the middleware passes."""
+    await call(wrapped, {**http_scope(INSTALL), "type": "websocket"})
 
     assert 1 == len(probe.scopes)
 
 
 async def talk(websocket: WebSocket) -> None:
-    """Answer each message with what Wix says to it."""
+    """Answer each message with the answer of Wix to it."""
     await websocket.accept()
     async for text in websocket.iter_text():
         answer = await get_wix(websocket).post("/x", json=text)
@@ -101,7 +101,7 @@ async def talk(websocket: WebSocket) -> None:
 
 
 def test_websocket_has_a_client() -> None:
-    """A websocket can call Wix for as long as it is open."""
+    """A websocket can call Wix until it is closed."""
     fake = FakeWix()
     wix = make_wix(fake)
     anyio.run(install, wix, fake)

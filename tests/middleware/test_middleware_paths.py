@@ -44,9 +44,9 @@ OWN_SCOPES = {
 
 
 @pytest.mark.parametrize("scope", OWN_SCOPES.values(), ids=OWN_SCOPES)
-async def test_own_paths(guarded: WixMiddleware, probe: Probe, scope: Scope) -> None:
+async def test_own_paths(wrapped: WixMiddleware, probe: Probe, scope: Scope) -> None:
     """Its paths are its own below any mount, as servers and frameworks write them (R45)."""
-    assert await is_ours(guarded, copy.deepcopy(scope))
+    assert await is_ours(wrapped, copy.deepcopy(scope))
     assert [] == probe.scopes
 
 
@@ -91,9 +91,9 @@ OTHER_PATHS = [
 
 @pytest.mark.parametrize("path", OTHER_PATHS)
 @pytest.mark.parametrize("root_path", ["", "/sub/x"])
-async def test_other_paths_are_the_apps(guarded: WixMiddleware, path: str, root_path: str) -> None:
-    """What is not exactly its path is the app's (R45)."""
-    assert not await is_ours(guarded, http_scope(path, root_path=root_path))
+async def test_other_paths_are_the_apps(wrapped: WixMiddleware, path: str, root_path: str) -> None:
+    """A path that is not exactly its own is the app's (R45)."""
+    assert not await is_ours(wrapped, http_scope(path, root_path=root_path))
 
 
 RAW_PATHS = [
@@ -123,12 +123,12 @@ RAW_PATHS = [
 @pytest.mark.parametrize("raw_path", RAW_PATHS)
 @pytest.mark.parametrize("root_path", ["", "/other"])
 async def test_other_spellings_are_the_apps(
-    guarded: WixMiddleware, raw_path: bytes, root_path: str
+    wrapped: WixMiddleware, raw_path: bytes, root_path: str
 ) -> None:
     """A target that only unescapes to its path, or is another form of it, is the app's (R45)."""
     scope = http_scope(INSTALL, raw_path=raw_path, root_path=root_path)
 
-    assert not await is_ours(guarded, scope)
+    assert not await is_ours(wrapped, scope)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ async def test_other_spellings_are_the_apps(
         ("/wix/install", "/wix/install/"),
     ],
 )
-async def test_mount_ends_at_a_segment(guarded: WixMiddleware, root_path: str, path: str) -> None:
+async def test_mount_ends_at_a_segment(wrapped: WixMiddleware, root_path: str, path: str) -> None:
     """A prefix counts at the edge of a segment only (R45)."""
-    assert not await is_ours(guarded, http_scope(path, root_path=root_path))
+    assert not await is_ours(wrapped, http_scope(path, root_path=root_path))
 
 
 def test_mounted_app() -> None:

@@ -1,4 +1,4 @@
-"""`resolve_identity` is asked with what the app's own middlewares know of the request."""
+"""`resolve_identity` is asked with the scope that the app's own middlewares have written to."""
 
 from __future__ import annotations
 

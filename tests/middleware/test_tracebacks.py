@@ -1,4 +1,4 @@
-"""What a traceback with locals shows of a Wix, or a middleware, that could not be made."""
+"""A traceback with locals of a Wix, or a middleware, that could not be made shows no secret."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def make_middleware(**options: Any) -> WixMiddleware:
 
 @pytest.mark.parametrize("make", [Wix, make_middleware])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_made_shows_no_secret(
-    make: Callable[..., object], wrong: dict[str, str]
-) -> None:
+def test_failed_start_shows_no_secret(make: Callable[..., object], wrong: dict[str, str]) -> None:
     """No frame of ours holds the app secret, or the password in the storage's URL (R35)."""
     with pytest.raises((SettingsError, BackendNotFound)) as caught:
         make(**{**RIGHT, **wrong})

@@ -12,7 +12,7 @@ from tests.engine import make_oauth
 from tests.oauth.answering import CANARY, Answers, fails
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixError, WixUnavailable
-from wix_asgi.oauth import client as oauth_module
+from wix_asgi.oauth.client import OAuthPolicy
 from wix_asgi.testing import FakeWix
 
 
@@ -51,25 +51,24 @@ def pack_twice(body: bytes) -> bytes:
 
 def test_the_default_bounds() -> None:
     """Each answer has 5 s to connect, 10 s to read, 15 s in all and 256 kB (R39)."""
-    timeout = oauth_module._TIMEOUT
+    policy = OAuthPolicy()
 
-    assert (5, 10) == (timeout["connect"], timeout["read"])
-    assert (15.0, 256 * 1024) == (oauth_module._TOTAL_SECONDS, oauth_module._MAX_ANSWER)
+    assert (5, 10) == (policy.connect_seconds, policy.read_seconds)
+    assert (15.0, 256 * 1024) == (policy.total_seconds, policy.max_answer_bytes)
 
 
-async def test_a_body_that_hangs_ends(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that begins and does not go on is bounded, too, and its connection let go."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
-
+async def test_a_body_that_hangs_ends(fake: FakeWix) -> None:
+    """An answer that begins and does not go on is bounded, too, and its connection closed."""
     body = Body(b"{", then=anyio.sleep_forever)
     transport = Answers(httpx.Response(200, stream=body))
-    await fails(lambda: make_oauth(fake, transport).exchange(CANARY))
+    policy = OAuthPolicy(total_seconds=0.05)
+    await fails(lambda: make_oauth(fake, transport, policy=policy).exchange(CANARY))
 
     assert body.closed
 
 
 async def test_a_body_is_bounded(fake: FakeWix) -> None:
-    """Not more than is needed to see that it is too long is read, and the connection let go."""
+    """It is read until it is known to be too long, and its connection closed."""
     body = Body(*[b" " * 65_536] * 100)
     transport = Answers(httpx.Response(200, stream=body))
     error = await fails(lambda: make_oauth(fake, transport).exchange(CANARY))
@@ -79,7 +78,7 @@ async def test_a_body_is_bounded(fake: FakeWix) -> None:
 
 
 async def test_a_body_is_bounded_as_it_unpacks(fake: FakeWix) -> None:
-    """A small body that unpacks to a large one is a large one."""
+    """A small body that unpacks to a large one counts as a large one."""
     packed = gzip.compress(b" " * 10_000_000)
     headers = {"Content-Encoding": "gzip"}
     transport = Answers(httpx.Response(200, stream=Body(packed), headers=headers))
@@ -89,7 +88,7 @@ async def test_a_body_is_bounded_as_it_unpacks(fake: FakeWix) -> None:
 
 
 async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
-    """An encoding that nobody asked for is understood all the same; a broken one is a loss."""
+    """An encoding that was not asked for is unpacked, too; a broken one is a lost answer."""
     packed = gzip.compress(b'{"access_token": "a-token"}')
     headers = {"Content-Encoding": "gzip"}
     whole = Answers(httpx.Response(200, stream=Body(packed), headers=headers))
@@ -101,7 +100,7 @@ async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
     assert "The answer of Wix was lost." == str(error)
 
 
-async def test_a_body_that_breaks_off_is_a_loss(fake: FakeWix) -> None:
+async def test_a_body_that_breaks_off_is_a_lost_answer(fake: FakeWix) -> None:
     """The connection may end in mid-answer; the code is not known to be unspent."""
 
     async def break_off() -> None:
@@ -118,8 +117,10 @@ async def test_a_body_that_breaks_off_is_a_loss(fake: FakeWix) -> None:
 @pytest.mark.parametrize(
     "lines", [["gzip, gzip"], ["gzip", "gzip"], ["GZIP\t,gzip"], ["gzip, br"], ["br"], ["zstd"]]
 )
-async def test_a_body_packed_in_another_way_is_a_loss(fake: FakeWix, lines: list[str]) -> None:
-    """What cannot be unpacked bit by bit is not unpacked at all, however little it is (R39)."""
+async def test_a_body_packed_in_another_way_is_a_lost_answer(
+    fake: FakeWix, lines: list[str]
+) -> None:
+    """A body that cannot be unpacked bit by bit is not unpacked, however small it is (R39)."""
     body = Body(gzip.compress(gzip.compress(b'{"access_token": "a-token"}')))
     headers = [("Content-Encoding", line) for line in lines]
     transport = Answers(httpx.Response(200, stream=body, headers=headers))
@@ -137,7 +138,7 @@ async def test_a_body_packed_in_another_way_is_a_loss(fake: FakeWix, lines: list
 async def test_a_bomb_takes_no_more_than_a_megabyte_or_two(
     fake: FakeWix, coding: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    """A body is not in memory beyond its bound and a little, whatever it unpacks to (R39)."""
+    """A body is not in memory beyond its bound and a little, however much it unpacks to (R39)."""
     body = Body(pack(b"\0" * 100_000_000))
     transport = Answers(httpx.Response(200, stream=body, headers={"Content-Encoding": coding}))
     oauth = make_oauth(fake, transport)

@@ -12,9 +12,10 @@ from tests.support import SITE
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken
-from wix_asgi.oauth import client as oauth_module
+from wix_asgi.oauth.client import OAuthPolicy
 from wix_asgi.testing import FakeWix
 
+QUICK = OAuthPolicy(total_seconds=0.05)
 TOKEN_INFO = "/oauth2/token-info"
 EVENT = "/apps/v1/bi-event"
 
@@ -46,7 +47,7 @@ def unavailable(error: WixError) -> WixUnavailable:
 
 
 async def test_a_code_is_exchanged(fake: FakeWix) -> None:
-    """The grant has both tokens, and its access token is the one that is handed out."""
+    """The grant has an access token and a refresh token, and both are good."""
     grant = await make_oauth(fake).exchange(fake.issue_code())
     again = await make_oauth(fake).refresh(grant.refresh_token or "")
 
@@ -55,7 +56,7 @@ async def test_a_code_is_exchanged(fake: FakeWix) -> None:
 
 
 async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
-    """What the request took is off the token's life (and a retry counts anew)."""
+    """The time of the request is off the token's life (and a retry counts anew)."""
     clock = ManualClock()
 
     class Slow(Answers):
@@ -72,13 +73,11 @@ async def test_a_life_is_counted_from_before_the_request(fake: FakeWix) -> None:
 
 
 @pytest.mark.parametrize("kind", ["drop", "hang"])
-async def test_an_exchange_is_not_repeated_once_it_was_sent(
-    fake: FakeWix, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_exchange_is_not_repeated_once_it_was_sent(fake: FakeWix, kind: str) -> None:
     """Where the answer was lost the code may be spent: exactly one POST (R26)."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
     fake.fail(ACCESS, kind=kind, times=None)  # type: ignore[arg-type] # one of the kinds
-    error = unavailable(await fails(lambda: make_oauth(fake).exchange(fake.issue_code())))
+    oauth = make_oauth(fake, policy=QUICK)
+    error = unavailable(await fails(lambda: oauth.exchange(fake.issue_code())))
 
     assert not error.unsent
     assert 1 == fake.count(ACCESS)
@@ -111,7 +110,7 @@ async def test_an_exchange_that_was_not_sent_is_repeated(
     [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")],
     ids=lambda lost: type(lost).__name__,
 )
-async def test_what_was_never_sent_says_so(fake: FakeWix, lost: Exception) -> None:
+async def test_a_request_that_was_never_sent_says_so(fake: FakeWix, lost: Exception) -> None:
     """After three connections that failed the code is known to be unspent."""
     transport = Answers(lost)
     error = unavailable(await fails(lambda: make_oauth(fake, transport).exchange(CANARY)))
@@ -134,8 +133,10 @@ async def test_what_was_never_sent_says_so(fake: FakeWix, lost: Exception) -> No
     ],
     ids=lambda lost: type(lost).__name__,
 )
-async def test_what_may_have_been_sent_is_lost(fake: FakeWix, lost: Exception) -> None:
-    """Any other failure of the connection leaves the fate of the code open."""
+async def test_a_request_that_may_have_been_sent_leaves_the_code_open(
+    fake: FakeWix, lost: Exception
+) -> None:
+    """Any other failure of the connection leaves it open whether the code is spent."""
     transport = Answers(lost)
     error = unavailable(await fails(lambda: make_oauth(fake, transport).exchange(CANARY)))
 
@@ -144,7 +145,7 @@ async def test_what_may_have_been_sent_is_lost(fake: FakeWix, lost: Exception) -
 
 
 async def test_a_refresh_has_three_tries(fake: FakeWix, sleeps: list[float]) -> None:
-    """It is repeated twice after transient failures, whatever they are."""
+    """It is repeated twice after transient failures of any kind."""
     fake.fail(ACCESS, kind="drop")
     fake.fail(ACCESS, status=500)
     oauth = make_oauth(fake)
@@ -164,7 +165,7 @@ async def test_a_refresh_has_three_tries(fake: FakeWix, sleeps: list[float]) -> 
 async def test_pauses_grow_and_have_full_jitter(
     fake: FakeWix, sleeps: list[float], jitter: float, expected: list[float]
 ) -> None:
-    """What failed at one moment is repeated at any moment of the next second or two."""
+    """Calls that failed at one moment are repeated at any moment of the next second or two."""
     fake.fail(ACCESS, times=None)
     oauth = make_oauth(fake, jitter=lambda: jitter)
     await fails(lambda: oauth.refresh(fake.issue_refresh_token()))
@@ -194,7 +195,7 @@ async def test_each_try_sends_the_same(fake: FakeWix) -> None:
 async def test_a_refusal_for_good_is_not_repeated(
     fake: FakeWix, status: int, body: dict[str, str], expected: type[WixError]
 ) -> None:
-    """Asking again would bring the same answer."""
+    """Another request would be refused, too."""
     fake.fail(ACCESS, status=status, body=body)
     error = await fails(lambda: make_oauth(fake).refresh(fake.issue_refresh_token()))
 
@@ -213,8 +214,8 @@ async def test_a_pause_that_wix_asks_for_is_made(
     assert [expected] == sleeps
 
 
-async def test_a_long_pause_is_the_callers(fake: FakeWix, sleeps: list[float]) -> None:
-    """More than five seconds are not waited for: the error says how many."""
+async def test_a_long_retry_after_is_the_callers(fake: FakeWix, sleeps: list[float]) -> None:
+    """More than five seconds are not waited out: the error says how many."""
     fake.fail(ACCESS, status=429, headers={"Retry-After": "6"})
     error = unavailable(await fails(lambda: make_oauth(fake).refresh(fake.issue_refresh_token())))
 
@@ -222,18 +223,18 @@ async def test_a_long_pause_is_the_callers(fake: FakeWix, sleeps: list[float]) -
     assert [] == sleeps
 
 
-async def test_a_refresh_that_hangs_ends(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refresh_that_hangs_ends(fake: FakeWix) -> None:
     """Each try is bounded as a whole, not only between two bytes."""
-    monkeypatch.setattr(oauth_module, "_TOTAL_SECONDS", 0.05)
     fake.fail(ACCESS, kind="hang", times=None)
-    error = unavailable(await fails(lambda: make_oauth(fake).refresh(fake.issue_refresh_token())))
+    oauth = make_oauth(fake, policy=QUICK)
+    error = unavailable(await fails(lambda: oauth.refresh(fake.issue_refresh_token())))
 
     assert "The answer of Wix was lost." == str(error)
     assert isinstance(error.__cause__, TimeoutError)
 
 
 async def test_token_info_tells_whose_a_token_is(fake: FakeWix) -> None:
-    """It is asked again after a transient failure; an unknown token is inactive."""
+    """Token-info is asked again after a transient failure; an unknown token is inactive."""
     fake.fail(TOKEN_INFO, status=503, times=2)
     oauth = make_oauth(fake)
     info = await oauth.token_info(fake.issue_access_token(SITE))

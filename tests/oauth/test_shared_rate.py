@@ -11,7 +11,6 @@ from tests.engine import ACCESS, FAILING, ManualClock, Steps, failure
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi import Wix
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.oauth import shared_rate as shared_rate_module
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.testing import FakeWix
 
@@ -23,12 +22,19 @@ MOST = 45
 class Process:
     """A process that makes calls one after the other; time goes on while it waits."""
 
-    def __init__(self, storage: Steps, clock: ManualClock, *, seed: float) -> None:
+    def __init__(
+        self, storage: Steps, clock: ManualClock, *, seed: float, answer_seconds: float = 1.0
+    ) -> None:
         self.clock = clock
         self.waited = 0.0
         self._jitter = seed
         self.shared_rate = SharedRateLimit(
-            storage, NAME, clock=clock, jitter=self._next_jitter, sleep=self._sleep
+            storage,
+            NAME,
+            answer_seconds=answer_seconds,
+            clock=clock,
+            jitter=self._next_jitter,
+            sleep=self._sleep,
         )
 
     def _next_jitter(self) -> float:
@@ -42,7 +48,7 @@ class Process:
 
 
 async def test_a_process_alone_does_not_wait(storage: Steps, clock: ManualClock) -> None:
-    """At forty calls a second it finds a place each time, at once."""
+    """At forty calls a second it finds a free slot each time, at once."""
     process = Process(storage, clock, seed=0.3)
     may_go = []
     for _ in range(200):
@@ -53,10 +59,8 @@ async def test_a_process_alone_does_not_wait(storage: Steps, clock: ManualClock)
     assert 0.0 == process.waited
 
 
-async def test_processes_share_what_may_be_called_in_a_second(
-    storage: Steps, clock: ManualClock
-) -> None:
-    """However many they are: no second has more calls, and each process makes its part."""
+async def test_processes_share_the_calls_of_a_second(storage: Steps, clock: ManualClock) -> None:
+    """No second has more calls, however many the processes; each makes its part of them."""
     processes = [Process(storage, clock, seed=number / 7) for number in range(4)]
     went_at: list[tuple[float, int]] = []
 
@@ -83,7 +87,7 @@ async def test_processes_share_what_may_be_called_in_a_second(
 async def test_without_storage_each_process_is_on_its_own(
     storage: Steps, clock: ManualClock
 ) -> None:
-    """What cannot be counted is not waited for: the brake of the process is still on."""
+    """Calls that cannot be counted do not wait: the throttle of the process bounds them."""
     storage.fail("claim", StorageUnavailable(), times=100)
     process = Process(storage, clock, seed=0.3)
 
@@ -106,13 +110,10 @@ async def test_a_storage_that_fails_is_asked_again_after_a_while(
     assert [1, 1, 2, 3] == asked
 
 
-async def test_a_storage_that_hangs_is_not_waited_for(
-    storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What has no answer soon is one that fails."""
-    monkeypatch.setattr(shared_rate_module, "_ANSWER_SECONDS", 0.01)
+async def test_a_storage_that_hangs_is_not_waited_for(storage: Steps, clock: ManualClock) -> None:
+    """A storage without an answer within a second counts as failing."""
     storage.before["claim"] = anyio.sleep_forever
-    process = Process(storage, clock, seed=0.3)
+    process = Process(storage, clock, seed=0.3, answer_seconds=0.01)
     with anyio.fail_after(10):
         may_go = [await process.shared_rate.acquire() for _ in range(3)]
 
@@ -120,10 +121,10 @@ async def test_a_storage_that_hangs_is_not_waited_for(
     assert 1 == storage.log.count("claim")
 
 
-async def test_nobody_waits_for_a_place_for_ever(
+async def test_a_call_waits_for_a_slot_for_five_seconds(
     storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After five seconds or so a call is sent away."""
+    """After that it is not sent."""
 
     async def refuse(*_: object) -> bool:
         return False
@@ -136,7 +137,7 @@ async def test_nobody_waits_for_a_place_for_ever(
 
 
 async def test_a_failing_wix_is_spared_by_all_processes(storage: Steps) -> None:
-    """Once a refresh has failed, a call takes a place that the other processes see."""
+    """Once a refresh has failed, a call takes a slot that all processes see."""
     fake = FakeWix()
     fake.fail(ACCESS, times=None, **FAILING)
     names: list[str] = []

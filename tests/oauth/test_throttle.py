@@ -27,14 +27,14 @@ from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 
 
-class Row:
+class Queue:
     """Callers of a throttle, on a clock that goes on while the first of them waits.
 
     Attributes:
-        refused: How many were sent away.
-        went_at: When each of the others went, in seconds.
+        refused: How many calls were refused.
+        went_at: When each accepted call was let go, in seconds.
         others: Seconds that the calls of other processes put off each of ours.
-        may_go: Whether they leave anything.
+        may_go: Whether the other processes leave room for a call.
     """
 
     def __init__(self, clock: ManualClock) -> None:
@@ -52,9 +52,9 @@ class Row:
     async def ask(
         self, count: int, *, stands_still: Sequence[tuple[float, float]] = ()
     ) -> list[float]:
-        """Have so many ask for a turn at once; return when each went, in seconds.
+        """Have `count` calls ask at once; return when each was let go, in seconds.
 
-        The process stands still from one second to another, and nobody wakes up meanwhile.
+        The process stands still in each interval of seconds, and no task wakes up in it.
         """
         self._stands_still = stands_still
         async with anyio.create_task_group() as tasks:
@@ -81,131 +81,125 @@ class Row:
                 self.clock.now = self._began + end
 
 
-@pytest.fixture(name="row")
-def _row(clock: ManualClock) -> Row:
-    return Row(clock)
+@pytest.fixture(name="queue")
+def _queue(clock: ManualClock) -> Queue:
+    return Queue(clock)
 
 
-async def test_nothing_is_slowed_while_all_is_well(row: Row) -> None:
-    """Any number of calls passes at once."""
-    assert [0.0] * 1000 == await row.ask(1000)
+async def test_nothing_is_slowed_while_all_is_well(queue: Queue) -> None:
+    """Any number of calls passes at once while none has failed."""
+    assert [0.0] * 1000 == await queue.ask(1000)
 
 
-async def test_a_failure_puts_calls_in_a_row(row: Row) -> None:
-    """After one there is a second without a turn, and then there are forty a second."""
-    row.throttle.note_failure()
-    row.clock.advance(0.5)
-    row.throttle.note_failure()
+async def test_calls_queue_after_a_failure(queue: Queue) -> None:
+    """For a second no call passes, and then forty a second."""
+    queue.throttle.note_failure()
+    queue.clock.advance(0.5)
+    queue.throttle.note_failure()
 
-    assert [1.0, 1.025, 1.05, 1.075, 1.1] == await row.ask(5)
+    assert [1.0, 1.025, 1.05, 1.075, 1.1] == await queue.ask(5)
 
 
-async def test_a_row_has_an_end(row: Row) -> None:
-    """Who would wait for more than two seconds is sent away, and takes nobody's turn."""
-    row.throttle.note_failure()
-    went_at = await row.ask(300)
+async def test_the_queue_has_an_end(queue: Queue) -> None:
+    """A call that would wait for over two seconds is refused, and takes no part of the rate."""
+    queue.throttle.note_failure()
+    went_at = await queue.ask(300)
 
-    assert (82, 218) == (len(went_at), row.refused)
+    assert (82, 218) == (len(went_at), queue.refused)
     assert 3.025 == went_at[-1]
-    assert 3.05 == (await row.ask(1))[-1]
+    assert 3.05 == (await queue.ask(1))[-1]
 
 
-async def test_a_row_is_shorter_where_other_processes_call_too(row: Row) -> None:
-    """Their calls put off ours, and the end of the row comes nearer; it goes back later."""
-    row.throttle.note_failure()
-    row.others = 0.1
-    await row.ask(50)
-    slow = len(row.went_at)
-    await row.ask(300)
-    slow_again = len(row.went_at) - slow
-    row.others = 0.0
-    row.throttle.note_failure()
-    await row.ask(10)
-    await row.ask(10)
-    before = len(row.went_at)
-    await row.ask(300)
+async def test_the_queue_is_shorter_where_other_processes_call_too(queue: Queue) -> None:
+    """Their calls put off ours, so that fewer calls may queue; and more again when they end."""
+    queue.throttle.note_failure()
+    queue.others = 0.1
+    await queue.ask(50)
+    slow = len(queue.went_at)
+    await queue.ask(300)
+    slow_again = len(queue.went_at) - slow
+    queue.others = 0.0
+    queue.throttle.note_failure()
+    await queue.ask(10)
+    await queue.ask(10)
+    before = len(queue.went_at)
+    await queue.ask(300)
 
     # Three seconds' worth after the quiet one: whoever has waited for four is sent away.
     assert pytest.approx(30, abs=1) == slow
     assert pytest.approx(20, abs=2) == slow_again
-    assert len(row.went_at) - before > 60
+    assert len(queue.went_at) - before > 60
 
 
-async def test_nobody_waits_for_long_where_the_row_was_misjudged(row: Row) -> None:
-    """Where others put off all calls of a full row, it is left after four seconds."""
-    row.throttle.note_failure()
-    row.others = 1.0
-    went_at = await row.ask(82)
+async def test_one_slow_step_does_not_shorten_the_queue(queue: Queue) -> None:
+    """The usual step is an average: one slow answer of the storage sends no call away."""
+    queue.throttle.note_failure()
+    queue.others = 0.1
+    await queue.ask(1)
+    queue.others = 0.0
+    await queue.ask(50)
+
+    assert 0 == queue.refused
+
+
+async def test_a_misjudged_queue_is_left_after_four_seconds(queue: Queue) -> None:
+    """Where other processes put off all calls of a full queue, the calls are given up."""
+    queue.throttle.note_failure()
+    queue.others = 1.0
+    went_at = await queue.ask(82)
 
     assert 5.0 >= went_at[-1]
-    assert 82 == len(went_at) + row.refused
+    assert 82 == len(went_at) + queue.refused
 
 
-async def test_who_finds_no_place_among_other_processes_is_sent_away(row: Row) -> None:
-    """They are waited for only while the throttle is on."""
-    row.may_go = False
-    went_at = list(await row.ask(3))
-    row.throttle.note_failure()
-    await row.ask(2)
+async def test_a_call_without_room_among_other_processes_is_refused(queue: Queue) -> None:
+    """Other processes count only while calls fail."""
+    queue.may_go = False
+    went_at = list(await queue.ask(3))
+    queue.throttle.note_failure()
+    await queue.ask(2)
 
-    assert [0.0, 0.0, 0.0] == went_at == row.went_at
-    assert 2 == row.refused
+    assert [0.0, 0.0, 0.0] == went_at == queue.went_at
+    assert 2 == queue.refused
 
 
-async def test_who_gives_up_leaves_the_row(row: Row) -> None:
-    """A caller that is cancelled is not counted among those who wait."""
-    row.throttle.note_failure()
-    await row.ask(1)
+async def test_a_cancelled_call_leaves_the_queue(queue: Queue) -> None:
+    """It is not counted among the waiting calls any more."""
+    queue.throttle.note_failure()
+    await queue.ask(1)
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await row.ask(200)
-    row.clock.advance(1)
+        await queue.ask(200)
+    queue.clock.advance(1)
 
-    assert 82 == len(await row.ask(300)) - 1
+    assert 82 == len(await queue.ask(300)) - 1
 
 
-async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(row: Row) -> None:
-    """The whole row is that much later, but for one call, each time the process stands still."""
-    row.throttle.note_failure()
-    went_at = list(await row.ask(8, stands_still=[(1.03, 1.5), (1.54, 2.0)]))
-    went_later = (await row.ask(4))[8:]
+async def test_a_process_that_stood_still_does_not_make_up_for_it_at_once(queue: Queue) -> None:
+    """The whole queue is that much later, but for one call, each time the process stands still."""
+    queue.throttle.note_failure()
+    went_at = list(await queue.ask(8, stands_still=[(1.03, 1.5), (1.54, 2.0)]))
+    went_later = (await queue.ask(4))[8:]
 
     assert [1.0, 1.025, 1.5, 1.5, 1.525, 2.0, 2.0, 2.025] == went_at
     assert [2.05, 2.075, 2.1, 2.125] == went_later
 
 
 @pytest.mark.parametrize(("passed", "is_on"), [(0.0, True), (59.9, True), (60.0, False)])
-async def test_it_is_let_off_when_nothing_failed_for_a_while(
-    row: Row, passed: float, is_on: bool
+async def test_the_throttle_ends_a_minute_after_the_last_failure(
+    queue: Queue, passed: float, is_on: bool
 ) -> None:
-    """A minute after the last failure everything passes again."""
-    row.throttle.note_failure()
-    row.clock.advance(passed)
-    assert is_on == row.throttle.is_on
-    first, second = await row.ask(2)
+    """Then every call passes at once again."""
+    queue.throttle.note_failure()
+    queue.clock.advance(passed)
+    assert is_on == queue.throttle.is_on
+    first, second = await queue.ask(2)
 
     assert is_on == (first < second)
 
 
-async def test_repeats_have_a_budget(row: Row) -> None:
-    """Ten are there in advance; then there is one for every five calls."""
-    at_once = [row.throttle.may_repeat() for _ in range(12)]
-    await row.ask(10)
-    earned = [row.throttle.may_repeat() for _ in range(3)]
-
-    assert [True] * 10 + [False] * 2 == at_once
-    assert [True, True, False] == earned
-
-
-async def test_the_budget_does_not_pile_up(row: Row) -> None:
-    """However many calls there were, no more than ten repeats are in hand."""
-    await row.ask(1000)
-
-    assert 10 == sum(row.throttle.may_repeat() for _ in range(1000))
-
-
-async def test_a_failing_wix_puts_the_brake_on(fake: FakeWix, clock: ManualClock) -> None:
-    """Whatever fails to be granted counts; what is refused for good does not."""
+async def test_a_failing_wix_is_throttled(fake: FakeWix, clock: ManualClock) -> None:
+    """Every transient failure counts; a refusal for good does not."""
     throttle = FailureThrottle(clock=clock)
     oauth = OAuthClient(
         Endpoints(make_settings(fake)), fake.transport, clock=clock, throttle=throttle
@@ -221,7 +215,7 @@ async def test_a_failing_wix_puts_the_brake_on(fake: FakeWix, clock: ManualClock
     assert [False, True] == [*is_on, throttle.is_on]
 
 
-async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) -> None:
+async def test_retries_end_with_their_budget(fake: FakeWix, clock: ManualClock) -> None:
     """A process whose calls all fail soon makes each of them once."""
     oauth = make_oauth(fake, clock=clock)
     fake.fail(ACCESS, times=None, **FAILING)
@@ -238,10 +232,10 @@ async def test_repeats_end_with_their_budget(fake: FakeWix, clock: ManualClock) 
     assert 12 >= sum(counts[5:])
 
 
-async def test_a_crowd_costs_nobody_a_token_that_is_alive(
+async def test_a_living_token_outlasts_a_crowd(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is stored and good for some seconds is served, though nobody can refresh it now."""
+    """A stored token that is good for some seconds is served, though no refresh can be made now."""
     token = await engine.install(left=10)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
     engine.oauth._throttle.note_failure()
@@ -253,7 +247,7 @@ async def test_a_crowd_costs_nobody_a_token_that_is_alive(
 async def test_a_crowd_is_told_at_once(
     engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where too many wait already, a refresh is not begun: it takes no lease and no call."""
+    """Where too many calls queue already, a refresh is not begun: it takes no lease and no call."""
     await engine.install(left=0)
     monkeypatch.setattr(FailureThrottle, "is_crowded", True)
     engine.oauth._throttle.note_failure()

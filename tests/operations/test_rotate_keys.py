@@ -24,6 +24,7 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import UnknownKey
+from wix_asgi.installations.repository import RefreshFailure
 from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
@@ -117,7 +118,7 @@ async def test_the_verdict_and_the_moment_of_the_install_stay(source: Storage) -
     """A rotation is no install, no refresh and no failure (R33)."""
     await install(source, SITE)
     noted = await installations(source, OLD).note_failure(
-        await read(source, SITE, OLD), "refused", 1000.0
+        await read(source, SITE, OLD), RefreshFailure.REFUSED, 1000.0
     )
     before = await record_of(source)
     await rotate_keys(APP, source, RING)

@@ -22,6 +22,7 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.installations.repository import RefreshFailure
 from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.keys import derive_key
@@ -108,7 +109,7 @@ async def test_a_slow_page_is_taken_off(storage: Steps, clock: ManualClock) -> N
     """Of durations that were read some time ago, what has passed since is gone (R33)."""
     await install(storage, "a", SITE)
     worker = installations(storage, OLD)
-    await worker.note_failure(await read(storage, SITE, OLD), "unavailable", 60.0)
+    await worker.note_failure(await read(storage, SITE, OLD), RefreshFailure.UNAVAILABLE, 60.0)
     before = await record_of(storage)
 
     async def dawdle() -> None:

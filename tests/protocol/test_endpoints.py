@@ -12,6 +12,7 @@ from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.protocol.endpoints import (
+    FINISHED,
     Endpoints,
     TokenInfo,
     check_event,
@@ -37,18 +38,18 @@ def _endpoints() -> Endpoints:
 def answer(
     body: object = None, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """Return what Wix answers: a body of bytes as it is, any other as JSON."""
+    """Return an answer of Wix: bytes as they are, any other body as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.Response(status, content=content, headers=headers)
 
 
 def wix_error(code: object) -> dict[str, Any]:
-    """Return an error in the shape of Wix's own."""
+    """Return an error body as Wix's own APIs write it."""
     return {"message": "no", "details": {"applicationError": {"code": code, "data": {}}}}
 
 
 def refusal(response: httpx.Response) -> WixError:
-    """Return what `parse_grant` raises."""
+    """Return the error that `parse_grant` raises."""
     with pytest.raises(WixError) as caught:
         grant_of(response)
     return caught.value
@@ -88,7 +89,7 @@ def test_a_grant_is_asked_for_in_json(
 
 
 def test_token_info_is_asked_without_credentials(endpoints: Endpoints) -> None:
-    """The token is all there is in the question."""
+    """The question has the token in its body, and no credentials."""
     request = endpoints.token_info("a-token")
 
     assert ("POST", "https://www.wixapis.com/oauth2/token-info") == (
@@ -101,7 +102,7 @@ def test_token_info_is_asked_without_credentials(endpoints: Endpoints) -> None:
 
 def test_an_event_is_sent_with_the_token(endpoints: Endpoints) -> None:
     """The access token goes into Authorization as it is, without Bearer."""
-    request = endpoints.event("a-token", "APP_FINISHED_CONFIGURATION")
+    request = endpoints.event("a-token", FINISHED)
 
     assert ("POST", "https://www.wixapis.com/apps/v1/bi-event") == (
         request.method,
@@ -111,7 +112,7 @@ def test_an_event_is_sent_with_the_token(endpoints: Endpoints) -> None:
     assert "a-token" == request.headers["Authorization"]
 
 
-def test_the_installer_is_told_where_to_come_back_to(endpoints: Endpoints) -> None:
+def test_the_installer_url_has_the_redirect_url(endpoints: Endpoints) -> None:
     """The query has token, app, redirect URL and state, each escaped."""
     url = urlsplit(endpoints.installer_url("a state&", "a/token"))
 
@@ -139,7 +140,7 @@ def test_the_window_is_closed_with_the_token(endpoints: Endpoints) -> None:
 
 
 def test_two_tokens_are_a_grant() -> None:
-    """What Wix documents is exactly two fields, which live 300 seconds."""
+    """The two fields that Wix documents are a grant, whose access token lives 300 seconds."""
     token = AccessToken(ACCESS_TOKEN, 300.0, 1_300.0)
 
     assert Grant(token, REFRESH_TOKEN) == grant_of(answer(TOKENS))
@@ -147,7 +148,7 @@ def test_two_tokens_are_a_grant() -> None:
 
 @pytest.mark.parametrize("token", [None, "", 5, ["x"], "line\nbreak", "\ud800", "clé"])
 def test_a_missing_refresh_token_is_none(token: object) -> None:
-    """Null, empty, of another type, or what cannot be sent again: the old one stays good."""
+    """A refresh token that is null, empty, or cannot be sent is none: the old one stays good."""
     grant = grant_of(answer({"access_token": ACCESS_TOKEN, "refresh_token": token}))
 
     assert grant.refresh_token is None
@@ -177,7 +178,7 @@ def test_a_missing_refresh_token_is_none(token: object) -> None:
         (float("inf"), 300.0),
     ],
 )
-def test_no_lifetime_means_for_ever(expires_in: object, expected: float) -> None:
+def test_a_senseless_lifetime_is_five_minutes(expires_in: object, expected: float) -> None:
     """A lifetime that is missing, odd or over a day is the documented five minutes."""
     grant = grant_of(answer({**TOKENS, "expires_in": expires_in}))
 
@@ -208,8 +209,8 @@ def test_no_lifetime_means_for_ever(expires_in: object, expected: float) -> None
         answer(b"", 304),
     ],
 )
-def test_what_is_no_grant_is_wix_failing(response: httpx.Response) -> None:
-    """A 200 without an access token, and any other success or a redirect, may pass by itself."""
+def test_an_answer_that_is_no_grant_means_that_wix_is_failing(response: httpx.Response) -> None:
+    """A 200 without an access token, another success or a redirect may be transient."""
     assert isinstance(refusal(response), WixUnavailable)
 
 
@@ -244,11 +245,11 @@ def test_what_is_no_grant_is_wix_failing(response: httpx.Response) -> None:
     ],
 )
 def test_refusals_are_sorted(status: int, body: object, expected: type[WixError]) -> None:
-    """Transient, refused for good, or the app's own fault, in RFC 6749's shape and in Wix's."""
-    assert type(refusal(answer(body, status))) is expected
+    """A refusal is transient, final or about credentials, in RFC 6749's shape and in Wix's."""
+    assert expected is type(refusal(answer(body, status)))
 
 
-def test_a_refusal_says_what_support_asks_for() -> None:
+def test_a_refusal_has_the_facts_for_a_support_request() -> None:
     """The message has the status, the code and the id of the request."""
     error = refusal(answer({"error": "invalid_grant"}, 400, {"x-wix-request-id": "1700.22-a b;"}))
 
@@ -256,14 +257,14 @@ def test_a_refusal_says_what_support_asks_for() -> None:
 
 
 def test_a_refusal_repeats_nothing_else_of_the_answer() -> None:
-    """No other part of the body is shown, and no forged line of a code (R35, R36)."""
+    """No other part of the body is shown, and an error code cannot forge a log line (R35, R36)."""
     body = {"error": "x\n\x1b[2J" + "y" * 100, "error_description": REFRESH_TOKEN, **TOKENS}
     error = refusal(answer(body, 401))
 
     assert f"Wix answered 401 x2j{'y' * 58} (x-wix-request-id -)" == str(error)
 
 
-def test_a_grant_that_makes_no_sense_is_not_in_the_traceback() -> None:
+def test_a_senseless_grant_is_not_in_the_traceback() -> None:
     """The frames of the error have no token in their locals (R35)."""
     error = refusal(answer({"refresh_token": REFRESH_TOKEN}))
     trace = TracebackException.from_exception(error, capture_locals=True)
@@ -289,7 +290,7 @@ def test_wix_may_ask_for_a_pause(status: int, expected: float) -> None:
 
 
 def test_without_a_pause_a_default_is_advised() -> None:
-    """Where Wix asks for none, callers are advised to wait five seconds."""
+    """Where Wix asks for no pause, callers are advised to wait five seconds."""
     error = refusal(answer({}, 503))
 
     assert isinstance(error, WixUnavailable)
@@ -312,15 +313,15 @@ def test_without_a_pause_a_default_is_advised() -> None:
     ],
 )
 def test_only_an_active_token_is_active(active: object, expected: bool) -> None:
-    """Truth comes as text or as JSON's own; anything else is not the truth."""
+    """`active` may be the text "true" or JSON's true; any other value means inactive."""
     info = parse_token_info(answer({"active": active, "clientId": "app", "instanceId": "site"}))
 
     assert TokenInfo(expected, "app", "site") == info
 
 
 @pytest.mark.parametrize("value", [None, "", 5, ["site"]])
-def test_whose_a_token_is_may_be_unknown(value: object) -> None:
-    """The ids are texts, or nobody's."""
+def test_the_owner_of_a_token_may_be_unknown(value: object) -> None:
+    """Ids that are no text, or empty, are None."""
     info = parse_token_info(answer({"active": "true", "clientId": value, "instanceId": value}))
 
     assert TokenInfo(active=True, client_id=None, instance_id=None) == info
@@ -331,7 +332,7 @@ def test_whose_a_token_is_may_be_unknown(value: object) -> None:
     [(400, {}), (401, {"error": "invalid_client"}), (404, b"no"), (200, {}), (200, {"active": 0})],
 )
 def test_a_token_that_wix_refuses_is_inactive(status: int, body: object) -> None:
-    """A refusal of the question is an answer, too."""
+    """A refusal of the question means that the token is inactive."""
     info = parse_token_info(answer(body, status))
 
     assert TokenInfo(active=False, client_id=None, instance_id=None) == info
@@ -339,13 +340,13 @@ def test_a_token_that_wix_refuses_is_inactive(status: int, body: object) -> None
 
 @pytest.mark.parametrize("response", [answer({}, 503), answer(b"<html>"), answer({}, 429)])
 def test_token_info_tells_failing_from_inactive(response: httpx.Response) -> None:
-    """Where Wix is failing nothing is known of the token."""
+    """A failing Wix is an error, since nothing is known of the token."""
     with pytest.raises(WixUnavailable):
         parse_token_info(response)
 
 
 def test_an_event_may_be_refused() -> None:
-    """A 200 is silent; else it is what a grant would raise."""
+    """A 200 raises nothing, a refusal raises the error of a refused grant."""
     check_event(answer({}))
     with pytest.raises(GrantRefused):
         check_event(answer({}, 401))

@@ -20,7 +20,7 @@ def _noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(value: str) -> float | None:
-    """Return what a Retry-After of `value` means."""
+    """Return the seconds that a Retry-After of `value` asks for."""
     return retry_after(httpx.Headers([(b"retry-after", value.encode())]))
 
 
@@ -50,13 +50,13 @@ def asked(value: str) -> float | None:
 )
 @pytest.mark.usefixtures("noon")
 def test_retry_after_is_seconds_or_a_date(value: str, expected: float | None) -> None:
-    """All three forms of an HTTP date are read as UTC; the past is now; nonsense is nothing."""
+    """Seconds and all forms of HTTP dates are read, a past date as 0; nonsense is ignored."""
     assert expected == asked(value)
 
 
 @pytest.mark.usefixtures("noon")
 def test_a_date_without_a_zone_is_not_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host's own time zone has no say in what a date of Wix's means."""
+    """The time zone of the host does not change the meaning of a date."""
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     seconds = asked("Sun Jun  1 12:00:30 2025")
@@ -67,7 +67,7 @@ def test_a_date_without_a_zone_is_not_of_this_host(monkeypatch: pytest.MonkeyPat
 
 
 def test_no_retry_after_is_none() -> None:
-    """A missing header asks for nothing."""
+    """A missing header asks for no pause."""
     assert retry_after(httpx.Headers()) is None
 
 
@@ -84,7 +84,7 @@ def test_any_retry_after_is_read_or_ignored(value: str) -> None:
 
 @given(st.datetimes(datetime(2025, 6, 1, 12), datetime(2030, 1, 1)))  # noqa: DTZ001 - as hypothesis wants them
 def test_dates_make_the_round_trip(moment: datetime) -> None:
-    """A date that a server writes is as far away as it is."""
+    """A date that a server writes is read as the seconds until then."""
     whole = moment.replace(microsecond=0, tzinfo=UTC)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.time", NOON.timestamp)

@@ -5,20 +5,17 @@ import pytest
 
 from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.tokens import _lease as lease_module
-from wix_asgi.tokens._lease import TTL, Lease
+from wix_asgi.tokens._lease import Lease
 
 NAME = "refresh:app:site"
+TTL = 2.0
+QUICK = 0.003
+"""Seconds of a lease that is renewed at once."""
 
 
-@pytest.fixture(name="quick")
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "TTL", 0.003)
-
-
-async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
-    """Another gets it when it is given back, or when its two seconds are over."""
-    first, second, third = (Lease(storage, NAME) for _ in range(3))
+async def test_one_owner_holds_the_lease(storage: Steps, clock: ManualClock) -> None:
+    """Another owner gets it when it is given back, or when its two seconds are over."""
+    first, second, third = (Lease(storage, NAME, ttl=TTL) for _ in range(3))
     taken = [await first.take(), await second.take()]
     await first.give_back()
     taken += [await second.take(), await third.take()]
@@ -28,9 +25,9 @@ async def test_one_has_it(storage: Steps, clock: ManualClock) -> None:
     assert [True, False, True, False, True] == taken
 
 
-async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: ManualClock) -> None:
-    """At first, 0.4 seconds after the last time, and at once where it was given back."""
-    lease = Lease(storage, NAME, clock=clock)
+async def test_the_lease_is_asked_for_a_few_times(storage: Steps, clock: ManualClock) -> None:
+    """It is due at first, 0.4 seconds after the last try, and at once where it was given back."""
+    lease = Lease(storage, NAME, ttl=TTL, clock=clock)
     due = [lease.is_due]
     await lease.take()
     due += [lease.is_due]
@@ -47,8 +44,8 @@ async def test_it_is_asked_for_again_after_a_while(storage: Steps, clock: Manual
 async def test_its_seconds_count_from_before_it_was_asked_for(
     storage: Steps, clock: ManualClock
 ) -> None:
-    """A storage that answers late does not make it last longer than others see it last."""
-    lease = Lease(storage, NAME, clock=clock)
+    """A storage that answers late does not lengthen the lease in the holder's eyes."""
+    lease = Lease(storage, NAME, ttl=TTL, clock=clock)
 
     async def answer_late() -> None:
         clock.advance(1.5)
@@ -62,9 +59,9 @@ async def test_its_seconds_count_from_before_it_was_asked_for(
     assert [True, False] == held
 
 
-async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
-    """A lease that ran out and has another holder is not freed by the one before."""
-    first, second = Lease(storage, NAME), Lease(storage, NAME)
+async def test_only_the_holder_gives_the_lease_back(storage: Steps) -> None:
+    """An earlier holder whose lease ran out does not free the lease of its successor."""
+    first, second = Lease(storage, NAME, ttl=TTL), Lease(storage, NAME, ttl=TTL)
     await first.take()
     await second.give_back()
 
@@ -72,8 +69,8 @@ async def test_only_the_holder_gives_it_back(storage: Steps) -> None:
 
 
 async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
-    """A result is returned; an error is raised as it is, not in a group."""
-    lease = Lease(storage, NAME)
+    """A result is returned; an error is raised by itself, not in an exception group."""
+    lease = Lease(storage, NAME, ttl=TTL)
 
     async def work() -> str:
         return "done"
@@ -89,10 +86,9 @@ async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
     assert [] == storage.log
 
 
-@pytest.mark.usefixtures("quick")
-async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
-    """The holder asks for it again and again, and no more once the work is done."""
-    lease = Lease(storage, NAME)
+async def test_the_lease_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
+    """The holder claims it again and again, and no more once the work is done."""
+    lease = Lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 3))
     renewed = len(storage.log)
     await anyio.wait_all_tasks_blocked()
@@ -100,9 +96,8 @@ async def test_it_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
     assert ["claim"] * renewed == storage.log
 
 
-@pytest.mark.usefixtures("quick")
 async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
-    """The work that ends meanwhile waits for it: what is cut off may come after giving back."""
+    """The end of the work waits for it: it could otherwise arrive after the lease was freed."""
     steps: list[str] = []
     begun = anyio.Event()
 
@@ -116,29 +111,27 @@ async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
         await begun.wait()
         steps.append("worked")
 
-    await Lease(storage, NAME).while_renewing(work)
+    await Lease(storage, NAME, ttl=QUICK).while_renewing(work)
 
     assert ["worked", "renewed"] == steps
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("error", [StorageUnavailable(), OSError("driver")])
 async def test_the_work_survives_a_failed_renewal(
     storage: Steps, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the work brings is stored by comparison: the lease may fail, and is tried again."""
+    """The outcome is stored by comparison, so the renewal may fail, and is tried again."""
     storage.fail("claim", error, times=2)
-    lease = Lease(storage, NAME)
+    lease = Lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 4))
 
     assert [f"a refresh lease could not be renewed: {type(error).__name__}"] * 2 == caplog.messages
     assert {NAME} == storage.holders
 
 
-@pytest.mark.usefixtures("quick")
 async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: ManualClock) -> None:
-    """A holder that was frozen for too long finishes what it began."""
-    lease, other = Lease(storage, NAME), Lease(storage, NAME)
+    """A holder that was frozen for too long finishes its work."""
+    lease, other = Lease(storage, NAME, ttl=QUICK), Lease(storage, NAME, ttl=QUICK)
     await lease.take()
     clock.advance(TTL)
     await other.take()
@@ -149,18 +142,18 @@ async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: Ma
 
 
 async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> None:
-    """Nobody is told: its two seconds end by themselves."""
+    """No error is raised: its two seconds end by themselves."""
     storage.fail("release", StorageUnavailable())
-    lease = Lease(storage, NAME)
+    lease = Lease(storage, NAME, ttl=TTL)
     await lease.take()
     await lease.give_back()
 
     assert {NAME} == storage.holders
 
 
-async def test_a_cancelled_holder_gives_it_back(storage: Steps) -> None:
+async def test_a_cancelled_holder_gives_the_lease_back(storage: Steps) -> None:
     """Giving back goes through while the holder is being cancelled."""
-    lease = Lease(storage, NAME)
+    lease = Lease(storage, NAME, ttl=TTL)
     await lease.take()
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -173,4 +166,4 @@ async def test_taking_tells_that_the_storage_fails(storage: Steps) -> None:
     """Without storage there is no lease, and no refresh."""
     storage.fail("claim", StorageUnavailable())
     with pytest.raises(StorageUnavailable):
-        await Lease(storage, NAME).take()
+        await Lease(storage, NAME, ttl=TTL).take()

@@ -29,18 +29,22 @@ from wix_asgi.errors import (
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens.refresh import advisory_window, mandatory_window
+from wix_asgi.tokens.policy import RefreshPolicy
 
 
 def test_windows_scale_with_the_lifetime() -> None:
-    """Five minutes have windows of 90 and of 20 seconds at most; shorter lives shorter ones."""
-    assert (90.0, 20.0) == (advisory_window(300), mandatory_window(300))
-    assert (90.0, 20.0) == (advisory_window(14_400), mandatory_window(14_400))
-    assert (3.0, 0.7) == pytest.approx((advisory_window(10), mandatory_window(10)))
+    """The windows are 90 and 20 seconds at most, and shorter for shorter lives."""
+    policy = RefreshPolicy()
+    windows = [
+        (policy.advisory_window(lifetime), policy.mandatory_window(lifetime))
+        for lifetime in (300, 14_400, 10)
+    ]
+
+    assert [(90.0, 20.0), (90.0, 20.0), pytest.approx((3.0, 0.7))] == windows
 
 
 async def test_a_good_token_in_storage_needs_no_refresh(engine: Engine, storage: Steps) -> None:
-    """What is stored and has more than its last seconds left is taken, without a lease."""
+    """A stored token that is not yet in its mandatory window is served, without a lease."""
     installed = await engine.install(left=20.1)
     storage.log.clear()
 
@@ -51,7 +55,7 @@ async def test_a_good_token_in_storage_needs_no_refresh(engine: Engine, storage:
 
 @pytest.mark.parametrize("left", [20.0, 1.0, 0.0, -100.0])
 async def test_a_token_in_its_last_seconds_is_refreshed(engine: Engine, left: float) -> None:
-    """One POST brings another one, which is stored before it is handed out."""
+    """One POST brings its successor, which is stored before it is handed out."""
     installed = await engine.install(left=left)
     token = await refresh(engine)
     stored = await engine.stored()
@@ -61,7 +65,7 @@ async def test_a_token_in_its_last_seconds_is_refreshed(engine: Engine, left: fl
     assert 1 == engine.posts
 
 
-async def test_a_token_that_is_not_wanted_is_refreshed(engine: Engine) -> None:
+async def test_an_unwanted_token_is_refreshed(engine: Engine) -> None:
     """However fresh it is: Wix answered it with a 401."""
     installed = await engine.install()
 
@@ -70,7 +74,7 @@ async def test_a_token_that_is_not_wanted_is_refreshed(engine: Engine) -> None:
 
 
 async def test_a_lease_is_held_for_the_refresh_alone(engine: Engine, storage: Steps) -> None:
-    """It is claimed, the row is read again, written by comparison, and the lease given back."""
+    """It is claimed, the row read again and written by comparison, and the lease given back."""
     await engine.install(left=0)
     storage.log.clear()
     await refresh(engine)
@@ -93,10 +97,10 @@ async def test_no_installation_is_not_installed(engine: Engine) -> None:
         (FAILING, WixUnavailable, 1.0),
     ],
 )
-async def test_a_failure_is_typed_and_left_for_the_others(
+async def test_a_failure_is_typed_and_left_for_other_processes(
     engine: Engine, fault: dict[str, Any], expected: type[WixError], retry_in: float
 ) -> None:
-    """Its verdict stands for a while, in which the other processes fail at once, without a POST."""
+    """Its verdict stands for a while, in which all other processes fail at once, without a POST."""
     await engine.install(left=0)
     before = await engine.stored()
     engine.fake.fail(ACCESS, times=None, **fault)
@@ -126,7 +130,9 @@ async def test_a_verdict_ends(engine: Engine, fault: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("7", 7.0), ("40", 40.0), ("999999999", 60.0)])
-async def test_wix_may_ask_the_others_to_wait(engine: Engine, asked: str, expected: float) -> None:
+async def test_wix_may_ask_all_processes_to_wait(
+    engine: Engine, asked: str, expected: float
+) -> None:
     """Retry-After holds for all processes, up to a minute, and is passed on to callers."""
     await engine.install(left=0)
     engine.fake.fail(ACCESS, status=429, headers={"Retry-After": asked}, times=None)
@@ -140,8 +146,10 @@ async def test_wix_may_ask_the_others_to_wait(engine: Engine, asked: str, expect
 
 
 @pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED, FAILING])
-async def test_a_cold_process_takes_the_last_seconds(engine: Engine, fault: dict[str, Any]) -> None:
-    """Where a refresh fails, a token in storage with seconds left costs nobody anything."""
+async def test_a_cold_process_serves_the_last_seconds(
+    engine: Engine, fault: dict[str, Any]
+) -> None:
+    """Where a refresh fails, a stored token with seconds left is served."""
     installed = await engine.install(left=5)
     engine.fake.fail(ACCESS, times=None, **fault)
     first = await refresh(engine)
@@ -152,7 +160,7 @@ async def test_a_cold_process_takes_the_last_seconds(engine: Engine, fault: dict
     assert posts == engine.posts
 
 
-async def test_a_token_that_wix_refused_is_not_taken_in_need(engine: Engine) -> None:
+async def test_a_token_that_wix_refused_is_not_served_in_need(engine: Engine) -> None:
     """A token that was answered with a 401 has no last seconds."""
     installed = await engine.install()
     engine.fake.fail(ACCESS, times=None, **FAILING)
@@ -175,8 +183,8 @@ async def test_a_refusal_is_logged_without_the_token(
     assert token not in caplog.text
 
 
-async def test_a_failure_that_cannot_be_noted_is_itself(engine: Engine, storage: Steps) -> None:
-    """The storage failing beside Wix neither hides the error nor takes the last seconds away."""
+async def test_a_failure_that_cannot_be_noted_is_raised(engine: Engine, storage: Steps) -> None:
+    """A storage that fails beside Wix neither hides the error nor takes the last seconds away."""
     installed = await engine.install(left=5)
     engine.fake.fail(ACCESS, times=None, **FAILING)
     storage.fail("replace", StorageUnavailable(), times=2)
@@ -190,7 +198,7 @@ async def test_a_failure_that_cannot_be_noted_is_itself(engine: Engine, storage:
 
 
 async def test_a_slow_storage_does_not_repeat_a_failure(engine: Engine, storage: Steps) -> None:
-    """The verdict is the leader's at once, however soon it ends for the others."""
+    """The leader raises its verdict at once, however soon it ends for other processes."""
     await engine.install(left=0)
     engine.fake.fail(ACCESS, times=None, **REFUSED)
 
@@ -228,7 +236,7 @@ async def test_a_refresh_token_is_kept_or_replaced(storage: Steps, rotate: bool)
 
 
 async def test_a_cancelled_refresh_gives_its_lease_back(engine: Engine, storage: Steps) -> None:
-    """Another may begin at once."""
+    """Another refresh may begin at once."""
     await engine.install(left=0)
     with engine.fake.hold(ACCESS) as gate:
         async with anyio.create_task_group() as tasks:
@@ -246,7 +254,7 @@ async def test_a_cancelled_refresh_gives_its_lease_back(engine: Engine, storage:
 async def test_a_failed_refresh_gives_its_lease_back(
     engine: Engine, storage: Steps, fault: dict[str, Any]
 ) -> None:
-    """The verdict is written first, so that nobody repeats what failed."""
+    """The verdict is written first, so that no other process repeats the failure."""
     await engine.install(left=0)
     storage.log.clear()
     engine.fake.fail(ACCESS, times=3, **fault)
@@ -278,8 +286,8 @@ async def test_a_key_that_is_gone_is_named(engine: Engine) -> None:
     assert (await engine.stored()).refresh_token
 
 
-async def test_what_is_not_wanted_may_grow(engine: Engine, storage: Steps) -> None:
-    """A 401 that comes in while the refresh waits is heard."""
+async def test_unwanted_tokens_may_grow_in_number(engine: Engine, storage: Steps) -> None:
+    """A 401 that comes in while the refresh waits counts, too."""
     installed = await engine.install()
     unwanted: set[str] = set()
 

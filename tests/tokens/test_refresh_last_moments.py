@@ -34,7 +34,7 @@ def _pauses(engine: Engine) -> list[float]:
         engine.fake.heal()
         await checkpoint()
 
-    engine.refresher._sleep = sleep
+    engine.sleep = sleep
     return pauses
 
 
@@ -54,7 +54,7 @@ def asking_for(seconds: int) -> dict[str, Any]:
 async def test_a_token_is_not_given_up_before_a_try_after_its_end(
     engine: Engine, pauses: list[float], left: float, fault: dict[str, Any], expected: float
 ) -> None:
-    """Where the next try would come after the token, whoever holds the lease waits for it."""
+    """Where the next try comes after the token's end, the lease holder waits for it."""
     installed = await engine.install(left=left)
     engine.fake.fail(ACCESS, times=None, **fault)
     token = await refresh(engine, installed.value)
@@ -67,7 +67,7 @@ async def test_a_token_is_not_given_up_before_a_try_after_its_end(
 async def test_a_token_that_died_during_a_try_is_not_given_up(
     engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A try that hung through the token's end says nothing of what comes after it."""
+    """A try that hung through the token's end says nothing of the tries after it."""
     await engine.install(left=1)
 
     async def hang(_request: httpx.Request) -> httpx.Response:
@@ -93,10 +93,10 @@ async def test_a_token_that_died_during_a_try_is_not_given_up(
         (0.1, asking_for(6)),
     ],
 )
-async def test_the_others_are_told_where_a_try_may_follow_in_time_or_none_can(
+async def test_the_verdict_is_stored_where_a_try_follows_in_time_or_none_can(
     engine: Engine, pauses: list[float], left: float, fault: dict[str, Any]
 ) -> None:
-    """Nobody holds the lease where the pause ends before the token, was it over, or is it long."""
+    """No lease is held where the pause ends before the token, or is long, or no token lived."""
     installed = await engine.install(left=left)
     engine.fake.fail(ACCESS, times=None, **fault)
     error = await refresh_failure(engine, installed.value)
@@ -131,7 +131,7 @@ async def test_a_refusal_for_good_is_not_tried_again(
     fault: dict[str, Any],
     expected: type[WixError],
 ) -> None:
-    """Though the token died meanwhile: another try would bring the same."""
+    """Though the token died meanwhile: another try would be refused, too."""
     await engine.install(left=1)
     answer = engine.fake.transport.handle_async_request
 
@@ -146,17 +146,17 @@ async def test_a_refusal_for_good_is_not_tried_again(
     assert ([], 1) == (pauses, engine.posts)
 
 
-async def test_the_lease_is_held_meanwhile(engine: Engine, storage: Steps) -> None:
-    """The other processes wait for the one that waits, and Wix is asked by it alone."""
+async def test_the_lease_is_held_during_the_last_pause(engine: Engine, storage: Steps) -> None:
+    """All other processes wait for the lease holder, which alone asks Wix again."""
     installed = await engine.install(left=0.1)
     engine.fake.fail(ACCESS, times=None, **asking_for(1))
-    pause, held = engine.refresher._sleep, list[set[str]]()
+    pause, held = engine.sleep, list[set[str]]()
 
     async def sleep(seconds: float) -> None:
         held.append(set(storage.holders))
         await pause(seconds)
 
-    engine.refresher._sleep = sleep
+    engine.sleep = sleep
     await refresh(engine, installed.value)
 
     assert [1] == [len(names) for names in held]

@@ -22,6 +22,7 @@ from wix_asgi.errors import (
     WixError,
     WixUnavailable,
 )
+from wix_asgi.installations.repository import RefreshFailure
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 
@@ -31,7 +32,9 @@ async def reinstall(engine: Engine) -> str:
     return (await engine.install()).value
 
 
-async def test_what_another_brought_meanwhile_is_taken(engine: Engine, storage: Steps) -> None:
+async def test_a_token_that_another_process_stored_meanwhile_is_served(
+    engine: Engine, storage: Steps
+) -> None:
     """Between the first look and the claim another process may have refreshed."""
     await engine.install(left=0)
     brought: list[str] = []
@@ -48,8 +51,8 @@ async def test_what_another_brought_meanwhile_is_taken(engine: Engine, storage: 
     assert set() == storage.holders
 
 
-async def test_whoever_has_no_lease_waits_for_the_other(engine: Engine) -> None:
-    """The loser looks again until the winner has stored its token, and asks nothing of Wix."""
+async def test_a_process_without_the_lease_waits_for_the_holder(engine: Engine) -> None:
+    """It looks again until the holder has stored its token, and asks nothing of Wix."""
     await engine.install(left=0)
     tokens: list[str] = []
 
@@ -87,7 +90,7 @@ async def test_a_lease_that_is_never_given_back_is_an_error(engine: Engine, stor
 
 
 async def test_a_killed_holder_costs_two_seconds(engine: Engine, storage: Steps) -> None:
-    """Its lease runs out, and the next one refreshes."""
+    """Its lease runs out, and another process refreshes."""
     await engine.install(left=0)
     await storage.claim(f"refresh:{engine.fake.app_id}:{SITE}", "killed", 2.0)
 
@@ -101,10 +104,10 @@ async def test_a_killed_holder_costs_two_seconds(engine: Engine, storage: Steps)
 
 
 @pytest.mark.parametrize("fault", [None, REFUSED, FAILING])
-async def test_a_reinstall_wins_over_a_refresh_in_flight(
+async def test_a_reinstall_wins_over_a_refresh_under_way(
     engine: Engine, fault: dict[str, Any] | None
 ) -> None:
-    """What the new installation brought is stored and handed out, however the refresh ends."""
+    """The grant of the new installation is stored and handed out, however the refresh ends."""
     await engine.install(left=5)
     new = await _while_refreshing(engine, fault, reinstall)
     stored = await engine.stored()
@@ -115,7 +118,7 @@ async def test_a_reinstall_wins_over_a_refresh_in_flight(
 
 
 @pytest.mark.parametrize("fault", [None, REFUSED, FAILING])
-async def test_an_uninstall_wins_over_a_refresh_in_flight(
+async def test_an_uninstall_wins_over_a_refresh_under_way(
     engine: Engine, fault: dict[str, Any] | None
 ) -> None:
     """However the refresh ends, the site is not installed, and no row comes back."""
@@ -158,7 +161,7 @@ async def _while_refreshing(
 
 
 async def test_another_refresh_that_came_first_is_adopted(engine: Engine) -> None:
-    """A holder that was overtaken takes what the other stored, and throws its own away."""
+    """A holder that was overtaken serves the token that the overtaker stored, and drops its own."""
     await engine.install(left=0)
 
     async def overtake(engine: Engine) -> str:
@@ -170,12 +173,13 @@ async def test_another_refresh_that_came_first_is_adopted(engine: Engine) -> Non
 
 
 async def test_another_refresh_that_then_failed_is_not_undone(engine: Engine) -> None:
-    """The note of a failure on top of another's token does not make ours the newer one."""
+    """A failure noted on the overtaker's token does not make the late holder's the newer one."""
     await engine.install(left=0)
 
     async def overtake(engine: Engine) -> str:
         value = await _store(engine, "overtaking-token", "overtaking-refresh-token")
-        await engine.installations.note_failure(await engine.stored(), "unavailable", 30.0)
+        stored = await engine.stored()
+        await engine.installations.note_failure(stored, RefreshFailure.UNAVAILABLE, 30.0)
         return value
 
     first, second = await _while_refreshing(engine, None, overtake)
@@ -192,7 +196,7 @@ async def _store(engine: Engine, value: str, refresh_token: str | None) -> str:
 
 
 async def test_a_frozen_holder_saves_the_only_good_token(storage: Steps) -> None:
-    """Others failed with the rotated token meanwhile: what the holder has in hand is newer."""
+    """Other processes failed with the rotated token meanwhile: the holder's grant is newer."""
     clock = storage._clock
     assert isinstance(clock, ManualClock)
     engine = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
@@ -201,8 +205,8 @@ async def test_a_frozen_holder_saves_the_only_good_token(storage: Steps) -> None
 
     async def fail_twice(engine: Engine) -> str:
         for _ in range(2):
-            noted = await engine.installations.note_failure(await engine.stored(), "refused", 30.0)
-            assert noted
+            stored = await engine.stored()
+            assert await engine.installations.note_failure(stored, RefreshFailure.REFUSED, 30.0)
         return ""
 
     _, value = await _while_refreshing(engine, None, fail_twice)

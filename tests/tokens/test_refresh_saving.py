@@ -15,26 +15,21 @@ from tests.engine import (
 )
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import refresh as refresh_module
-
-
-@pytest.fixture(name="at_once", autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again without a pause."""
-    monkeypatch.setattr(refresh_module, "_SAVE_PAUSE", 0.0)
+from wix_asgi.tokens.policy import RefreshPolicy
 
 
 @pytest.fixture(name="rotating")
 def _rotating(engine: Engine, storage: Steps, clock: ManualClock) -> Engine:
     """Give an engine beside a Wix that takes every refresh token once."""
     del engine  # only its tries without pauses are wanted
-    return Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
+    policy = RefreshPolicy(save_pause=0.0)
+    return Engine(FakeWix(rotate_refresh_tokens=True), storage, clock, policy=policy)
 
 
 async def test_a_rotated_token_is_stored_when_the_storage_is_back(
     rotating: Engine, storage: Steps
 ) -> None:
-    """The old refresh token is dead, so the new one is held on to, and no second one is asked."""
+    """The old one is dead, so the new one is kept in memory, and no second one requested."""
     before = await rotating.install(left=0)
     old = (await rotating.stored()).refresh_token
     storage.fail("replace", StorageUnavailable("down"), times=5)
@@ -50,7 +45,7 @@ async def test_a_rotated_token_is_stored_when_the_storage_is_back(
 async def test_a_rotated_token_outlives_the_access_token_that_came_with_it(
     rotating: Engine, storage: Steps
 ) -> None:
-    """When the storage comes back late, the refresh token is stored and brings a token alive."""
+    """When the storage is back, the refresh token is stored, and brings a living access token."""
     waits = [100.0] * 5
 
     async def be_down_for_a_while() -> None:
@@ -69,7 +64,7 @@ async def test_a_rotated_token_outlives_the_access_token_that_came_with_it(
 
 
 async def test_a_rotated_token_is_given_up_after_hours(rotating: Engine, storage: Steps) -> None:
-    """What nobody can get again is held on to for six hours."""
+    """A refresh token that Wix grants to nobody again is kept in memory for six hours."""
 
     async def be_down() -> None:
         rotating.clock.advance(3 * 3600)
@@ -82,8 +77,10 @@ async def test_a_rotated_token_is_given_up_after_hours(rotating: Engine, storage
     assert 2 == storage.log.count("replace")
 
 
-async def test_what_can_be_got_again_is_not_held_on_to(engine: Engine, storage: Steps) -> None:
-    """Where the refresh token stays the same, a storage that is down is told of at once."""
+async def test_an_unchanged_refresh_token_is_not_kept_in_memory(
+    engine: Engine, storage: Steps
+) -> None:
+    """Where the refresh token stays the same, a storage that is down is an error at once."""
     await engine.install(left=0)
     storage.fail("replace", StorageUnavailable("down"))
 

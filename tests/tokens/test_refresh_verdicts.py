@@ -26,7 +26,7 @@ from wix_asgi.tokens.refresh import Refresher
 
 @pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED])
 @pytest.mark.parametrize(("jitter", "expected"), [(0.0, 15.0), (1.0, 45.0)])
-async def test_what_is_refused_for_good_is_remembered_with_jitter(
+async def test_a_refusal_for_good_is_remembered_with_jitter(
     engine: Engine, fault: dict[str, Any], jitter: float, expected: float
 ) -> None:
     """Installations that were refused together are not asked for again together."""
@@ -46,10 +46,10 @@ async def test_what_is_refused_for_good_is_remembered_with_jitter(
 
 
 @pytest.mark.parametrize("fault", [REFUSED, FAILING])
-async def test_a_failure_after_another_rotated_the_token_is_not_the_sites(
+async def test_a_failure_after_another_process_rotated_the_token_is_no_verdict(
     storage: Steps, clock: ManualClock, fault: dict[str, Any]
 ) -> None:
-    """The row is read again: what the other process stored is served, and nothing held against."""
+    """The row is read again: the token of the other process is served, and no failure noted."""
     engine = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await engine.install(left=0)
     before = await engine.stored()

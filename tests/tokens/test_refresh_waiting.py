@@ -21,9 +21,11 @@ from tests.engine import (
 from tests.support import SITE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import _lease as lease_module
-from wix_asgi.tokens import refresh as refresh_module
+from wix_asgi.tokens._lease import Lease
+from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.refresh import Refresher
 
+TTL = RefreshPolicy().lease_ttl
 WAITING = 50
 CONNECTIONS = 5
 """Of the smallest pool that a storage has by default."""
@@ -36,9 +38,9 @@ def _refresher(
     *,
     sleep: Callable[[float], Awaitable[object]],
     jitter: Callable[[], float] = lambda: 0.5,
-) -> refresh_module.Refresher:
+) -> Refresher:
     """Return one that waits as the test says."""
-    return refresh_module.Refresher(
+    return Refresher(
         engine.installations,
         storage,
         engine.oauth,
@@ -49,8 +51,14 @@ def _refresher(
     )
 
 
+def lease_of(engine: Engine, storage: Steps) -> Lease:
+    """Return the site's lease, as another process would take it."""
+    name = f"refresh:{engine.fake.app_id}:{SITE}"
+    return Lease(storage, name, ttl=TTL, clock=engine.clock)
+
+
 async def _refresh_in(
-    seconds: float, engine: Engine, refresher: refresh_module.Refresher, clock: ManualClock
+    seconds: float, engine: Engine, refresher: Refresher, clock: ManualClock
 ) -> None:
     """Refresh at a Wix that takes so many seconds."""
     await engine.install(left=0)
@@ -61,10 +69,10 @@ async def _refresh_in(
         gate.release()
 
 
-async def test_a_holder_does_not_queue_behind_those_who_wait(
+async def test_a_holder_does_not_queue_behind_waiting_refreshes(
     engine: Engine, storage: Steps
 ) -> None:
-    """A lease is renewed while others look, so nobody takes it and sends the same token again."""
+    """Its lease is renewed while others look, so no process takes it and sends the same token."""
     looking, free = 0, anyio.Event()
 
     async def look() -> None:
@@ -93,10 +101,10 @@ async def test_a_holder_does_not_queue_behind_those_who_wait(
     assert WAITING + 1 == engine.posts
 
 
-async def test_those_who_wait_look_more_often_than_they_ask_for_the_lease(
+async def test_waiting_refreshes_look_more_often_than_they_ask_for_the_lease(
     engine: Engine, storage: Steps
 ) -> None:
-    """A holder that ends well is seen in what it stored; the lease tells only that it is gone."""
+    """A holder that ends well has stored a token; the lease only tells that the holder is gone."""
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
     with anyio.fail_after(10):
@@ -113,19 +121,19 @@ async def test_those_who_wait_look_more_often_than_they_ask_for_the_lease(
     assert 1 == engine.posts
 
 
-async def test_a_lease_that_is_free_again_is_found(
+async def test_the_lease_of_a_vanished_holder_is_found(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """One whose holder is gone without a word is taken when its seconds are over."""
+    """It is taken when its seconds are over."""
     await engine.install(left=0)
-    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+    gone = lease_of(engine, storage)
     await gone.take()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.refresher.refresh, SITE, ())
             await storage.asked("get", 2)
             posts_before_it_is_over = engine.posts
-            clock.advance(lease_module.TTL)
+            clock.advance(TTL)
 
     assert 0 == posts_before_it_is_over
     assert 1 == engine.posts
@@ -134,8 +142,8 @@ async def test_a_lease_that_is_free_again_is_found(
 async def test_the_next_look_is_when_a_refresh_is_usually_over(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """Who waits for another process sleeps for as long as its own refreshes take, then shortly."""
-    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+    """A waiting process sleeps for as long as its refreshes usually take, then for moments."""
+    gone = lease_of(engine, storage)
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -161,7 +169,7 @@ async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_m
 ) -> None:
     """A lease whose holder is gone is found soon, however long refreshes take."""
     pauses: list[float] = []
-    gone = lease_module.Lease(storage, f"refresh:{engine.fake.app_id}:{SITE}", clock=clock)
+    gone = lease_of(engine, storage)
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
@@ -181,7 +189,7 @@ async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_m
 async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     engine: Engine, storage: Steps, clock: ManualClock
 ) -> None:
-    """Of many refreshes those that find no turn begin at random moments of a tenth of a second."""
+    """Refreshes that find the queue full begin at random moments of a tenth of a second."""
     pauses: list[float] = []
     moments = iter(range(WAITING))
 
@@ -200,22 +208,18 @@ async def test_processes_that_begin_together_do_not_ask_in_the_same_order(
     assert pytest.approx([0.1 * number / WAITING for number in range(len(pauses))]) == pauses
 
 
-async def test_nobody_waits_for_a_turn_for_ever(
-    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a storage answers nobody, those behind are told so; the next ones have their turn."""
+async def test_the_queue_for_the_storage_has_an_end(engine: Engine, storage: Steps) -> None:
+    """Where a storage hangs, a queued refresh fails; later ones are served when it answers."""
     free = anyio.Event()
-    monkeypatch.setattr(refresh_module, "_SPREAD", 0.0)
+    engine = engine.another(arrival_spread=0.0, reader_wait=0.2)
     await engine.install(left=0)
     storage.before["get"] = free.wait
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
-            for _ in range(CONNECTIONS):
+            for _ in range(engine.policy.max_readers):
                 tasks.start_soon(engine.refresher.refresh, SITE, ())
             await anyio.wait_all_tasks_blocked()
-            with monkeypatch.context() as patch:
-                patch.setattr(refresh_module, "_TURN_SECONDS", 0.0)
-                error = await refresh_failure(engine)
+            error = await refresh_failure(engine)
             free.set()
     token = await refresh(engine)
 
@@ -225,10 +229,10 @@ async def test_nobody_waits_for_a_turn_for_ever(
 
 
 async def test_a_lease_is_renewed_from_the_moment_it_is_taken(
-    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, storage: Steps
 ) -> None:
     """A holder whose storage is slow keeps its lease while it reads, too."""
-    monkeypatch.setattr(lease_module, "TTL", 0.03)
+    engine = engine.another(lease_ttl=0.03)
     free = anyio.Event()
     await engine.install(left=0)
 
@@ -248,13 +252,13 @@ async def test_a_lease_is_renewed_from_the_moment_it_is_taken(
 
 
 async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: ManualClock) -> None:
-    """Frozen before it asked Wix, it leaves alone the refresh token that another has sent."""
+    """Frozen before it asked Wix, it does not send the refresh token that its successor sent."""
     holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await holder.install(left=0)
 
     async def sleep_through_the_lease() -> None:
         del storage.after["get"]
-        clock.advance(lease_module.TTL)
+        clock.advance(TTL)
         await refresh(holder.another())
 
     async def freeze_when_it_has_read() -> None:
@@ -270,16 +274,16 @@ async def test_a_holder_that_wakes_late_sends_nothing(storage: Steps, clock: Man
     assert 2 == holder.posts
 
 
-async def test_a_holder_that_is_frozen_in_the_row_sends_nothing(
+async def test_a_holder_that_is_frozen_in_the_throttles_queue_sends_nothing(
     storage: Steps, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its turn may come after its lease: a refresh token that rotates is not sent twice then."""
+    """Its lease may end in the queue: a refresh token that rotates is not sent twice."""
     holder = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await holder.install(left=0)
 
     async def freeze() -> bool:
         monkeypatch.undo()
-        clock.advance(lease_module.TTL)
+        clock.advance(TTL)
         await refresh(holder.another())
         return True
 
@@ -297,7 +301,7 @@ async def test_a_late_answer_does_not_put_off_the_next_renewal(
 ) -> None:
     """The pause counts from when the lease was asked for, and is never much shorter."""
     delays, pauses, move_on_after = [0.25, 1.0, 1.9, 0.0], [], anyio.move_on_after
-    lease = lease_module.Lease(storage, "refresh", clock=clock)
+    lease = Lease(storage, "refresh", ttl=TTL, clock=clock)
 
     def move_on_at_once(seconds: float) -> anyio.CancelScope:
         pauses.append(seconds)
@@ -311,5 +315,5 @@ async def test_a_late_answer_does_not_put_off_the_next_renewal(
     await lease.take()
     await lease.while_renewing(lambda: storage.asked("claim", 5))
 
-    third = lease_module.TTL / 3
+    third = TTL / 3
     assert pytest.approx([third - 0.25, third / 2, 0.05, third]) == pauses[:4]

@@ -13,13 +13,15 @@ from tests.engine import (
     ManualClock,
     Steps,
     crowd,
+    failure,
     get,
     warm,
 )
 from tests.support import SITE, make_wix
 from wix_asgi._http import httpx
+from wix_asgi.errors import NotInstalled
+from wix_asgi.models import AccessToken
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens import cache as tokens_module
 from wix_asgi.tokens.cache import TokenCache
 
 
@@ -35,7 +37,7 @@ async def test_a_fresh_token_costs_no_call(engine: Engine, storage: Steps) -> No
 
 
 async def test_a_token_is_refreshed_ahead_in_the_background(engine: Engine) -> None:
-    """In the advisory window everybody is served at once, and exactly one refresh is begun."""
+    """In the advisory window every caller is served at once, and exactly one refresh is begun."""
     token = await warm(engine, ADVISORY)
     with engine.fake.hold(ACCESS) as gate:
         values = [await get(engine) for _ in range(3)] + await crowd(50, engine)
@@ -50,8 +52,10 @@ async def test_a_token_is_refreshed_ahead_in_the_background(engine: Engine) -> N
     assert 1 == engine.posts
 
 
-async def test_a_token_in_its_last_seconds_is_waited_for(engine: Engine) -> None:
-    """In the mandatory window callers get the next one, of one refresh."""
+async def test_callers_wait_for_the_successor_of_a_token_in_its_last_seconds(
+    engine: Engine,
+) -> None:
+    """In the mandatory window they get the next token, of one refresh."""
     token = await warm(engine, MANDATORY)
     values = await crowd(50, engine)
 
@@ -82,7 +86,7 @@ async def test_the_advisory_window_is_jittered(
 
 
 async def test_a_thousand_tasks_make_one_post(engine: Engine) -> None:
-    """However many want a token that has expired, one refresh is made for all of them."""
+    """However many tasks want a token that has expired, one refresh is made for all of them."""
     await warm(engine, EXPIRED)
     values = await crowd(1_000, engine)
 
@@ -93,7 +97,7 @@ async def test_a_thousand_tasks_make_one_post(engine: Engine) -> None:
 
 @pytest.mark.parametrize("rotate", [False, True])
 async def test_processes_make_one_post_together(rotate: bool) -> None:
-    """Two processes over one storage: one refreshes, the other takes what it stored."""
+    """Of two processes over one storage one refreshes, and both serve the token that it stored."""
     clock = ManualClock()
     engine = Engine(FakeWix(rotate_refresh_tokens=rotate), Steps(clock), clock)
     other = engine.another()
@@ -108,7 +112,7 @@ async def test_processes_make_one_post_together(rotate: bool) -> None:
 
 
 async def test_a_leader_may_be_cancelled(engine: Engine) -> None:
-    """Whoever began the refresh takes nobody down when it leaves."""
+    """The caller that began the refresh takes no other caller down when it is cancelled."""
     await warm(engine, EXPIRED)
     values: list[str] = []
 
@@ -131,11 +135,9 @@ async def test_a_leader_may_be_cancelled(engine: Engine) -> None:
     assert 1 == engine.posts
 
 
-async def test_the_cache_is_bounded(
-    engine: Engine, storage: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_cache_is_bounded(engine: Engine, storage: Steps) -> None:
     """The sites that were used longest ago are forgotten first."""
-    monkeypatch.setattr(tokens_module, "_MAX_CACHED", 3)
+    engine = engine.another(max_cached_tokens=3)
     sites = [engine.fake.add_site(name) for name in "abcd"]
     for site in sites:
         await engine.install(site)
@@ -149,6 +151,18 @@ async def test_the_cache_is_bounded(
 
     assert [] == before
     assert ["get"] == storage.log
+
+
+async def test_ten_thousand_tokens_are_cached(engine: Engine, storage: Steps) -> None:
+    """By default the cache takes some 16 MB, however many sites an app has."""
+    for number in range(10_001):
+        engine.tokens.adopt(str(number), AccessToken("test-token", 300.0, engine.clock() + 300.0))
+    kept = await get(engine, "1")
+    error = await failure(lambda: engine.tokens.get("0"))
+
+    assert "test-token" == kept
+    assert isinstance(error, NotInstalled)
+    assert ["get"] == [step for step in storage.log if step == "get"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

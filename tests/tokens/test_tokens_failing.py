@@ -29,13 +29,12 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
-from wix_asgi.tokens import cache as tokens_module
 
 
-async def test_a_token_that_dies_while_it_is_waited_for_has_its_successor(
+async def test_a_token_that_dies_during_the_wait_has_its_successor(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its last moments nobody is sent away while the refresh is still on its way."""
+    """In its last moments no caller is refused while the refresh is still under way."""
     token = await warm(engine, EXPIRED - 0.05)
     served: list[str] = []
     waited = anyio.Event()
@@ -62,8 +61,8 @@ async def test_a_token_that_dies_while_it_is_waited_for_has_its_successor(
     assert token.value != served[0]
 
 
-async def test_nobody_waits_until_the_token_in_hand_is_dead(engine: Engine) -> None:
-    """While a refresh hangs, callers wait for half of what their token has left at most."""
+async def test_no_caller_waits_until_the_token_in_hand_is_dead(engine: Engine) -> None:
+    """While a refresh hangs, callers wait for at most half of the time their token has left."""
     token = await warm(engine, EXPIRED - 0.2)
     with engine.fake.hold(ACCESS) as gate:
         served = await get(engine)
@@ -77,7 +76,7 @@ async def test_nobody_waits_until_the_token_in_hand_is_dead(engine: Engine) -> N
 
 @pytest.mark.parametrize("fault", [REFUSED, MISCONFIGURED, FAILING])
 @pytest.mark.parametrize("age", [ADVISORY, MANDATORY, EXPIRED - 0.1])
-async def test_a_failure_costs_nobody_a_token_that_is_alive(
+async def test_a_living_token_outlasts_a_failure(
     engine: Engine, age: float, fault: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is served to its end; the failure is in the log, and not tried with every call."""
@@ -111,10 +110,10 @@ async def test_a_failure_is_followed_by_another_try(engine: Engine) -> None:
 
 @pytest.mark.parametrize("step", ["get", "claim", "replace"])
 @pytest.mark.parametrize("age", [ADVISORY, MANDATORY])
-async def test_a_failing_storage_costs_nobody_a_token_that_is_alive(
+async def test_a_living_token_outlasts_a_failing_storage(
     engine: Engine, storage: Steps, step: str, age: float
 ) -> None:
-    """What is in memory is served while it lives."""
+    """The token in memory is served while it lives."""
     token = await warm(engine, age)
     storage.fail(step, StorageUnavailable(), times=100)
     values = [await get(engine) for _ in range(3)]
@@ -123,10 +122,8 @@ async def test_a_failing_storage_costs_nobody_a_token_that_is_alive(
     assert [token.value] * 3 == values
 
 
-async def test_an_unreadable_storage_costs_nobody_a_token_that_is_alive(
-    engine: Engine, storage: Steps
-) -> None:
-    """The same where what is stored can no longer be read."""
+async def test_a_living_token_outlasts_an_unreadable_row(engine: Engine, storage: Steps) -> None:
+    """The same where the stored tokens can no longer be unsealed."""
     token = await warm(engine, MANDATORY)
     storage.fail("get", UnsealError())
 
@@ -140,7 +137,7 @@ async def test_an_unreadable_storage_costs_nobody_a_token_that_is_alive(
 async def test_an_expired_token_and_a_failure_are_a_typed_error(
     engine: Engine, fault: dict[str, Any], expected: type[WixError]
 ) -> None:
-    """All who wait get it, and those who come later get it at once, in each process."""
+    """All waiting callers get it, and later callers get it at once, in each process."""
     await warm(engine, EXPIRED)
     other = engine.another()
     engine.fake.fail(ACCESS, times=None, **fault)
@@ -163,7 +160,7 @@ async def test_an_expired_token_and_a_failure_are_a_typed_error(
 
 
 async def test_an_error_tells_when_to_come_again(engine: Engine) -> None:
-    """What Wix asked for is in the error, and in the header that frameworks answer with."""
+    """Wix's Retry-After is in the error, and in the header that frameworks answer with."""
     await warm(engine, EXPIRED)
     engine.fake.fail(ACCESS, status=429, headers={"Retry-After": "17"})
     error = await failure(lambda: engine.tokens.get(SITE))
@@ -176,7 +173,7 @@ async def test_an_error_tells_when_to_come_again(engine: Engine) -> None:
 async def test_errors_of_the_storage_come_through(
     engine: Engine, storage: Steps, error: WixError
 ) -> None:
-    """Where there is no token to serve, they are what they are."""
+    """Where there is no token to serve, they are raised as they are."""
     await engine.install()
     storage.fail("get", error)
 
@@ -190,9 +187,9 @@ async def test_a_site_that_is_not_installed_is_an_error(engine: Engine) -> None:
     assert [] == engine.fake.calls
 
 
-async def test_patience_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refresh that takes too long is waited for with a bound, and goes on without the waiter."""
-    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+async def test_a_caller_waits_for_a_bounded_time(engine: Engine) -> None:
+    """A refresh that takes too long goes on without the caller, who gets an error."""
+    engine = engine.another(caller_wait=0.05)
     token = await warm(engine, EXPIRED)
     with engine.fake.hold(ACCESS) as gate:
         error = await failure(lambda: engine.tokens.get(SITE))
@@ -204,11 +201,9 @@ async def test_patience_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     assert 1 == engine.posts
 
 
-async def test_patience_ends_for_nothing_while_the_token_lives(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In its last seconds the token itself is what is served then."""
-    monkeypatch.setattr(tokens_module, "_PATIENCE", 0.05)
+async def test_a_caller_whose_wait_ends_gets_the_token_that_still_lives(engine: Engine) -> None:
+    """In its last seconds the token in hand is served then."""
+    engine = engine.another(caller_wait=0.05)
     token = await warm(engine, MANDATORY)
     with engine.fake.hold(ACCESS) as gate:
         value = await get(engine)
@@ -219,7 +214,7 @@ async def test_patience_ends_for_nothing_while_the_token_lives(
 
 
 async def test_a_shutdown_is_a_typed_error(engine: Engine) -> None:
-    """Whoever waits for a refresh that is cut off is told, and the lease is given back."""
+    """A caller whose refresh is cut off gets an error, and the lease is given back."""
     await warm(engine, EXPIRED)
     errors: list[WixError] = []
 
@@ -238,7 +233,7 @@ async def test_a_shutdown_is_a_typed_error(engine: Engine) -> None:
     assert set() == holders
 
 
-async def test_a_shutdown_costs_nobody_a_token_that_is_alive(engine: Engine) -> None:
+async def test_a_living_token_outlasts_a_shutdown(engine: Engine) -> None:
     """In its last seconds it is served, rather than an error."""
     token = await warm(engine, MANDATORY)
     values: list[str] = []

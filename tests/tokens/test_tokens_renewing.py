@@ -28,7 +28,7 @@ from wix_asgi.models import AccessToken, Grant
 
 
 async def test_a_refused_token_is_renewed_once_for_all(engine: Engine) -> None:
-    """Many 401s at once make one refresh, and all get its token."""
+    """Many 401s at once make one refresh, and all callers get its token."""
     token = await warm(engine, 0)
     values: list[str] = []
 
@@ -47,7 +47,7 @@ async def test_a_refused_token_is_renewed_once_for_all(engine: Engine) -> None:
 
 
 async def test_a_refused_token_may_be_unknown_here(engine: Engine) -> None:
-    """A 401 for what is no longer in the cache is answered from storage, if that is another."""
+    """A 401 for a token that left the cache is answered from storage, if another token is there."""
     await engine.install()
     old = AccessToken("forgotten", 300.0, engine.clock() + 300.0)
     renewed = await engine.tokens.renew(SITE, old)
@@ -59,7 +59,7 @@ async def test_a_refused_token_may_be_unknown_here(engine: Engine) -> None:
 async def test_an_api_that_refuses_every_token_costs_no_refresh_for_each_call(
     engine: Engine,
 ) -> None:
-    """A token that was renewed to no use is not renewed again; after ten seconds it is."""
+    """A token that was renewed to no use is renewed again only after ten seconds."""
     token = await engine.tokens.renew(SITE, await warm(engine, 0))
     engine.tokens.note_useless(SITE, token)
     again = [await engine.tokens.renew(SITE, token) for _ in range(5)]
@@ -83,7 +83,7 @@ async def test_a_token_that_was_of_use_is_renewed_as_often_as_wix_ends_it(engine
     assert 2 == engine.posts
 
 
-async def test_what_another_process_renewed_is_taken(engine: Engine) -> None:
+async def test_a_token_that_another_process_renewed_is_served(engine: Engine) -> None:
     """A 401 in each of two processes makes one refresh."""
     token = await warm(engine, 0)
     other = engine.another()
@@ -139,7 +139,7 @@ async def _bring(engine: Engine, token: AccessToken) -> None:
     assert await engine.installations.replace(stored, Grant(token, None))
 
 
-async def test_a_token_that_comes_again_is_not_asked_for_for_ever(engine: Engine) -> None:
+async def test_a_token_that_wix_grants_again_ends_the_renewals(engine: Engine) -> None:
     """Where Wix grants the refused token anew, the caller gets it after at most two refreshes."""
     token = await warm(engine, 0)
     again = {"access_token": token.value}
@@ -157,7 +157,7 @@ async def test_a_token_that_comes_again_is_not_asked_for_for_ever(engine: Engine
 async def test_a_refused_token_is_not_served_again(
     engine: Engine, fault: dict[str, Any], expected: type[WixError]
 ) -> None:
-    """Where it cannot be renewed, the error is what the caller gets, now and later."""
+    """Where it cannot be renewed, callers get the error, now and later."""
     token = await warm(engine, 0)
     engine.fake.fail(ACCESS, times=None, **fault)
     error = await failure(lambda: engine.tokens.renew(SITE, token))
@@ -166,7 +166,7 @@ async def test_a_refused_token_is_not_served_again(
 
 
 async def test_a_new_installation_is_served_at_once(engine: Engine) -> None:
-    """What the handshake brought replaces what was in the cache."""
+    """The token of the handshake replaces the token in the cache."""
     await warm(engine, 0)
     new = await engine.install()
     engine.tokens.adopt(SITE, new)
@@ -199,7 +199,7 @@ async def test_a_new_installation_wins_over_a_refresh_that_ends_later(
 async def test_a_refresh_that_fails_after_a_new_installation_says_nothing(
     engine: Engine, storage: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The failure of the installation before does not touch the token of the new one."""
+    """The failure of the earlier installation does not touch the token of the new one."""
     await warm(engine, EXPIRED)
     engine.fake.fail(ACCESS, times=3)
     new: list[AccessToken] = []

@@ -1,4 +1,4 @@
-"""Connections that do what the test says, and remember it."""
+"""Connections in memory, which a test makes wait or fail, and which count their requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URL = "http://upstream.example/"
 
 
 class Body(httpx.AsyncByteStream):
-    """The body of a FakeConnection's answer, in `chunks` pieces."""
+    """The body of a FakeConnection's response, of `chunks` chunks."""
 
     def __init__(self, connection: FakeConnection, chunks: int) -> None:
         self.connection = connection
@@ -36,7 +36,7 @@ class Body(httpx.AsyncByteStream):
 
 
 class FakeConnection(httpx.AsyncBaseTransport):
-    """A transport that says when it is used, and waits or fails where its Fakes says so."""
+    """A transport that counts its requests, and waits or fails at the steps of its Fakes."""
 
     def __init__(self, fakes: Fakes, number: int) -> None:
         self.fakes = fakes
@@ -46,7 +46,7 @@ class FakeConnection(httpx.AsyncBaseTransport):
         self.open = True
 
     async def gate(self, step: str) -> None:
-        """Do what is to be done at `step`."""
+        """Run the action that is set for `step`."""
         await self.fakes.at.get(step, checkpoint)()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -66,7 +66,14 @@ class FakeConnection(httpx.AsyncBaseTransport):
 
 
 class Fakes:
-    """A `connect` that remembers all it made, and the most that were open at once."""
+    """A `connect` that remembers all its connections.
+
+    Attributes:
+        made: The connections, in order.
+        at: The action at each step: "send" a request, "read" a chunk, "end" a body, "close".
+        order: The paths of the requests, in order.
+        most_open: The largest number of connections that were open at one moment.
+    """
 
     def __init__(self, chunks: int = 1) -> None:
         self.chunks = chunks
@@ -85,16 +92,16 @@ class Fakes:
 
     @property
     def requests(self) -> list[int]:
-        """How many requests each connection had."""
+        """The number of requests of each connection."""
         return [connection.requests for connection in self.made]
 
     @property
     def open(self) -> list[int]:
-        """The numbers of those that are open."""
+        """The numbers of the open connections."""
         return [connection.number for connection in self.made if connection.open]
 
     def fail(self, step: str, *errors: Exception) -> None:
-        """Raise one of `errors` after the other at `step`, then nothing more."""
+        """Raise the next of `errors` each time at `step`, until none is left."""
         left = list(errors)
 
         async def raise_next() -> None:
@@ -104,7 +111,7 @@ class Fakes:
         self.at[step] = raise_next
 
     def block(self, step: str) -> tuple[anyio.Event, anyio.Event]:
-        """Wait at `step`: an event that it was reached, and one that lets it go on."""
+        """Wait at `step`; return one event that says so, and another that ends the wait."""
         reached, go_on = anyio.Event(), anyio.Event()
 
         async def wait() -> None:
@@ -116,22 +123,22 @@ class Fakes:
 
     @staticmethod
     def others(chunks: int) -> Fakes:
-        """A set of its own, for a test that needs many."""
+        """Return another set of connections, for a test that needs several."""
         return Fakes(chunks)
 
     @staticmethod
     async def call(pool: PoolTransport, url: str = URL, method: str = "GET") -> bytes:
-        """Call `url` and read the answer."""
+        """Call `url` and read the response."""
         response = await pool.handle_async_request(httpx.Request(method, url))
         return await response.aread()
 
     @staticmethod
     async def start(pool: PoolTransport, url: str = URL, method: str = "GET") -> httpx.Response:
-        """Call `url` and leave the answer unread."""
+        """Call `url` and leave the response unread."""
         return await pool.handle_async_request(httpx.Request(method, url))
 
 
 @pytest.fixture
 def fakes() -> Fakes:
-    """Connections that are not made of sockets."""
+    """Return a `connect` whose connections are in memory."""
     return Fakes()

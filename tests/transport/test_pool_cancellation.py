@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wix_asgi._http import httpx
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ OTHER = "http://other.example/"
 
 
 @pytest.mark.parametrize(("step", "kept"), [("send", 0), ("read", 0), ("end", 1)])
-async def test_a_cancelled_call_gives_its_place_back(step: str, kept: int, fakes: Fakes) -> None:
-    """A call cancelled midway closes its connection; one that was read to the end keeps it."""
-    pool = PoolTransport(max_connections=1, connect=fakes)
+async def test_a_cancelled_call_releases_its_slot(step: str, kept: int, fakes: Fakes) -> None:
+    """A call cancelled midway closes its connection; a body read to the end keeps it."""
+    pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
     reached, go_on = fakes.block(step)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fakes.call, pool)
@@ -84,15 +85,15 @@ async def _cancelled_call(pool: PoolTransport, after: int, url: str, how: str, l
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(plan=CANCELLATIONS, size=st.integers(1, 4), expiry=st.sampled_from([0.0, 30.0]))
-async def test_no_cancellation_leaks_a_place(
+async def test_no_cancellation_leaks_a_slot(
     plan: list[tuple[int, str, str, int]], size: int, expiry: float, fakes: Fakes
 ) -> None:
-    """Whatever is cancelled when, the bound holds, all places come back, and all is closed."""
+    """Cancelled at any moment, calls keep the limit, release their slots and are closed."""
     fakes = fakes.others(chunks=2)
     for step in ("send", "read", "end"):
         fakes.at[step] = partial(_checkpoints, 3)
     fakes.at["close"] = cancel_shielded_checkpoint
-    pool = PoolTransport(max_connections=size, keepalive_expiry=expiry, connect=fakes)
+    pool = PoolTransport(PoolPolicy(max_connections=size, keepalive_seconds=expiry), connect=fakes)
     async with anyio.create_task_group() as tasks:
         for after, url, how, late in plan:
             tasks.start_soon(_cancelled_call, pool, after, url, how, late)
@@ -115,14 +116,16 @@ class TestNativeCancellation:
         """Task.cancel() is asyncio's own, and does not stop at anyio's shields."""
         return "asyncio"
 
-    async def test_no_cancellation_leaks_a_place(self, fakes: Fakes) -> None:
-        """Task.cancel() at any moment, and again while giving back, loses no place."""
+    async def test_no_cancellation_leaks_a_slot(self, fakes: Fakes) -> None:
+        """Task.cancel() at any moment, and again during the release, loses no slot."""
         for first in range(30):
             for second in (0, 1, 2, 5):
                 fakes = fakes.others(chunks=2)
                 for step in ("send", "read", "end", "close"):
                     fakes.at[step] = partial(_checkpoints, 3)
-                pool = PoolTransport(max_connections=1, keepalive_expiry=0.0, connect=fakes)
+                pool = PoolTransport(
+                    PoolPolicy(max_connections=1, keepalive_seconds=0.0), connect=fakes
+                )
                 tasks = [asyncio.create_task(fakes.call(pool, url)) for url in (URL, OTHER, URL)]
                 for wait in (first, second):
                     for _ in range(wait):
@@ -135,9 +138,9 @@ class TestNativeCancellation:
                 assert fakes.most_open <= 1
                 assert b"xx" == await fakes.call(pool)
 
-    async def test_closing_gives_its_place_back(self, fakes: Fakes) -> None:
-        """Task.cancel() while the pool is closed loses no place."""
-        pool = PoolTransport(max_connections=1, connect=fakes)
+    async def test_closing_releases_its_slot(self, fakes: Fakes) -> None:
+        """Task.cancel() while the pool is closed loses no slot."""
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         await fakes.call(pool)
         reached, _ = fakes.block("close")
         closing = asyncio.create_task(pool.aclose())

@@ -7,6 +7,7 @@ import pytest
 
 from wix_asgi._http import httpx
 from wix_asgi.transport import _pool
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ OTHER = "http://other.example/"
 class TestExpiry:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """A clock of one number, which the test sets."""
+        """Return a clock: a list whose one number the test sets."""
         now = [1000.0]
         monkeypatch.setattr(_pool, "monotonic", lambda: now[0])
         return now
@@ -28,7 +29,7 @@ class TestExpiry:
         self, clock: list[float], fakes: Fakes
     ) -> None:
         """A connection that is idle for `keepalive_expiry` is closed by the next call."""
-        pool = PoolTransport(keepalive_expiry=30.0, connect=fakes)
+        pool = PoolTransport(PoolPolicy(keepalive_seconds=30.0), connect=fakes)
         await fakes.call(pool)
         clock[0] += 29.9
         await fakes.call(pool)
@@ -39,10 +40,10 @@ class TestExpiry:
         assert [1] == fakes.open
 
     @pytest.mark.parametrize("method", ["POST", "PATCH"])
-    async def test_what_is_sent_once_takes_no_connection_that_may_be_closing(
+    async def test_a_request_that_is_sent_once_takes_no_connection_that_may_be_closing(
         self, method: str, clock: list[float], fakes: Fakes
     ) -> None:
-        """A call that may not be repeated goes on a connection used less than a second ago (R26).
+        """A call that must not be repeated goes on a connection used less than a second ago (R26).
 
         A server hangs up on idle connections when it likes, be it while a request is on its way.
         """
@@ -55,10 +56,10 @@ class TestExpiry:
 
         assert [2, 1] == fakes.requests
 
-    async def test_a_connection_left_alone_serves_what_may_be_repeated(
+    async def test_a_connection_left_alone_serves_a_repeatable_call(
         self, clock: list[float], fakes: Fakes
     ) -> None:
-        """What a POST does not trust is kept for calls that do no harm twice."""
+        """A connection too old for a POST is kept for calls that may be repeated."""
         pool = PoolTransport(connect=fakes)
         await fakes.call(pool)
         clock[0] += 1.0
@@ -72,8 +73,8 @@ class TestExpiry:
     async def test_old_connections_of_other_origins_go_too(
         self, clock: list[float], fakes: Fakes
     ) -> None:
-        """Any call closes all that are too old, and leaves what is not."""
-        pool = PoolTransport(keepalive_expiry=30.0, connect=fakes)
+        """Any call closes the connections that are too old, and leaves the rest."""
+        pool = PoolTransport(PoolPolicy(keepalive_seconds=30.0), connect=fakes)
         await fakes.call(pool, "http://a.example/")
         await fakes.call(pool, "http://b.example/")
         clock[0] += 20.0
@@ -83,11 +84,11 @@ class TestExpiry:
 
         assert [2, 3] == fakes.open
 
-    async def test_a_call_that_ends_closes_what_grew_old(
+    async def test_the_end_of_a_call_closes_old_connections(
         self, clock: list[float], fakes: Fakes
     ) -> None:
-        """What became too old during a long call is closed at its end."""
-        pool = PoolTransport(keepalive_expiry=30.0, connect=fakes)
+        """A connection that became too old during a long call is closed at the end of that call."""
+        pool = PoolTransport(PoolPolicy(keepalive_seconds=30.0), connect=fakes)
         held = await fakes.start(pool)
         await fakes.call(pool, OTHER)
         clock[0] += 40.0
@@ -98,7 +99,7 @@ class TestExpiry:
 
 class TestClosing:
     async def test_idle_connections_are_closed(self, fakes: Fakes) -> None:
-        """Closing closes what is idle; twice is as good as once."""
+        """Closing closes the idle connections; closing again changes nothing."""
         pool = PoolTransport(connect=fakes)
         await fakes.call(pool)
         await fakes.call(pool, OTHER)
@@ -119,7 +120,7 @@ class TestClosing:
         assert [1, 2] == fakes.requests
 
     async def test_calls_in_flight_end_well_and_are_closed_then(self, fakes: Fakes) -> None:
-        """Closing breaks no call; its connection is closed when it ends."""
+        """Closing breaks no call; the connection of a call is closed when the call ends."""
         pool = PoolTransport(connect=fakes)
         held = await fakes.start(pool)
         await pool.aclose()
@@ -128,9 +129,9 @@ class TestClosing:
         assert b"x" == await held.aread()
         assert [] == fakes.open
 
-    async def test_it_does_not_wait_for_a_place(self, fakes: Fakes) -> None:
-        """Closing a pool whose places are all taken returns; they are closed as they are left."""
-        pool = PoolTransport(max_connections=1, connect=fakes)
+    async def test_closing_does_not_wait_for_a_slot(self, fakes: Fakes) -> None:
+        """Closing returns though all slots are taken; each connection is closed on its release."""
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         held = await fakes.start(pool)
         with anyio.fail_after(5):
             await pool.aclose()
@@ -139,8 +140,8 @@ class TestClosing:
         assert [] == fakes.open
 
     async def test_a_cancelled_close_closes_all(self, fakes: Fakes) -> None:
-        """Cancelling it neither loses a place nor leaves a connection open."""
-        pool = PoolTransport(max_connections=2, connect=fakes)
+        """Cancelling `aclose` neither loses a slot nor leaves a connection open."""
+        pool = PoolTransport(PoolPolicy(max_connections=2), connect=fakes)
         held = await fakes.start(pool)
         await fakes.call(pool, OTHER)
         await held.aread()

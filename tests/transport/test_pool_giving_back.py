@@ -6,16 +6,16 @@ import anyio
 import pytest
 
 from wix_asgi._http import httpx
-from wix_asgi.transport import _pool
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Fakes
 
 
-class TestGivingBack:
+class TestReleasing:
     async def test_a_response_closed_early_costs_its_connection(self, fakes: Fakes) -> None:
-        """A body that was not read to its end leaves nothing that can be used again."""
+        """A body that was not read to its end leaves its connection unfit for another request."""
         fakes.chunks = 3
         pool = PoolTransport(connect=fakes)
         response = await fakes.start(pool)
@@ -44,9 +44,9 @@ class TestGivingBack:
         assert [] == fakes.open
         assert (0, 0) == (pool.in_flight, pool.idle)
 
-    async def test_it_happens_once(self, fakes: Fakes) -> None:
-        """Reading to the end, closing and closing again give one place back, not three."""
-        pool = PoolTransport(max_connections=2, connect=fakes)
+    async def test_a_slot_is_released_once(self, fakes: Fakes) -> None:
+        """Reading to the end, closing and closing again release one slot, not three."""
+        pool = PoolTransport(PoolPolicy(max_connections=2), connect=fakes)
         response = await fakes.start(pool)
         stream = response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
@@ -60,8 +60,8 @@ class TestGivingBack:
         assert 1 == pool.in_flight
         await held.aclose()
 
-    async def test_a_body_read_without_httpx_gives_the_place_back(self, fakes: Fakes) -> None:
-        """The end of the body is enough: the transport needs no one to close the response."""
+    async def test_a_body_read_without_httpx_releases_the_slot(self, fakes: Fakes) -> None:
+        """The end of the body releases the slot: the response need not be closed."""
         pool = PoolTransport(connect=fakes)
         response = await fakes.start(pool)
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -70,8 +70,8 @@ class TestGivingBack:
 
         assert (0, 1) == (pool.in_flight, pool.idle)
 
-    async def test_an_answer_without_a_stream_gives_the_place_back(self, fakes: Fakes) -> None:
-        """A response that is complete already, as of MockTransport, holds no place."""
+    async def test_a_response_without_a_stream_releases_the_slot(self, fakes: Fakes) -> None:
+        """A response that is complete already, as of MockTransport, holds no slot."""
         pool = PoolTransport(connect=lambda: httpx.MockTransport(lambda _: httpx.Response(204)))
         response = await fakes.start(pool)
 
@@ -81,7 +81,7 @@ class TestGivingBack:
     async def test_a_body_that_does_not_close_cleanly_costs_its_connection(
         self, fakes: Fakes
     ) -> None:
-        """An error while the body is closed gives the place back all the same."""
+        """An error while the body is closed releases the slot all the same."""
         fakes.fail("end", httpx.ReadError("reset"))
         pool = PoolTransport(connect=fakes)
         with pytest.raises(httpx.ReadError, match="reset"):
@@ -90,21 +90,17 @@ class TestGivingBack:
         assert [] == fakes.open
         assert (0, 0) == (pool.in_flight, pool.idle)
 
-    async def test_closing_that_hangs_is_abandoned(
-        self, monkeypatch: pytest.MonkeyPatch, fakes: Fakes
-    ) -> None:
-        """A connection that cannot be closed holds its place for a bounded time only."""
-        monkeypatch.setattr(_pool, "CLOSE_SECONDS", 0.01)
-        monkeypatch.setattr("wix_asgi.transport.pooled.CLOSE_SECONDS", 0.01)
+    async def test_closing_that_hangs_is_abandoned(self, fakes: Fakes) -> None:
+        """A connection that cannot be closed holds its slot for `close_seconds` only."""
         fakes.at["end"] = fakes.at["close"] = anyio.sleep_forever
-        pool = PoolTransport(connect=fakes)
+        pool = PoolTransport(PoolPolicy(close_seconds=0.01), connect=fakes)
         with anyio.fail_after(5):
             await fakes.call(pool)
 
         assert [] == fakes.open
         assert (0, 0) == (pool.in_flight, pool.idle)
 
-    async def test_an_error_while_closing_is_nobodys(
+    async def test_an_error_while_closing_is_logged_only(
         self, caplog: pytest.LogCaptureFixture, fakes: Fakes
     ) -> None:
         """A connection that fails to close is logged by the kind of error, without its text."""

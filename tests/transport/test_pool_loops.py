@@ -16,6 +16,7 @@ import pytest
 from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport import pooled as transport
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 class TestLoops:
     def test_loops_in_turn_share_no_connection(self, anyio_backend: str, fakes: Fakes) -> None:
-        """One pool used from one event loop after the other opens connections for each."""
+        """One pool used on several event loops in turn opens connections for each."""
         pool = PoolTransport(connect=fakes)
         anyio.run(fakes.call, pool, backend=anyio_backend)
         anyio.run(fakes.call, pool, backend=anyio_backend)
@@ -32,7 +33,7 @@ class TestLoops:
         assert [1, 1] == fakes.requests
 
     def test_an_ended_loop_is_forgotten(self, anyio_backend: str, fakes: Fakes) -> None:
-        """What belonged to loops that are over does not pile up."""
+        """The connections of ended loops do not pile up."""
         pool = PoolTransport(connect=fakes)
         for _ in range(5):
             anyio.run(fakes.call, pool, backend=anyio_backend)
@@ -56,7 +57,7 @@ class TestLoops:
 
     def test_threads_share_no_connection(self, anyio_backend: str, fakes: Fakes) -> None:
         """One pool used from two threads at once keeps their connections apart."""
-        pool = PoolTransport(max_connections=1, connect=fakes)
+        pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         both = threading.Barrier(2, timeout=PATIENCE)
         seen: list[tuple[int, int]] = []
 
@@ -80,7 +81,7 @@ class TestLoops:
 
 
 def test_the_tls_context_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All connections of all pools share one, which verifies; `warm` makes it early."""
+    """All pools share one TLS context, which verifies certificates; `warm` makes it early."""
     made: list[ssl.SSLContext] = []
 
     def create() -> ssl.SSLContext:
@@ -100,8 +101,8 @@ def test_the_tls_context_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ssl.CERT_REQUIRED == made[0].verify_mode
 
 
-def test_what_sends_requests_is_imported_early() -> None:
-    """`warm` imports the network part of the HTTP library, which holds up a loop for a while."""
+def test_the_network_part_of_httpx_is_imported_early() -> None:
+    """`warm` imports httpcore, since the import would block the loop of the first request."""
     script = """
         import sys
         from wix_asgi.transport.pooled import PoolTransport
@@ -111,4 +112,5 @@ def test_what_sends_requests_is_imported_early() -> None:
         print(before, "httpcore" in sys.modules)
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+
     assert b"False True\n" == subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout

@@ -11,6 +11,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.limits import PATIENCE
 from wix_asgi._http import httpx
+from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -25,7 +26,7 @@ class Server:
         self.requests: list[bytes] = []
 
     async def head(self, stream: Connected) -> bytes:
-        """The next request's head, or nothing when the client is gone."""
+        """Return the head of the next request, empty when the client is gone."""
         try:
             head = await stream.reader.receive_until(b"\r\n\r\n", 65536)
         except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
@@ -35,7 +36,7 @@ class Server:
 
 
 class Connected:
-    """A client's connection, as the server sees it."""
+    """The server's end of a connection."""
 
     def __init__(self, stream: SocketStream) -> None:
         self.stream = stream
@@ -47,7 +48,7 @@ Handler = Callable[[Server, Connected], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[Server]:
-    """Serve on loopback while the block runs."""
+    """Serve on loopback for the duration of the block."""
     server = Server()
 
     async def handle(stream: SocketStream) -> None:
@@ -69,7 +70,7 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
 
 
 async def keep_alive(server: Server, connected: Connected) -> None:
-    """Answer one request after the other."""
+    """Answer all requests of a connection, in order."""
     while await server.head(connected):
         await connected.stream.send(KEPT)
 
@@ -83,8 +84,8 @@ async def client_of(pool: PoolTransport) -> AsyncIterator[httpx.AsyncClient]:
 
 class TestOverTheWire:
     async def test_many_calls_share_few_connections(self) -> None:
-        """Calls beyond the bound wait, succeed, and open no further connection."""
-        pool = PoolTransport(max_connections=4)
+        """Calls beyond the limit wait, succeed, and open no further connection."""
+        pool = PoolTransport(PoolPolicy(max_connections=4))
         async with serving(keep_alive) as server, client_of(pool) as client:
             answers: list[str] = []
 
@@ -141,23 +142,23 @@ class TestOverTheWire:
             assert 0 == pool.in_flight
 
     async def test_large_bodies_stream_both_ways(self) -> None:
-        """Eight megabytes go up in pieces and come down in pieces, unchanged."""
-        piece, count = bytes(range(256)) * 256, 128
+        """Eight megabytes are sent and received in chunks, unchanged."""
+        chunk, count = bytes(range(256)) * 256, 128
 
         async def upload() -> AsyncIterator[bytes]:
             for _ in range(count):
-                yield piece
+                yield chunk
 
-        headers = {"Content-Length": str(len(piece) * count)}
+        headers = {"Content-Length": str(len(chunk) * count)}
         received: list[bytes] = []
         async with (
-            serving(echo_after_upload(piece, count)) as server,
+            serving(echo_after_upload(chunk, count)) as server,
             client_of(PoolTransport()) as client,
             client.stream("PUT", server.url, content=upload(), headers=headers) as response,
         ):
             received.extend([chunk async for chunk in response.aiter_raw()])
 
-        assert piece * count == b"".join(received)
+        assert chunk * count == b"".join(received)
         assert len(received) > 1
 
     async def test_headers_without_end_are_refused(self) -> None:
@@ -198,7 +199,7 @@ class TestOverTheWire:
             assert b"" == await server.head(connected)
             gone.set()
 
-        pool = PoolTransport(max_connections=1)
+        pool = PoolTransport(PoolPolicy(max_connections=1))
         async with serving(silent) as server, client_of(pool) as client:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(client.get, server.url)
@@ -210,13 +211,13 @@ class TestOverTheWire:
             assert (0, 0) == (pool.in_flight, pool.idle)
 
 
-def echo_after_upload(piece: bytes, count: int) -> Handler:
-    """Read `count` pieces, then send them back."""
+def echo_after_upload(chunk: bytes, count: int) -> Handler:
+    """Return a handler that reads `count` chunks, then sends them back."""
 
     async def echo(server: Server, connected: Connected) -> None:
         await server.head(connected)
-        body = [await connected.reader.receive_exactly(len(piece)) for _ in range(count)]
-        length = len(piece) * count
+        body = [await connected.reader.receive_exactly(len(chunk)) for _ in range(count)]
+        length = len(chunk) * count
         await connected.stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
         for received in body:
             await connected.stream.send(received)

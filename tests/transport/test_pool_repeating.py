@@ -23,7 +23,7 @@ class TestRepeating:
     async def test_a_stale_connection_is_replaced(
         self, method: str, error: Exception, fakes: Fakes
     ) -> None:
-        """A call that may be repeated, is: on a connection of its own."""
+        """A call that may be repeated is repeated on a new connection."""
         pool = PoolTransport(connect=fakes)
         await fakes.call(pool)
         fakes.fail("send", error)
@@ -44,7 +44,7 @@ class TestRepeating:
         assert (0, 0) == (pool.in_flight, pool.idle)
 
     async def test_a_fresh_connection_is_not_replaced(self, fakes: Fakes) -> None:
-        """A server that hangs up on a new connection is not asked again."""
+        """A call is not repeated when the server hangs up on a new connection."""
         fakes.fail("send", self.LOST)
         with pytest.raises(httpx.RemoteProtocolError):
             await fakes.call(PoolTransport(connect=fakes))
@@ -52,8 +52,8 @@ class TestRepeating:
         assert [1] == fakes.requests
 
     @pytest.mark.parametrize("method", ["POST", "PATCH"])
-    async def test_what_may_not_be_repeated_is_not(self, method: str, fakes: Fakes) -> None:
-        """A POST or PATCH is sent once, whatever becomes of it (R26)."""
+    async def test_a_call_that_must_not_be_repeated_is_not(self, method: str, fakes: Fakes) -> None:
+        """A POST or PATCH is sent once, even if it is lost (R26)."""
         pool = PoolTransport(connect=fakes)
         await fakes.call(pool)
         fakes.fail("send", self.LOST)

@@ -1,4 +1,4 @@
-"""Keeping what an address carries for a moment out of the access log of the server."""
+"""Keeping the short-lived secrets of URLs out of the access logs of servers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, Final
 
 __all__ = ["redact_access_logs"]
 
-# At the start, too: some servers log the query by itself.
+# At the start of the text, too: some servers log the query by itself.
 _SECRET: Final = re.compile(r"(^|[?&])(code|state|token|access_token|instance)=[^&\s\"]*")
 _ACCESS_LOGS: Final = (
     "uvicorn.access",
     "gunicorn.access",
     "hypercorn.access",
     "granian.access",
-    "uvicorn.error",  # where it notes the websockets it accepts
+    "uvicorn.error",  # which logs the URLs of accepted websockets
 )
 
 
 def redact_access_logs() -> None:
-    """Replace codes, states, tokens and signed instances in what servers log of each request.
+    """Replace codes, states, tokens and signed instances in the access logs of servers.
 
-    Lasts as long as the process; calling it again changes nothing.
+    Holds until the end of the process; calling it again changes nothing.
     """
     for name in _ACCESS_LOGS:
         logging.getLogger(name).addFilter(_redact)
@@ -33,7 +33,7 @@ def _redact(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(_clean(arg) for arg in record.args)
     elif isinstance(record.args, dict):
-        # A copy of its own kind: gunicorn's and hypercorn's have an answer for missing names.
+        # A copy of the same class: those of gunicorn and hypercorn have values for missing keys.
         cleaned = copy.copy(record.args)
         cleaned.update((name, _clean(arg)) for name, arg in record.args.items())
         record.args = cleaned

@@ -1,4 +1,4 @@
-"""Our part in an app's lifespan: first to open, last to close, also for apps that have none."""
+"""The lifespan around an app's own: first to open, last to close, also for apps without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("wix_asgi")
 
 
 class _Resource(Protocol):
-    """What is opened before the app starts and closed after it has stopped."""
+    """The resource that is opened before the app starts and closed after it has stopped."""
 
     is_open: bool
 
@@ -26,10 +26,10 @@ class _Resource(Protocol):
 
 
 class Lifespan:
-    """One lifespan of one app: it starts after us and stops before us.
+    """One lifespan of one app, which starts after the resource is open and stops before it closes.
 
-    An app without a lifespan (it raises, or returns at once) is given ours. What was open before
-    stays open after.
+    For an app without a lifespan (it raises, or returns at once) the server's messages are
+    answered here. A resource that was open before stays open afterwards.
     """
 
     def __init__(self, app: ASGIApp, resource: _Resource) -> None:
@@ -44,17 +44,17 @@ class Lifespan:
         """Answer the server's lifespan messages.
 
         Raises:
-            Exception: What could not be opened, when the server is told; errors of the inner app.
+            Exception: The error of opening, after the server was told; errors of the inner app.
         """
         self._startup.append(await receive())
         try:
             await self._resource.open()
         except Exception as exc:
             if not isinstance(exc, WixError):
-                # Of ours the message says it all, and the server prints it.
+                # The message of a WixError says all, and the server prints it.
                 logger.exception("wix-asgi cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
-            # As Starlette does: what drives the app in a test waits for it.
+            # As Starlette does: a test client waits for the app to end.
             raise
         try:
             await self._run_inner(scope, receive, send)
@@ -108,8 +108,9 @@ async def refuse_startup(error: Exception, receive: Receive, send: Send) -> None
     """Tell the server not to start, and why.
 
     Raises:
-        Exception: The error itself, when the server is told.
+        Exception: `error` itself, after the server was told.
     """
     await receive()
     await send({"type": "lifespan.startup.failed", "message": str(error)})
+    # Raised at every start: the frames of an earlier one are dropped, and nothing is hidden.
     raise error.with_traceback(None)

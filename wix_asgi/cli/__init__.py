@@ -1,4 +1,7 @@
-"""The `wix-asgi` command; it needs the extra `cli`."""
+"""The `wix-asgi` command, which needs the extra `cli`; one module for each group of commands.
+
+It may import everything of the package, and nothing imports it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command, or say what to install for it."""
+    """Run the command, or name the package that has to be installed for it."""
     try:
         from wix_asgi.cli._app import app  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as exc:

@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    # Locals of a traceback can be secrets.
+    # The local variables of a traceback can hold secrets.
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(_keys.app, name="keys")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from typing import Final
 
 import anyio
 import typer
@@ -20,14 +21,18 @@ from wix_asgi.wix import Wix
 __all__ = ["run"]
 
 _HOST = "127.0.0.1"
-_STARTUP_FAILED = 3  # as the uvicorn command exits
+_STARTUP_FAILED: Final = 3  # the exit status of the uvicorn command for it
+
+# Seconds that requests under way have after Ctrl-C. A demo answers within milliseconds; only a
+# browser that keeps a connection open would wait longer.
+_SHUTDOWN_SECONDS: Final = 5
 
 
 def run(*, port: int, wix_port: int, storage: str) -> None:
     """Serve the app and the fake Wix until Ctrl-C; port 0 takes a free one.
 
     Raises:
-        typer.Exit: They cannot start; why was printed.
+        typer.Exit: They cannot start; the reason was printed.
     """
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(port))
@@ -63,7 +68,7 @@ def _enter_fake(stack: contextlib.ExitStack, fake: FakeWix, port: int) -> str:
 
 
 def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
-    """Return the app, once its storage has been seen to work."""
+    """Return the app, after a check that its storage works."""
     try:
         app = make_app(public_url=public_url, storage=storage, **fake.settings())
         anyio.run(_recall, app.wix, fake)
@@ -73,7 +78,7 @@ def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
 
 
 async def _recall(wix: Wix, fake: FakeWix) -> None:
-    """Open the storage, and have the fake Wix know of what was installed before it started."""
+    """Open the storage, and tell the fake Wix of the installations of earlier demos."""
     async with wix:
         async for installation in wix.installations():
             if installation.instance_id in fake.sites:
@@ -89,7 +94,9 @@ def _welcome(wix_url: str, public_url: str, storage: str) -> str:
 
 
 def _serve_app(app: WixMiddleware, listener: socket.socket) -> None:
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="on", timeout_graceful_shutdown=_SHUTDOWN_SECONDS
+    )
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
     if not server.started:

@@ -1,4 +1,4 @@
-"""The app of the demo: one page, with data of the calling site."""
+"""The app of the demo: a page with data of the calling site."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
         routes=[Route("/", _home)],
         exception_handlers={Unauthenticated: _nobody, NotInstalled: _nobody},
     )
-    # Whatever is in the environment is meant for another app.
+    # Every setting is given, since the variables of the environment belong to another app.
     settings: WixOptions = {
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
@@ -53,7 +53,7 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
 
 
 async def _home(request: Request) -> Response:
-    """Show what Wix says of the calling site."""
+    """Show the name and the products that Wix has for the calling site."""
     wix = request.state.wix
     about = (await wix.get("/apps/v1/instance")).raise_for_status().json()
     found = await wix.post("/stores/v1/products/query", json={"query": {}})
@@ -75,7 +75,7 @@ Stop the demo and start it again: this page still opens.</p>
 
 
 async def _installed_at(wix: Wix, instance_id: str) -> datetime:
-    """Return since when the app is installed on the site whose data was just fetched."""
+    """Return the moment at which the app was installed on the site."""
     return max(
         [
             installation.installed_at
@@ -110,7 +110,7 @@ def _products(products: Iterable[Mapping[str, Any]]) -> str:
 def _page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:
     wix_url = request.app.state.wix.settings.wix_url
     page = _PAGE.substitute(title=escape(title), body=body, wix_url=escape(wix_url))
-    # The address has the signed instance in it.
+    # The address contains the signed instance, so that it is neither stored nor sent as a referrer.
     return HTMLResponse(
         page, status, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )

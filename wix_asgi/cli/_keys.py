@@ -1,4 +1,4 @@
-"""`wix-asgi keys`: making keys for what is stored, and sealing it with the newest."""
+"""`wix-asgi keys`: makes encryption keys, and seals every stored token with the newest key."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _tally(rotation: Rotation, key_id: str) -> str:
 
 
 def _trouble(rotation: Rotation) -> str:
-    """Say what could not be read, and what to do."""
+    """Return the message about unreadable installations, with the missing keys."""
     keys = ", ".join(f"{key_id} ({number:,})" for key_id, number in rotation.unknown.items())
     parts = [f"{count(rotation.unreadable)} cannot be read; nothing was changed there."]
     if keys:

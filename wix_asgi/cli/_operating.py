@@ -1,4 +1,4 @@
-"""What the commands for operators have in common: storages, errors, and progress."""
+"""Shared parts of the commands for operators: storages, errors, and progress."""
 
 from __future__ import annotations
 
@@ -19,28 +19,32 @@ __all__ = ["Progress", "count", "fail", "listed", "opened", "run", "shown"]
 
 T = TypeVar("T")
 
+# Records between two lines of progress: often enough to show that work on a large storage goes on,
+# and never for a small storage.
 _STEP: Final = 1000
+
+# Instance ids in one message: ten ids of 36 letters fill about five lines of a terminal.
 _MOST_LISTED: Final = 10
 
 
 class Progress:
-    """A line on stderr for every thousand records, where somebody sees it or asked for it."""
+    """Prints a line on stderr after every thousand records, on a terminal or with `--verbose`."""
 
     def __init__(self, *, verbose: bool) -> None:
-        """Write if `verbose`, or if stderr is a terminal."""
+        """Print if `verbose`, or if stderr is a terminal."""
         self._wanted = verbose or sys.stderr.isatty()
 
     def tell(self, seen: int, line: str) -> None:
-        """Write `line` if `seen` records are a round number."""
+        """Print `line` if the number of records seen is a multiple of a thousand."""
         if self._wanted and seen % _STEP == 0:
             typer.echo(line, err=True)
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
-    """Do `work` on asyncio, which every backend runs on.
+    """Do `work` on asyncio, the event loop that every backend supports.
 
     Raises:
-        typer.Exit: It cannot be done; why was printed.
+        typer.Exit: The work failed; the reason was printed.
     """
     try:
         return anyio.run(work)
@@ -60,13 +64,13 @@ def fail(message: str) -> NoReturn:
 
 @contextlib.asynccontextmanager
 async def opened(url: str, name: str, *, is_there: bool = True) -> AsyncIterator[Storage]:
-    """Open the storage of `url`, which other processes can open, too; errors call it `name`.
+    """Open the storage of `url` for a block; the messages of errors begin with `name`.
 
-    A file is not made unless it need not be there.
+    A missing SQLite file is created only if `is_there` is false.
 
     Raises:
-        SettingsError: There is no such storage, or it is in memory.
-        StorageUnavailable: It cannot be reached.
+        SettingsError: The storage does not exist, or is in the memory of one process.
+        StorageUnavailable: The storage cannot be reached.
     """
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -99,7 +103,7 @@ def _is_missing_file(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return what may be printed of a storage's URL: others than these can have passwords."""
+    """Return the printable part of a storage's URL; only these two schemes have no passwords."""
     scheme = url.partition("://")[0]
     return url if scheme.lower() in {"sqlite", "memory"} else f"{scheme}://…"
 
@@ -110,7 +114,7 @@ def count(number: int) -> str:
 
 
 def listed(ids: Iterable[str]) -> str:
-    """Return the first ids on one line, whatever is in them, and how many more there are."""
+    """Return the first ids on one line, in printable ASCII, and the number of further ids."""
     every = [ascii(instance_id)[1:-1] for instance_id in ids]
     more = len(every) - _MOST_LISTED
     first = ", ".join(every[:_MOST_LISTED])

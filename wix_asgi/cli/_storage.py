@@ -1,4 +1,4 @@
-"""`wix-asgi storage`: moving an app's installations to another storage, and checking one."""
+"""`wix-asgi storage`: copies an app's installations to another storage, and checks a storage."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _tally(done: Copy) -> str:
 
 
 def _trouble(done: Copy) -> str:
-    """Say why TO does not have everything that FROM has, and what to do."""
+    """Return the message about the records that TO lacks, with the reason and the remedy."""
     parts = []
     if done.kept:
         parts.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -11,21 +12,29 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from wix_asgi._http import httpx
-from wix_asgi.client._auth import ReadLimits, TokenTransport, WixAuth, copied
-from wix_asgi.errors import MiddlewareMissing
+from wix_asgi.client._auth import RetryAfter, WixAuth
+from wix_asgi.client._errors import as_httpx_error
+from wix_asgi.client._limits import ReadLimits
+from wix_asgi.client._token_transport import TokenTransport, copy_without_token
+from wix_asgi.client.policy import CallPolicy
+from wix_asgi.errors import (
+    MiddlewareMissing,
+    ResponseTooLarge,
+    StorageUnavailable,
+    WixUnavailable,
+)
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
 from wix_asgi.models import Identity
 from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
 
-__all__ = ["ClientFactory", "WixClient", "get_wix"]
+__all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix"]
 
 STATE_KEY: Final = "wix"
-TIMEOUT: Final = httpx.Timeout(connect=5, read=10, write=10, pool=30)
-TOTAL_SECONDS: Final = 30.0
-MAX_BYTES: Final = 10 * 1024 * 1024
-_EXCESS: Final = "A redirect or refusal on the way to the answer is larger than may be read."
+"""The key of `scope["state"]` that holds the client, so that it is `request.state.wix`."""
+
+_TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
 class WixClient(httpx.AsyncClient):
@@ -33,14 +42,16 @@ class WixClient(httpx.AsyncClient):
 
     Its `base_url` is Wix's API. Built on first use: an unused one costs about a microsecond.
     The connection pool is shared by the process and outlives it; cookies are its own. Redirects
-    are not followed unless asked for. An answer that is read whole is bounded to 10 MB and, under
+    are not followed unless asked for. An answer that is read whole is limited to 10 MB and, under
     the default timeouts, to 30 seconds, with the redirects and refusals that are read before it;
-    what `stream()` hands over is bounded by neither.
+    the body of an answer that `stream()` hands over is limited by neither.
 
-    Using it raises, besides what httpx raises:
+    Using it raises, besides the errors of httpx:
         Unauthenticated: Nobody is known to be calling.
         NotInstalled: The app is not installed on the calling site.
-        WixUnavailable, StorageUnavailable: No token can be had at the moment.
+        WixUnavailable, StorageUnavailable: No token can be had at the moment. Either is an
+            `httpx.ConnectError` too.
+        ResponseTooLarge: The answer is over 10 MB. It is an `httpx.RequestError` too.
         AuthorizationConflict: The call has an Authorization header of its own.
     """
 
@@ -49,8 +60,8 @@ class WixClient(httpx.AsyncClient):
     # The factory, then the request's query and headers; or the factory, a Caller and None.
     _made_of: tuple[ClientFactory, Any, Any]
 
-    # One of these is made for every request, and most are never used: no Python runs here, and
-    # httpx's own __init__ is left to __getattr__.
+    # A client is made for every request, and most are never used: no Python runs here, and the
+    # __init__ of httpx is left to __getattr__.
     if TYPE_CHECKING:
 
         def __init__(self) -> None: ...
@@ -59,10 +70,10 @@ class WixClient(httpx.AsyncClient):
         __init__ = object.__init__
 
     def __getattr__(self, name: str) -> Any:
-        """Build the httpx part when something of it is asked for and missing."""
+        """Build the httpx part when an attribute of it is first asked for."""
         if "_built" not in self.__dict__:
             self._build()
-        # Raises the error of a property again, and that of an attribute that is not there.
+        # Raises again the error of a property, or the one for an attribute that does not exist.
         return object.__getattribute__(self, name)
 
     def __repr__(self) -> str:
@@ -77,11 +88,17 @@ class WixClient(httpx.AsyncClient):
         factory = self._made_of[0]
         super().__init__(
             base_url=factory.api_url,
-            auth=WixAuth(factory.origin, factory.tokens, self._caller, factory.ready),
-            # What else httpx may unpack cannot be bounded.
+            auth=WixAuth(
+                factory.origin,
+                factory.tokens,
+                self._caller,
+                ready=factory.ready,
+                new_retry_after=factory.new_retry_after,
+            ),
+            # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
             headers={"Accept-Encoding": "gzip, deflate"},
-            transport=factory.guard,
-            timeout=TIMEOUT,
+            transport=factory.token_transport,
+            timeout=factory.policy.timeout,
             trust_env=False,
         )
         self.__dict__.update(set_early)
@@ -93,37 +110,46 @@ class WixClient(httpx.AsyncClient):
 
     @property
     def identity(self) -> Identity | None:
-        """Who is calling, as far as can be told without asking Wix; None for nobody."""
+        """The caller, as far as can be told without asking Wix; None for nobody."""
         return self._caller.identity
 
     async def identify(self) -> Identity:
-        """Return who is calling.
+        """Return the caller.
 
         Raises:
-            Unauthenticated: Nobody, or a forgery.
+            Unauthenticated: The request names no site, or names it by a forgery.
         """
         return await self._caller.identify()
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **options: Any
     ) -> httpx.Response:
-        """Send `request`, as httpx does; within bounds what is read before it returns.
+        """Send `request` as httpx does; all that is read before it returns is limited.
 
         Raises:
-            ResponseTooLarge: The answer is over 10 MB, or what came before it.
+            ResponseTooLarge: The answer is over 10 MB, or the answers before it.
             httpx.ReadTimeout: It took over 30 seconds, under the default timeouts.
         """
+        policy = self._made_of[0].policy
         timeout = request.extensions.get("timeout", self.timeout.as_dict())
-        seconds = TOTAL_SECONDS if timeout == TIMEOUT.as_dict() else math.inf
-        bound = ReadLimits(MAX_BYTES, seconds, _EXCESS if stream else None)
-        # Another client may send the same one meanwhile.
-        request = copied(request)
-        bound.begin(request)
-        if stream or seconds == math.inf:
-            response = await super().send(request, stream=stream, **options)
-        else:
-            response = await self._send_within(seconds, request, **options)
-        bound.lift()
+        seconds = policy.total_seconds if timeout == policy.timeout.as_dict() else math.inf
+        limits = ReadLimits(
+            policy.max_bytes,
+            seconds,
+            unproductive=policy.max_unproductive_bytes,
+            too_large=_TOO_LARGE if stream else None,
+        )
+        # A copy, since another client may send the same request meanwhile.
+        sent = copy_without_token(request)
+        limits.hold_for(sent)
+        try:
+            if stream or seconds == math.inf:
+                response = await super().send(sent, stream=stream, **options)
+            else:
+                response = await self._send_within(seconds, sent, **options)
+        except (WixUnavailable, StorageUnavailable, ResponseTooLarge) as exc:
+            raise as_httpx_error(exc, request) from exc.__cause__
+        limits.lift()
         return response
 
     async def _send_within(
@@ -135,7 +161,7 @@ class WixClient(httpx.AsyncClient):
 
 
 class ClientFactory:
-    """Makes the clients of one app; lives as long as its `Wix`."""
+    """Makes the clients of one app; lives with its `Wix`."""
 
     def __init__(
         self,
@@ -146,37 +172,46 @@ class ClientFactory:
         signed: SignedInstances,
         resolve: ResolveIdentity | None = None,
         ready: Callable[[], Awaitable[None]],
+        policy: CallPolicy | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         """Share `transport` and `tokens` among all clients; `resolve` is the app's own function.
 
-        `ready` is awaited before each use of a token.
+        `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
         self.api_url = api_url
         self.origin = origin_of(httpx.URL(api_url))
         self.tokens = tokens
         self.ready = ready
+        self.policy = policy or CallPolicy()
         # It has no state, so one serves all clients.
-        self.guard = TokenTransport(self.origin, transport)
+        self.token_transport = TokenTransport(self.origin, transport)
+        self.new_retry_after = partial(
+            RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
+        )
         self._signed = signed
         self._resolve = resolve
         self.for_request: Callable[[Scope], WixClient] = (
             self._resolving_client if resolve else _quick_maker(self)
         )
-        """Returns the client of whoever sends the request of a scope, which the app gets."""
+        """Returns the client of the caller that sends the request of a scope.
+
+        Made for each request, so it is a plain function where the app has no `resolve`.
+        """
 
     def caller(self, query: bytes, headers: Headers, scope: Scope | None = None) -> Caller:
-        """Return whoever sends a request with this query and these headers."""
+        """Return the caller that sends a request with this query and these headers."""
         return RequestCaller(self._signed, query, headers, resolve=self._resolve, scope=scope)
-
-    def _resolving_client(self, scope: Scope) -> WixClient:
-        # Asked with the scope that the app gets, in which its middlewares write what they know;
-        # it holds the client in turn, which the garbage collector has to find out.
-        caller = self.caller(scope["query_string"], scope["headers"], scope)
-        return _make((self, caller, None))
 
     def for_instance(self, instance_id: str) -> WixClient:
         """Return the client of this installation."""
         return _make((self, KnownCaller(instance_id), None))
+
+    def _resolving_client(self, scope: Scope) -> WixClient:
+        # `resolve` is called with the scope that the app gets, where the app's middlewares write
+        # sessions and the like. It holds the client in turn: a cycle for the garbage collector.
+        caller = self.caller(scope["query_string"], scope["headers"], scope)
+        return _make((self, caller, None))
 
 
 def _make(made_of: tuple[ClientFactory, Any, Any]) -> WixClient:
@@ -186,7 +221,7 @@ def _make(made_of: tuple[ClientFactory, Any, Any]) -> WixClient:
 
 
 def _quick_maker(factory: ClientFactory) -> Callable[[Scope], WixClient]:
-    """Return what makes a client of a scope in the least time: it holds no part of the scope."""
+    """Return a function that makes a client in the least time: it holds no part of the scope."""
 
     def for_request(scope: Scope) -> WixClient:
         client = WixClient()
@@ -200,7 +235,7 @@ def get_wix(connection: HTTPConnection) -> WixClient:
     """Return the client that `WixMiddleware` put on this request or websocket.
 
     Raises:
-        MiddlewareMissing: It is not there; the message says how to add it.
+        MiddlewareMissing: There is no client; the message says how to add the middleware.
     """
     client = connection.scope.get("state", {}).get(STATE_KEY)
     if not isinstance(client, WixClient):

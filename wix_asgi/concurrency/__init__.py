@@ -1,1 +1,1 @@
-"""What every room stands on: values per event loop, work that outlives its caller, slots."""
+"""Values per event loop, detached tasks, and slots: the base of all rooms. Imports none of them."""

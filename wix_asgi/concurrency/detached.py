@@ -1,4 +1,4 @@
-"""Work that goes on when whoever asked for it is cancelled or hangs up."""
+"""Detached tasks: work that goes on when its caller is cancelled or hangs up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger("wix_asgi")
 
-_LAST_WORDS: Final = 5.0
+_CLEANUP_SECONDS: Final = 5.0
+"""How long `DetachedTasks.aclose` waits for cancelled work to end. Such work may still free a
+lease or a connection, shielded; work that ignores its cancellation must not stop a shutdown."""
 
 
 class Interrupted(Exception):
@@ -24,34 +26,36 @@ class Interrupted(Exception):
 
 
 class DetachedTask(Generic[T]):
-    """One piece of detached work, and its outcome for any number of waiters."""
+    """One piece of detached work, and its outcome for any number of waiting tasks."""
 
     def __init__(self) -> None:
-        """Be created on the event loop that will run the work."""
-        self._landed = anyio.Event()
+        """Belong to the running event loop, which must be the loop that runs the work."""
+        self._done = anyio.Event()
         self._scope = anyio.CancelScope()
         self._error: Exception | None = None
         self._result: T
 
     @property
-    def landed(self) -> bool:
-        """Whether the outcome is known."""
-        return self._landed.is_set()
+    def is_done(self) -> bool:
+        """Whether the work has ended and its outcome is known."""
+        return self._done.is_set()
 
     async def wait(self) -> None:
-        """Wait until the outcome is known, whatever it is."""
-        await self._landed.wait()
+        """Wait for the end of the work, and raise none of its errors."""
+        await self._done.wait()
 
     async def result(self) -> T:
-        """Wait for the outcome. Cancelling a waiter does not touch the work.
+        """Wait for the outcome. Cancelling this wait does not touch the work.
 
         Raises:
             Interrupted: The process is shutting down.
-            Exception: Whatever the work raised.
+            Exception: The error that the work raised.
         """
-        await self._landed.wait()
+        await self._done.wait()
         if self._error is not None:
-            # Every waiter raises the same object: each begins its traceback anew.
+            # Every waiting task raises the same object, and must not prolong the traceback of
+            # the task before it. Nothing is hidden: `errors.without_frames` would drop the
+            # frames of the causes, too.
             raise self._error.with_traceback(None)
         return self._result
 
@@ -60,77 +64,78 @@ class DetachedTask(Generic[T]):
         self._error = Interrupted()
         try:
             with self._scope:
-                # Not before start() has returned, on a loop that starts tasks eagerly too.
+                # Loops that start tasks eagerly would run the work before start() has returned.
                 await cancel_shielded_checkpoint()
                 self._result = await work()
                 self._error = None
         except Exception as exc:
             self._error = exc
         finally:
-            self._landed.set()
+            self._done.set()
 
     def cancel(self) -> None:
-        """End the work where it waits; its waiters get `Interrupted`."""
+        """Cancel the work where it waits; unless it ends well, `result` raises `Interrupted`."""
         self._scope.cancel()
 
 
 class DetachedTasks:
     """Starts detached work on asyncio and trio, and waits for it at shutdown."""
 
-    def __init__(self) -> None:
-        """Start with nothing in flight."""
+    def __init__(self, *, cleanup_seconds: float = _CLEANUP_SECONDS) -> None:
+        """Start with no task; `aclose` gives cancelled tasks `cleanup_seconds` to end."""
+        self._cleanup_seconds = cleanup_seconds
         self._running: dict[DetachedTask[Any], EventLoopToken] = {}
         # asyncio itself keeps only weak references to its tasks.
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asyncio_tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Callable[[], Awaitable[T]]) -> DetachedTask[T]:
         """Start `work` on the running event loop, and return at once."""
-        flight: DetachedTask[T] = DetachedTask()
-        self._running[flight] = current_token()
-        self._spawn(lambda: self._fly(flight, work))
-        return flight
+        task: DetachedTask[T] = DetachedTask()
+        self._running[task] = current_token()
+        self._spawn(lambda: self._run(task, work))
+        return task
 
     async def aclose(self, grace: float) -> None:
-        """Wait up to `grace` seconds for what runs on this event loop, then cancel it."""
+        """Wait up to `grace` seconds for the tasks of this event loop, then cancel the rest."""
         with anyio.move_on_after(grace):
             await self._wait_for_all()
-        unfinished = self._here()
+        unfinished = self._tasks_here()
         if not unfinished:
             return
         logger.warning("shutdown did not wait for %d unfinished operations", len(unfinished))
-        for flight in unfinished:
-            flight.cancel()
-        with anyio.move_on_after(_LAST_WORDS):
+        for task in unfinished:
+            task.cancel()
+        with anyio.move_on_after(self._cleanup_seconds):
             await self._wait_for_all()
 
     async def _wait_for_all(self) -> None:
-        while flights := self._here():
-            await flights[0].wait()  # its errors are the waiters'
+        while tasks := self._tasks_here():
+            await tasks[0].wait()
 
-    def _here(self) -> list[DetachedTask[Any]]:
+    def _tasks_here(self) -> list[DetachedTask[Any]]:
         here = current_token()
-        # Copied first: another thread's loop may start something meanwhile.
-        return [flight for flight, loop in list(self._running.items()) if loop == here]
+        # Copied first: another thread's loop may start a task meanwhile.
+        return [task for task, loop in list(self._running.items()) if loop == here]
 
-    async def _fly(self, flight: DetachedTask[T], work: Callable[[], Awaitable[T]]) -> None:
+    async def _run(self, task: DetachedTask[T], work: Callable[[], Awaitable[T]]) -> None:
         try:
-            await flight.run(work)
+            await task.run(work)
         finally:
-            del self._running[flight]
+            del self._running[task]
 
-    def _spawn(self, fly: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, run: Callable[[], Awaitable[None]]) -> None:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            _spawn_on_trio(fly)
+            _spawn_on_trio(run)
             return
-        task = asyncio.ensure_future(fly())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        asyncio_task = asyncio.ensure_future(run())
+        self._asyncio_tasks.add(asyncio_task)
+        asyncio_task.add_done_callback(self._asyncio_tasks.discard)
 
 
-def _spawn_on_trio(fly: Callable[[], Awaitable[None]]) -> None:
+def _spawn_on_trio(run: Callable[[], Awaitable[None]]) -> None:
     import trio  # noqa: PLC0415 - installed where it is the running loop, and only there
 
-    # A system task belongs to the run, not to a nursery: nobody's cancellation reaches it.
-    trio.lowlevel.spawn_system_task(fly)
+    # A system task belongs to the run and to no nursery, so no caller's cancellation reaches it.
+    trio.lowlevel.spawn_system_task(run)

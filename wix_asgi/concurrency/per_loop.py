@@ -1,4 +1,4 @@
-"""What belongs to one event loop: a value for each of them, made when it is first wanted."""
+"""Values of one event loop each, made on their first use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """Values by event loop, on asyncio and trio; one goes with its loop, all with their owner."""
+    """Values by event loop, on asyncio and trio; safe to share among threads.
+
+    A value goes with its event loop, and all values go with this object.
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
-        """Call `make` on each loop that has no value yet."""
+        """Call `make` on each event loop that has no value yet."""
         self._make = make
         self._values: WeakKeyDictionary[object, T] = WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -32,13 +35,14 @@ class PerLoop(Generic[T]):
 
     def _first(self, loop: object) -> T:
         with self._lock:
-            # What refers to its loop, as asyncio's connections do, would keep it for ever.
-            for other in [known for known in self._values if _is_over(known)]:
+            # A value that refers to its loop, as asyncio's connections do, keeps its own key
+            # alive: the values of closed loops are dropped here.
+            for other in [known for known in self._values if _is_closed(known)]:
                 del self._values[other]
             value = self._make()
             self._values[loop] = value
             return value
 
 
-def _is_over(loop: object) -> bool:
+def _is_closed(loop: object) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

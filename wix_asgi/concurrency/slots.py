@@ -1,4 +1,4 @@
-"""How many calls may be under way: so many places, for which the others wait in turn."""
+"""Slots: the one way in which the number of operations under way is limited on an event loop."""
 
 from __future__ import annotations
 
@@ -12,27 +12,39 @@ __all__ = ["Slot", "Slots"]
 
 
 class Slots:
-    """So many places on each event loop, first come first served."""
+    """A fixed number of slots for each event loop, given to waiting tasks in the order they came.
+
+    May be shared by all threads of a process. The number holds for each event loop by itself,
+    since a task can wait for tasks of its own loop only.
+    """
 
     def __init__(self, count: int) -> None:
-        """Have all of them free."""
-        self._free = PerLoop(lambda: anyio.Semaphore(count))
+        """Offer `count` slots on each event loop, all of them free."""
+        self._semaphores = PerLoop(lambda: anyio.Semaphore(count))
 
-    def place(self) -> Slot:
-        """Return one that is not taken yet."""
-        return Slot(self._free.here())
+    @property
+    def are_free(self) -> bool:
+        """Whether the running event loop has a free slot, which `Slot.take` would take."""
+        return self._semaphores.here().value > 0
+
+    def slot(self) -> Slot:
+        """Return a slot of the running event loop, not taken yet."""
+        return Slot(self._semaphores.here())
 
 
 class Slot:
-    """One of the places, for one task: taken, left, and taken again; left at the end of a block.
+    """The right of one task to one operation: taken, released, and taken again.
+
+    It belongs to the event loop on which `Slots.slot` made it. As a context manager it releases
+    itself at the end of the block, if it is taken then; entering the block takes nothing.
 
     Attributes:
-        is_taken: Whether it is ours.
-        was_missed: Whether it was waited for in vain, the last time.
+        is_taken: Whether this task holds the slot.
+        was_missed: Whether a `wait` ended without it, and no later attempt has got it.
     """
 
-    def __init__(self, free: anyio.Semaphore) -> None:
-        self._free = free
+    def __init__(self, semaphore: anyio.Semaphore) -> None:
+        self._semaphore = semaphore
         self.is_taken = False
         self.was_missed = False
 
@@ -40,27 +52,28 @@ class Slot:
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
-        self.leave()
+        self.release()
 
     def take(self) -> bool:
-        """Take it if one is free; return whether it is ours, from now or from before."""
+        """Take the slot if one is free now; return whether it is taken, by this call or before."""
         if not self.is_taken:
             try:
-                self._free.acquire_nowait()
+                self._semaphore.acquire_nowait()
             except anyio.WouldBlock:
                 return False
             self.is_taken, self.was_missed = True, False
         return True
 
-    async def wait(self, seconds: float) -> None:
-        """Take it as soon as one is free, if that is within so many seconds."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds` for the slot, which must not be taken; return whether it is now."""
         with anyio.move_on_after(seconds):
-            await self._free.acquire()
+            await self._semaphore.acquire()
             self.is_taken = True
         self.was_missed = not self.is_taken
+        return self.is_taken
 
-    def leave(self) -> None:
-        """Give it to whoever waits for it longest."""
+    def release(self) -> None:
+        """Hand the slot to the task that has waited longest; do nothing if it is not taken."""
         if self.is_taken:
             self.is_taken = False
-            self._free.release()
+            self._semaphore.release()

@@ -1,1 +1,1 @@
-"""Install and callback: request in, answer out."""
+"""The two paths of an install: to Wix and back. Uses Wix, storage and hooks; opens nothing."""

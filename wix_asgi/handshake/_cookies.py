@@ -1,4 +1,4 @@
-"""The cookies of a request that are ours, read without those that are not."""
+"""Our own cookies in a request, read without parsing the app's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Cookies", "read_cookies"]
 
 
 class Cookies(dict[str, list[str]]):
-    """Values by name, of which a browser may send several; they are out of its repr."""
+    """Values by name, since a browser may send several; they are out of its repr."""
 
     def __repr__(self) -> str:
         return f"<Cookies of {len(self)}>"
@@ -17,8 +17,9 @@ class Cookies(dict[str, list[str]]):
 def read_cookies(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> Cookies:
     """Return the cookies whose names begin with `prefix`, in the order they were sent.
 
-    Ours are never quoted, and values are not unquoted: `http.cookies` takes a time for that which
-    grows with the square of their length (CVE-2024-7592), whosever cookies they are.
+    Ours are never quoted, so no value is unquoted: `http.cookies` takes a time for a quoted value
+    that grows with the square of its length (CVE-2024-7592), and parses the cookies of the app and
+    of its neighbours as well.
     """
     found = Cookies()
     for header, line in headers:

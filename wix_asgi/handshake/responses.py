@@ -1,11 +1,11 @@
-"""The answers of the handshake's paths: their headers, their cookies, and the refusals."""
+"""The responses of the handshake's paths: their headers, their cookies, and the refusals."""
 
 from __future__ import annotations
 
 import copy
 import logging
-import math
 import secrets
+from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,10 +20,11 @@ from wix_asgi.errors import (
     StorageUnavailable,
     WixMisconfigured,
     WixUnavailable,
+    without_frames,
 )
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
-from wix_asgi.pages import STYLE_SOURCE, refusal_page, refusal_text
+from wix_asgi.pages.refusals import STYLE_SOURCE, refusal_page, refusal_text
 from wix_asgi.settings import WixSettings
 
 __all__ = ["Responses"]
@@ -34,16 +35,16 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Wix closes its window from the other side: Advanced OAuth, step 1.6.
+    # Wix closes its window from its own page: Advanced OAuth, step 1.6.
     "Cross-Origin-Opener-Policy": "unsafe-none",
 }
 
 
 class Responses:
-    """Makes what the install and callback paths answer; immutable."""
+    """Makes the responses of the install and callback paths; immutable."""
 
     def __init__(self, settings: WixSettings, hooks: Hooks) -> None:
-        """Take the public URL and Wix's address from the settings."""
+        """Take the kind of cookies and Wix's address from `settings`; ask `hooks` at a refusal."""
         self._hooks = hooks
         # Python's http.cookies cannot write Partitioned before 3.14, hence by hand.
         self._cookie_attributes = (
@@ -60,8 +61,26 @@ class Responses:
             f"form-action 'none'; {ancestors}"
         )
 
-    def dress(self, response: Response, *, from_hook: bool = False) -> Response:
-        """Return an answer with the headers of the handshake; a hook's own is copied for it."""
+    async def answer(
+        self, request: Request, work: Awaitable[Response], *, ending: Flow | None = None
+    ) -> Response:
+        """Return the response of `work`, or the refusal for the error that it raised.
+
+        The cookie of the flow that is `ending` is cleared, unless the same address may be loaded
+        again.
+        """
+        outcome = await _outcome(work)
+        if isinstance(outcome, Exception):
+            may_load_again = _may_load_again(outcome)
+            response = await self.refuse(request, outcome)
+        else:
+            response, may_load_again = outcome, False
+        if ending is not None and not may_load_again:
+            self.clear_cookie(response, ending.cookie_name)
+        return response
+
+    def with_headers(self, response: Response, *, from_hook: bool = False) -> Response:
+        """Return the response with the headers of the handshake; a hook's response is copied."""
         if from_hook:
             response = _copy(response)
         headers = MutableHeaders(raw=response.raw_headers)
@@ -76,24 +95,24 @@ class Responses:
         del headers["X-Frame-Options"]
         return response
 
-    def bind(self, response: Response, flow: Flow) -> None:
-        """Bind the browser to a flow that begins."""
+    def set_cookie(self, response: Response, flow: Flow) -> None:
+        """Set the cookie that binds the browser to `flow`, for `state_ttl` seconds."""
         value = f"{flow.cookie_name}={flow.cookie_value}; Max-Age={self._state_ttl}"
         response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
 
-    def unbind(self, response: Response, cookie_name: str) -> None:
-        """Remove the cookie of a flow that is over."""
+    def clear_cookie(self, response: Response, cookie_name: str) -> None:
+        """Clear the cookie of a flow that is over."""
         value = f"{cookie_name}=; Max-Age=0"
         response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
 
     async def refuse(self, request: Request, exc: Exception) -> Response:
-        """Answer an install that stops because of `exc`, and log it under the same incident id."""
-        refusal = _without_frames(_as_refusal(exc))
+        """Return the refusal of an install that stops because of `exc`, and log its incident."""
+        refusal = _hide_frames(_as_refusal(exc))
         incident = secrets.token_hex(6)
         _log(refusal, incident, request)
-        response = await self._hook_answer(refusal, request)
+        response = await self._call_on_error(refusal, request)
         if response is not None:
-            return self.dress(response, from_hook=True)
+            return self.with_headers(response, from_hook=True)
         if _wants_json(request):
             body = {
                 "error": refusal.reason.value,
@@ -104,9 +123,9 @@ class Responses:
         else:
             page = refusal_page(refusal.reason, incident)
             response = HTMLResponse(page, refusal.status, refusal.headers)
-        return self.dress(response)
+        return self.with_headers(response)
 
-    async def _hook_answer(self, refusal: HandshakeRefused, request: Request) -> Response | None:
+    async def _call_on_error(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         try:
             return await self._hooks.refused(refusal, request)
         except (Exception, SystemExit):
@@ -114,26 +133,37 @@ class Responses:
             return None
 
 
-def _as_refusal(exc: Exception) -> HandshakeRefused:
-    if isinstance(exc, HandshakeRefused):
+async def _outcome(work: Awaitable[Response]) -> Response | Exception:
+    """Return the error of `work`, so that no error of an on_error hook is chained to it."""
+    try:
+        return await work
+    except Exception as exc:
         return exc
-    refusal = HandshakeRefused(*_sorted(exc))
-    if isinstance(exc, StorageUnavailable | WixUnavailable):
-        refusal.headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after)))
+
+
+def _as_refusal(exc: Exception) -> HandshakeRefused:
+    reason, message, headers = Reason.INTERNAL, type(exc).__name__, None
+    match exc:
+        case HandshakeRefused():
+            return exc
+        case StorageUnavailable():
+            reason, message, headers = Reason.STORAGE_UNAVAILABLE, str(exc), exc.headers
+        case WixUnavailable():
+            reason, message, headers = Reason.WIX_UNAVAILABLE, str(exc), exc.headers
+        case GrantRefused() | WixMisconfigured():
+            reason, message = Reason.EXCHANGE_REJECTED, str(exc)
+    # The headers are copied: the hooks may change those of the refusal.
+    refusal = HandshakeRefused(reason, message, headers=dict(headers or {}))
     refusal.__cause__ = exc
     return refusal
 
 
-def _sorted(exc: Exception) -> tuple[Reason, str]:
-    match exc:
-        case StorageUnavailable():
-            return Reason.STORAGE_UNAVAILABLE, str(exc)
-        case WixUnavailable():
-            return Reason.WIX_UNAVAILABLE, str(exc)
-        case GrantRefused() | WixMisconfigured():
-            return Reason.EXCHANGE_REJECTED, str(exc)
-        case _:
-            return Reason.INTERNAL, type(exc).__name__
+def _may_load_again(exc: Exception) -> bool:
+    """Whether the same address, loaded again, can still end in an install."""
+    if isinstance(exc, HandshakeRefused):
+        # A state that is in use is another load's, which may have to give it back.
+        return exc.reason in {Reason.BAD_REQUEST, Reason.STATE_REUSED}
+    return isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent)
 
 
 def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
@@ -167,15 +197,15 @@ def _copy(response: Response) -> Response:
     return copied
 
 
-def _without_frames(refusal: HandshakeRefused) -> HandshakeRefused:
-    """Drop the frames in which queries and states are; of what is unexpected, its own stay."""
-    seen: BaseException | None = refusal
-    while seen is not None:
-        seen.__traceback__ = None
-        if refusal.reason is Reason.INTERNAL:
-            break
-        seen = seen.__cause__ or seen.__context__
-    return refusal
+def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
+    """Drop the frames, which hold queries and states; the cause of an internal error keeps its own.
+
+    That cause is a bug of the app or of ours, and is logged with its traceback; `Query` and
+    `Cookies` show no values there.
+    """
+    if refusal.reason is Reason.INTERNAL:
+        return refusal.with_traceback(None)
+    return without_frames(refusal)
 
 
 def _described(refusal: HandshakeRefused) -> str:

@@ -34,11 +34,11 @@ class Flow:
     """One install on its way: a state for the URL, and a cookie that binds it to the browser.
 
     Attributes:
-        nonce: 256 random bits, in base64url; what is claimed in storage.
-        cookie_name: Its own for each flow, so that several installs in one browser work.
-        browser_digest: Of the cookie's value.
+        nonce: 256 random bits, in base64url; its use is claimed in storage.
+        cookie_name: A name for this flow only, so that several installs in one browser work.
+        browser_digest: The SHA-256 of the cookie's value, in hexadecimal.
         cookie_value: 256 random bits, in base64url; known only when the flow begins.
-        state: The signed text that goes to Wix and comes back; known only when it begins.
+        state: The signed text that goes to Wix and comes back; known only when the flow begins.
     """
 
     nonce: str = field(repr=False)
@@ -49,7 +49,8 @@ class Flow:
 
     def is_bound_to(self, cookies: Mapping[str, list[str]]) -> bool:
         """Whether these cookies are of the browser in which the flow began."""
-        # Any value will do: one that somebody else has set beside ours keeps nobody out.
+        # Any of the values will do: a cookie of the same name that a neighbouring host of the
+        # domain has set beside ours keeps nobody out.
         return any(
             hmac.compare_digest(_digest(value), self.browser_digest)
             for value in cookies.get(self.cookie_name, ())
@@ -65,7 +66,7 @@ class _Signer(TimestampSigner):
         return int(self.clock())
 
     def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
-        # itsdangerous skips what is not base64, and the spare bits at the end.
+        # itsdangerous skips characters that are not base64, and the spare bits at the end.
         return super().verify_signature(value, sig) and hmac.compare_digest(
             base64_encode(base64_decode(sig)), want_bytes(sig)
         )
@@ -98,10 +99,11 @@ class StateSigner:
         return Flow(nonce, self._cookie_name(nonce), digest, browser, str(state))
 
     def check(self, state: str | None) -> Flow:
-        """Return the flow that `state` began; whose browser it is, is the flow's to say.
+        """Return the flow that `state` began at any browser; the flow knows its own.
 
         Raises:
-            HandshakeRefused: It is missing, forged, expired, or of another app or redirect URL.
+            HandshakeRefused: The state is missing, forged, expired, or was minted for another app
+                or redirect URL.
         """
         if not state:
             raise HandshakeRefused(Reason.STATE_MISSING)

@@ -1,4 +1,4 @@
-"""Who is calling: a signed instance in the query or the header, or whom the app itself names."""
+"""The caller: the site of a signed instance in query or header, or the site that the app names."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ from wix_asgi.protocol.signed_instance import SIGNED, SignedInstances
 __all__ = ["Caller", "KnownCaller", "RequestCaller", "ResolveIdentity"]
 
 Headers = Iterable[tuple[bytes, bytes]]
+"""The headers of an ASGI scope; their names are in lower case (ASGI, HTTP connection scope)."""
+
 Resolved = Identity | str | None
 ResolveIdentity = Callable[[HTTPConnection], Resolved | Awaitable[Resolved]]
+"""The app's own function that names the caller: by an Identity or an instance ID, or None."""
 
 
 class Caller(Protocol):
-    """Says for whom a client works."""
+    """Names the site that a client works for."""
 
     @property
     def identity(self) -> Identity | None:
-        """Who is calling, as far as can be told without waiting; None for nobody or a forgery."""
+        """The caller, as far as can be told without waiting; None for nobody or a forgery."""
         ...
 
     async def identify(self) -> Identity:
-        """Who is calling.
+        """Return the caller.
 
         Raises:
-            Unauthenticated: Nobody, or a forgery.
+            Unauthenticated: The request names no site, or names it by a forgery.
         """
         ...
 
@@ -53,9 +56,10 @@ class KnownCaller:
 
 
 class RequestCaller:
-    """Whoever a request's query, its Authorization header or the app's own function names.
+    """The site that a request's query, its Authorization header or the app's own function names.
 
-    Signed instances go first; one that is forged ends the search, and so do two of two sites.
+    Signed instances go first. A forged instance ends the search, and so do two instances of two
+    sites: the app's own function is not called then.
     """
 
     __slots__ = ("_headers", "_query", "_resolve", "_scope", "_signed")
@@ -78,7 +82,7 @@ class RequestCaller:
 
     @property
     def identity(self) -> Identity | None:
-        """Who is calling, as far as can be told without waiting; None for nobody or a forgery."""
+        """The caller, as far as can be told without waiting; None for nobody or a forgery."""
         try:
             found = self._from_signed()
             if found is not None or inspect.iscoroutinefunction(self._resolve):
@@ -87,15 +91,15 @@ class RequestCaller:
         except Unauthenticated:
             return None
         if inspect.iscoroutine(resolved):
-            # Nobody will wait for it, which Python would warn of.
+            # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
             resolved.close()
         return _as_identity(resolved) if not inspect.isawaitable(resolved) else None
 
     async def identify(self) -> Identity:
-        """Who is calling.
+        """Return the caller.
 
         Raises:
-            Unauthenticated: Nobody, or a forgery.
+            Unauthenticated: The request names no site, or names it by a forgery.
         """
         found = self._from_signed()
         if found is None:
@@ -119,7 +123,7 @@ class RequestCaller:
 
 
 def _find_instances(query: bytes, headers: Headers) -> list[str]:
-    """Find what claims to be a signed instance: that of the query, and that of the header."""
+    """Find the values that claim to be signed instances, in the query and in the header."""
     return [*_in_query(query), *_in_header(headers)]
 
 
@@ -128,7 +132,7 @@ def _in_query(query: bytes) -> list[str]:
         return []
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     values = [value for name, value in pairs if name == "instance"]
-    # More than one is no claim to trust.
+    # Several have no agreed meaning: servers differ in which of them they take. "" is a forgery.
     return values if len(values) < 2 else [""]
 
 
@@ -138,10 +142,12 @@ def _in_header(headers: Headers) -> list[str]:
             text = value.decode("latin-1")
             if text[:7].lower() == "bearer ":
                 text = text[7:]
-            # An app may have tokens of its own there.
+            # A value in another form is the app's own business.
             return [text] if SIGNED.fullmatch(text) else []
     return []
 
 
 def _as_identity(resolved: Resolved) -> Identity | None:
-    return Identity(resolved) if isinstance(resolved, str) and resolved else resolved or None
+    if not resolved:
+        return None
+    return Identity(resolved) if isinstance(resolved, str) else resolved

@@ -1,30 +1,42 @@
-"""The installations of one app: records on the storage's side, tokens in the clear on this one."""
+"""The installations of one app: sealed records in the storage, unsealed tokens in the process."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
+from wix_asgi.errors import NotInstalled, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.installations.scan import RecordScan
 from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
 
-__all__ = ["InstallationRepository", "StoredInstallation"]
+__all__ = ["InstallationRepository", "RefreshFailure", "StoredInstallation"]
+
+
+class RefreshFailure(StrEnum):
+    """Why the last refresh of an installation failed, as its row tells all processes."""
+
+    REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInstallation:
     """One installation as it stood when it was read, with its tokens unsealed.
 
+    Moments (`now`) are on this process's monotonic clock.
+
     Attributes:
-        version: What `Installations.replace` compares.
-        access_token: Its `expires_at` is on this process's monotonic clock.
-        failure: The reason the last refresh failed for, or None.
-        retry_in: Seconds until a refresh may be tried again.
+        version: The version that `InstallationRepository.replace` compares.
+        access_token: None when none was ever granted.
+        failure: A `RefreshFailure`, or another process's newer word for one; None after a success.
+        retry_in: Seconds from the read until a refresh may be tried again.
     """
 
     instance_id: str
@@ -35,9 +47,39 @@ class StoredInstallation:
     retry_in: float
     installed_at: datetime
 
+    def seconds_left(self, now: float) -> float:
+        """Return how many seconds the access token still lives; 0 where there is none."""
+        return self.access_token.expires_at - now if self.access_token else 0.0
+
+    def live_token(self, now: float, unwanted: Collection[str]) -> AccessToken | None:
+        """Return the access token if it still lives and its value is none of `unwanted`."""
+        token = self.access_token
+        if token is None or token.value in unwanted or token.expires_at <= now:
+            return None
+        return token
+
+    def standing_verdict(self) -> WixError | None:
+        """Return the error in which the last refresh ended, until a refresh may be tried again."""
+        if self.failure is None or self.retry_in <= 0:
+            return None
+        if self.failure == RefreshFailure.REFUSED:
+            return NotInstalled()
+        if self.failure == RefreshFailure.MISCONFIGURED:
+            return WixMisconfigured()
+        return WixUnavailable("Wix failed a moment ago.", asked=self.retry_in)
+
+    def has_grant_of(self, other: StoredInstallation) -> bool:
+        """Whether both hold the same grant: only the note of a failure may lie between them."""
+        return self._grant == other._grant
+
+    @property
+    def _grant(self) -> tuple[datetime, str, str | None]:
+        token = self.access_token
+        return self.installed_at, self.refresh_token, token.value if token else None
+
 
 class InstallationRepository:
-    """Seals what goes into the storage and unseals what comes out of it; keeps nothing itself."""
+    """Seals tokens on their way into the storage, and unseals them on their way out."""
 
     def __init__(
         self,
@@ -64,16 +106,35 @@ class InstallationRepository:
         record = await self._storage.get(self._app_id, instance_id)
         return None if record is None else self._unseal(record, began)
 
+    async def require(self, instance_id: str) -> StoredInstallation:
+        """Read one installation that has to be there.
+
+        Raises:
+            NotInstalled: There is none.
+            StorageUnavailable: The storage cannot be reached.
+            UnsealError: A token in it cannot be read.
+        """
+        stored = await self.get(instance_id)
+        if stored is None:
+            raise NotInstalled
+        return stored
+
     async def put(self, instance_id: str, grant: Grant) -> None:
-        """Store a new installation over whatever was there. The grant has a refresh token."""
+        """Store a new installation in place of the site's earlier installation, if there is any.
+
+        The grant has a refresh token.
+        """
         await self._storage.put(
             self._seal(instance_id, grant.refresh_token or "", grant.access_token)
         )
 
     async def replace(self, stored: StoredInstallation, grant: Grant) -> bool:
-        """Store what a refresh granted, if nothing was written since `stored` was read.
+        """Store the grant of a refresh, if nothing was written since `stored` was read.
 
         The refresh token that was sent stays where the answer had none (RFC 6749, 6).
+
+        Returns:
+            Whether it was stored.
         """
         # No local holds a token: a traceback with locals shows no secret.
         record = self._seal(
@@ -81,10 +142,16 @@ class InstallationRepository:
         )
         return await self._storage.replace(record, expected=stored.version)
 
-    async def note_failure(self, stored: StoredInstallation, failure: str, retry_in: float) -> bool:
-        """Leave word for the other processes why no refresh is to be tried for `retry_in` seconds.
+    async def note_failure(
+        self, stored: StoredInstallation, failure: RefreshFailure, retry_in: float
+    ) -> bool:
+        """Tell all processes why no refresh is to be tried for `retry_in` seconds.
 
-        The tokens stay as they are. Does nothing if something was written since `stored` was read.
+        The tokens stay as they are. Nothing is written if the row has changed since `stored` was
+        read.
+
+        Returns:
+            Whether it was written.
         """
         record = self._seal(
             stored.instance_id,
@@ -97,9 +164,8 @@ class InstallationRepository:
 
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
-        scanner = RecordScan(self._storage, self._app_id, clock=self._clock)
-        while read := await scanner.next():
-            record = read.record
+        async for dated in RecordScan(self._storage, self._app_id, clock=self._clock):
+            record = dated.record
             yield Installation(record.app_id, record.instance_id, _installed_at(record))
 
     def _seal(

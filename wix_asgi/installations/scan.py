@@ -1,4 +1,4 @@
-"""Reading all records of an app a page at a time, with durations that go on running down."""
+"""Reads all records of an app, page by page, and keeps their durations running down."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 
 __all__ = ["DatedRecord", "RecordScan"]
 
+# Records. The default of `Storage.scan`: a page stays small in memory, and a scan of ten thousand
+# installations takes a hundred calls.
 _PAGE: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DatedRecord:
-    """A record, and since when its durations run down.
+    """A record, and the moment from which its durations run down.
 
     Attributes:
-        at: This process's monotonic clock before the storage was asked.
+        record: The record, with `expires_in` and `retry_in` as they were at the moment `at`.
+        at: The moment before the storage was called, in seconds of the monotonic `clock`.
+        clock: The monotonic clock of this process, in seconds.
     """
 
     record: Record
@@ -29,7 +33,10 @@ class DatedRecord:
     clock: Callable[[], float]
 
     def as_of_now(self, **changes: Any) -> Record:
-        """Return the record to write at this moment, so that nothing in it lives any longer."""
+        """Return the record to write now: its durations are shorter by the time since the read.
+
+        Without that, a token written back would seem to live longer than it does.
+        """
         passed = self.clock() - self.at
         return dataclasses.replace(
             self.record,
@@ -40,9 +47,14 @@ class DatedRecord:
 
 
 class RecordScan:
-    """Gives the records of one app in the order of their instance ids; good for one time through.
+    """Iterates once over the records of one app, in the order of their instance ids.
 
-    Writes beside it do not disturb it: a record that stays is given once.
+    Writes during the scan do not disturb it: a record that is there from the beginning to the end
+    comes up exactly once. This is a class because an async generator that its caller abandons must
+    be finalized by the event loop later, which trio reports as a ResourceWarning.
+
+    Raises:
+        StorageUnavailable: The storage cannot be reached; from `async for`, `anext` and `get`.
     """
 
     def __init__(
@@ -54,32 +66,29 @@ class RecordScan:
         self._clock = clock
         self._page: deque[DatedRecord] = deque()
         self._after = ""
-        self._more = True
+        self._has_more_pages = True
 
-    async def next(self) -> DatedRecord | None:
-        """Return the next record, or None behind the last.
+    def __aiter__(self) -> Self:
+        return self
 
-        Raises:
-            StorageUnavailable: The storage cannot be reached.
-        """
-        if not self._page and self._more:
-            await self._turn()
-        return self._page.popleft() if self._page else None
+    async def __anext__(self) -> DatedRecord:
+        if not self._page and self._has_more_pages:
+            await self._read_page()
+        if not self._page:
+            raise StopAsyncIteration
+        return self._page.popleft()
 
     async def get(self, instance_id: str) -> DatedRecord | None:
-        """Read one record anew, or None where it is gone; it moves nothing.
-
-        Raises:
-            StorageUnavailable: The storage cannot be reached.
-        """
+        """Read one record anew, or None if it is gone; the scan stays at its position."""
         at = self._clock()
         record = await self._storage.get(self._app_id, instance_id)
         return None if record is None else DatedRecord(record, at, self._clock)
 
-    async def _turn(self) -> None:
+    async def _read_page(self) -> None:
         at = self._clock()
         found = await self._storage.scan(self._app_id, after=self._after, limit=_PAGE)
         self._page.extend(DatedRecord(record, at, self._clock) for record in found)
-        self._more = len(found) == _PAGE
+        # The contract of `Storage.scan`: a page shorter than its limit is the last.
+        self._has_more_pages = len(found) == _PAGE
         if found:
             self._after = found[-1].instance_id

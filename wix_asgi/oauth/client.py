@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
 import anyio
 import stamina
 
 from wix_asgi._http import httpx
-from wix_asgi.errors import WixUnavailable
+from wix_asgi.errors import WixUnavailable, without_frames
 from wix_asgi.models import AccessToken, Grant
+from wix_asgi.oauth.retry_budget import RetryBudget
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import (
     Endpoints,
@@ -21,24 +23,54 @@ from wix_asgi.protocol.endpoints import (
     parse_grant,
     parse_token_info,
 )
-from wix_asgi.transport.bodies import pieces
+from wix_asgi.transport.bodies import split_body
 
-__all__ = ["OAuthClient"]
+__all__ = ["OAuthClient", "OAuthPolicy"]
 
 T = TypeVar("T")
 
-_TIMEOUT: Final = httpx.Timeout(connect=5, read=10, write=10, pool=10).as_dict()
-_TOTAL_SECONDS: Final = 15.0
-_TRIES: Final = 3
-_MAX_ANSWER: Final = 256 * 1024
-_MAX_PATIENCE: Final = 5.0
 _KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
 # Raised before a byte of the request was sent.
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-_BACKOFF: Final = 0.5
 
-_repeat: Final = stamina.AsyncRetryingCaller(attempts=_TRIES, timeout=_TOTAL_SECONDS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthPolicy:
+    """The bounds and repeats of a call to a token endpoint; durations are seconds."""
+
+    connect_seconds: float = 5.0
+    read_seconds: float = 10.0
+    """One step of one request: a connection, or a read, a write, a wait for the pool.
+
+    Wix answers a refresh in well under a second; ten are a hang.
+    """
+
+    total_seconds: float = 15.0
+    """One request from its first byte to its last, and also the time in which it is repeated.
+
+    Within the 20 s in which callers wait for a new token while theirs still lives.
+    """
+
+    max_tries: int = 3
+    """Tries of a request that may be repeated: two failures in a row are passing, three are not."""
+
+    backoff: float = 0.5
+    """The pause after the first failure is at most twice this, and doubles with each failure.
+
+    Full jitter: any part of it, by chance, so that calls that failed together come back apart.
+    """
+
+    max_retry_after: float = 5.0
+    """The longest Retry-After that is waited out here: half of a caller's patience (10 s).
+
+    A longer one is stored as a verdict, or told to the caller.
+    """
+
+    max_answer_bytes: int = 256 * 1024
+    """The longest answer, packed and unpacked; tokens and refusals are a few kilobytes."""
+
+    min_retry_after: float = 0.05
+    """A Retry-After of 0 seconds is no invitation to a tight loop."""
 
 
 class OAuthClient:
@@ -49,19 +81,27 @@ class OAuthClient:
         endpoints: Endpoints,
         transport: httpx.AsyncBaseTransport,
         *,
+        policy: OAuthPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         throttle: FailureThrottle | None = None,
     ) -> None:
-        """Send through `transport`, which stays the caller's.
+        """Send through `transport`, which stays the caller's to close.
 
         `clock` gives monotonic seconds, and `jitter` 0 to 1.
         """
         self._endpoints = endpoints
         self._transport = transport
+        self._policy = policy or OAuthPolicy()
         self._clock = clock
         self._jitter = jitter
         self._throttle = throttle or FailureThrottle(clock=clock)
+        self._retry_budget = RetryBudget()
+        self._retrying = stamina.AsyncRetryingCaller(
+            attempts=self._policy.max_tries, timeout=self._policy.total_seconds
+        )
+        read = self._policy.read_seconds
+        self._timeout = httpx.Timeout(read, connect=self._policy.connect_seconds).as_dict()
 
     @property
     def is_failing(self) -> bool:
@@ -70,7 +110,7 @@ class OAuthClient:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether Wix is failing and so many calls wait for their turn that another is no use."""
+        """Whether Wix is failing, and its calls queue for longer than a further one may wait."""
         return self._throttle.is_crowded
 
     async def exchange(self, code: str) -> Grant:
@@ -83,25 +123,25 @@ class OAuthClient:
         """
         request = self._endpoints.exchange(code)
         del code  # a traceback with locals shows no secret
-        return await self._granted(request, _retry_unsent)
+        return await self._request_grant(request, self._retry_unsent)
 
     async def refresh(
         self, refresh_token: str, *, before_sending: Callable[[], None] = lambda: None
     ) -> Grant:
-        """Take a new access token, with at most three tries; `before_sending` is called in each.
+        """Have Wix grant a new access token; `before_sending` is called before each of three tries.
 
         Raises:
-            Exception: What `before_sending` raises. Nothing is sent then.
+            Exception: The error of `before_sending`. Nothing is sent then.
             GrantRefused: Wix refuses the refresh token.
             WixMisconfigured: Wix refuses the app's credentials.
             WixUnavailable: Wix is failing.
         """
         request = self._endpoints.refresh(refresh_token)
         del refresh_token
-        return await self._granted(request, _retry_transient, before_sending)
+        return await self._request_grant(request, self._retry_transient, before_sending)
 
     async def token_info(self, token: str) -> TokenInfo:
-        """Ask Wix whose token this is.
+        """Ask Wix for which app and site this token is.
 
         Raises:
             WixUnavailable: Wix is failing.
@@ -112,7 +152,7 @@ class OAuthClient:
         async def ask() -> TokenInfo:
             return parse_token_info(await self._send(request))
 
-        return await self._repeated(_retry_transient, ask)
+        return await self._with_retries(self._retry_transient, ask)
 
     async def send_event(self, token: AccessToken, name: str) -> None:
         """Send a BI event, once.
@@ -123,10 +163,10 @@ class OAuthClient:
         """
         check_event(await self._send(self._endpoints.event(token.value, name)))
 
-    async def _granted(
+    async def _request_grant(
         self,
         request: httpx.Request,
-        retry: Callable[[Exception], bool | float],
+        retry: Callable[[Exception], float | None],
         before_sending: Callable[[], None] = lambda: None,
     ) -> Grant:
         async def ask() -> Grant:
@@ -134,17 +174,18 @@ class OAuthClient:
             requested_at = self._clock()
             return parse_grant(await self._send(request), requested_at=requested_at)
 
-        return await self._repeated(retry, ask)
+        return await self._with_retries(retry, ask)
 
-    async def _repeated(
-        self, retry: Callable[[Exception], bool | float], ask: Callable[[], Awaitable[T]]
+    async def _with_retries(
+        self, retry: Callable[[Exception], float | None], ask: Callable[[], Awaitable[T]]
     ) -> T:
-        """Ask in turn, and again where `retry` says so, while the budget for that lasts."""
+        """Ask, throttled, and again after the seconds that `retry` returns, within the budget."""
         tries = 0
 
-        async def ask_in_turn() -> T:
+        async def ask_throttled() -> T:
             nonlocal tries
             tries += 1
+            self._retry_budget.note_call()
             if not await self._throttle.acquire():
                 raise WixUnavailable("Too many calls wait for Wix already.", unsent=True)
             try:
@@ -153,72 +194,65 @@ class OAuthClient:
                 self._throttle.note_failure()
                 raise
 
-        def may_repeat(exc: Exception) -> bool | float:
-            # It is asked after the last try as well, which must cost no repeat.
-            wanted = tries < _TRIES and retry(exc)
-            if wanted is False or not self._throttle.may_repeat():
+        def pause_before_retry(exc: Exception) -> bool | float:
+            # Called after the last try as well, which must spend no retry.
+            pause = retry(exc) if tries < self._policy.max_tries else None
+            if pause is None or not self._retry_budget.spend():
                 return False
-            # Full jitter: what failed at one moment does not come back at another.
-            return self._jitter() * _BACKOFF * 2**tries if wanted is True else wanted
+            return pause or self._jitter() * self._policy.backoff * 2**tries
 
-        return await _repeat(may_repeat, ask_in_turn)
+        return await self._retrying(pause_before_retry, ask_throttled)
+
+    def _retry_transient(self, exc: Exception) -> float | None:
+        """Return the pause before a retry: Wix's, or 0 for our own backoff; None for no retry."""
+        if not isinstance(exc, WixUnavailable):
+            return None
+        if exc.asked is None:
+            return 0.0
+        if exc.asked > self._policy.max_retry_after:
+            return None
+        return max(exc.asked, self._policy.min_retry_after)
+
+    def _retry_unsent(self, exc: Exception) -> float | None:
+        """Return 0, for our own backoff, if no byte of the request was sent; else None."""
+        return 0.0 if isinstance(exc, WixUnavailable) and exc.unsent else None
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {**request.extensions, "timeout": _TIMEOUT}
+        request.extensions = {**request.extensions, "timeout": self._timeout}
         try:
-            with anyio.fail_after(_TOTAL_SECONDS):
+            with anyio.fail_after(self._policy.total_seconds):
                 response = await self._transport.handle_async_request(request)
-                return await _read_bounded(response)
+                return await _read_limited(response, self._policy.max_answer_bytes)
         except _UNSENT as exc:
-            raise WixUnavailable("Wix cannot be reached.", unsent=True) from _without_frames(exc)
+            raise WixUnavailable("Wix cannot be reached.", unsent=True) from without_frames(exc)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-            raise WixUnavailable("The answer of Wix was lost.") from _without_frames(exc)
+            raise WixUnavailable("The answer of Wix was lost.") from without_frames(exc)
 
 
-async def _read_bounded(response: httpx.Response) -> httpx.Response:
+async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Response:
     raw = bytearray()
     try:
         # Not aiter_raw(): an async generator that is left half-way outlives this on trio.
         async for chunk in cast("httpx.AsyncByteStream", response.stream):
             raw += chunk
-            _check_size(raw)
+            _check_size(raw, max_bytes)
     finally:
         await response.aclose()
     headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-    content = _unpack(bytes(raw), response.headers)
+    content = _unpack(bytes(raw), response.headers, max_bytes)
     return httpx.Response(response.status_code, headers=headers, content=content)
 
 
-def _unpack(raw: bytes, headers: httpx.Headers) -> bytes:
+def _unpack(raw: bytes, headers: httpx.Headers, max_bytes: int) -> bytes:
     encoding = {"Content-Encoding": headers.get("Content-Encoding", "")}
-    packed = httpx.Response(200, headers=encoding, content=pieces(raw, headers))
+    packed = httpx.Response(200, headers=encoding, content=split_body(raw, headers))
     content = bytearray()
     for chunk in packed.iter_bytes():
         content += chunk
-        _check_size(content)
+        _check_size(content, max_bytes)
     return bytes(content)
 
 
-def _check_size(content: bytearray) -> None:
-    if len(content) > _MAX_ANSWER:
+def _check_size(content: bytearray, max_bytes: int) -> None:
+    if len(content) > max_bytes:
         raise WixUnavailable("Wix answered far more than a token.")
-
-
-def _without_frames(exc: BaseException) -> BaseException:
-    """Return `exc` with what it says and without its frames, in which the request's body is."""
-    seen: BaseException | None = exc
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
-    return exc
-
-
-def _retry_transient(exc: Exception) -> bool | float:
-    if not isinstance(exc, WixUnavailable):
-        return False
-    # What Wix asks for beyond our patience is the caller's to wait.
-    return exc.asked is None or (exc.asked <= _MAX_PATIENCE and max(exc.asked, 0.05))
-
-
-def _retry_unsent(exc: Exception) -> bool | float:
-    return isinstance(exc, WixUnavailable) and exc.unsent

@@ -1,9 +1,9 @@
-"""Copying the installations of an app from one storage to another, while the app goes on.
+"""Copies the installations of an app from one storage to another while the app keeps running.
 
-One rule keeps every token: a record in the target is written over only while it is as a copy left
-it. What a copy writes carries a mark in its version, in front of the version it had in the source;
-an app that writes a record gives it a new version, which has no mark. So nothing has to be
-remembered between two runs, and nothing is ever deleted.
+One rule keeps every token: a record of the target is overwritten only while it is exactly as an
+earlier copy left it. The version of a copied record is a mark followed by the version from the
+source; an app that writes the record gives it a new version without the mark. Therefore nothing has
+to be remembered between two runs, and nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -21,24 +21,33 @@ from wix_asgi.storage import Storage
 __all__ = ["Copy", "copy_installations", "is_same_storage"]
 
 _MARK: Final = "copied:"
-_MOST_PASSES: Final = 10
+
+# Passes. One pass copies everything and a second one proves it; each further pass is needed only
+# because the app wrote during the pass before. An app that writes during ten passes in succession
+# writes all the time, and an eleventh pass would find the same.
+_MAX_PASSES: Final = 10
+
+# Seconds. The two claims of the probe are released again within a few calls; this is only the time
+# after which a storage forgets them if the process dies in between.
 _PROBE_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
 class Copy:
-    """How far a copy is: what its latest pass found on both sides, and what all passes wrote.
+    """The progress of a copy: the counts of its latest pass, and the writes of all passes.
 
     Attributes:
-        passes: How many passes there were, the latest included.
-        written: How many records all passes wrote; one that changed meanwhile counts again.
-        seen: How many there are in the source.
-        same: How many of them the target has too, compared byte for byte but for the times.
-        unsettled: How many had to be written, and so have not been compared.
-        kept: The ids of those that the target has otherwise, from an app that wrote them there.
-        damaged: The ids of those whose version the target has, but not their contents.
-        in_target: How many were read in the target.
-        extra: How many of those the source does not have.
+        passes: The number of passes, including the latest.
+        written: The number of writes of all passes; a record that changed meanwhile counts again.
+        seen: The number of records in the source.
+        same: The records of the source that the target has too, compared byte for byte except for
+            the times.
+        unsettled: The records that this pass had to write, and therefore has not compared.
+        kept: The instance ids of records that an app has written in the target.
+        damaged: The instance ids of records that have the same version on both sides, but
+            different contents.
+        in_target: The number of records that were read in the target.
+        extra: The records of the target that the source does not have.
     """
 
     passes: int = 0
@@ -53,11 +62,11 @@ class Copy:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the target has every record of the source, and each was compared."""
+        """Whether the target has every record of the source, and each of them was compared."""
         return self.same == self.seen
 
     def begin_pass(self) -> None:
-        """Count anew what a pass finds."""
+        """Reset the counts of the latest pass."""
         self.passes += 1
         self.seen = self.same = self.unsettled = self.in_target = self.extra = 0
         self.kept, self.damaged = [], []
@@ -71,36 +80,40 @@ async def copy_installations(
     report: Callable[[Copy], object] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Copy:
-    """Copy every record of the app as it is, sealed, until a whole pass has nothing to write.
+    """Copy every record of the app, sealed as it is, until a whole pass has nothing to write.
 
-    That last pass is the proof: it has read both sides from the first record to the last, and
-    compared them. After ten passes it is left at that: the app has changed records in each of
-    them. It may be stopped and run again at any time, and goes on from what is there. The app may
-    run on the source meanwhile, but not on the target: a storage cannot write a record only where
-    there is none, so that an install at the very moment its record is copied could be lost.
+    That last pass is the proof: it has read both sides from the first record to the last, and has
+    compared them. After ten passes the copy gives up, because the app changed records during each
+    of them. A copy may be stopped and run again at any time, and goes on from the records in the
+    target. The app may run on the source meanwhile, but not on the target: a storage has no method
+    that writes a record only if there is none, so that an install at the very moment its record is
+    copied could be lost.
 
-    `installed_at` is the moment of the copy, by the target's clock: storages set it themselves.
-    The lives of access tokens go on running down. Claims are not copied. `report` is called after
-    each record.
+    `installed_at` becomes the moment of the copy by the target's clock: storages set it themselves.
+    The lifetimes of access tokens go on running down. Claims are not copied. `report` is called
+    after each record.
 
     Raises:
-        StorageUnavailable: One of the storages cannot be reached. What was copied stays.
+        StorageUnavailable: The source or the target cannot be reached. The records copied until
+            then stay in the target.
     """
     copy = Copy()
-    while copy.passes < _MOST_PASSES:
+    while copy.passes < _MAX_PASSES:
         copy.begin_pass()
-        wanted, found = (RecordScan(side, app_id, clock=clock) for side in (source, target))
-        await _Pass(wanted, found, target, copy, report).run()
+        in_source, in_target = (RecordScan(side, app_id, clock=clock) for side in (source, target))
+        await _Pass(in_source, in_target, target, copy, report).run()
         if not copy.unsettled:
             break
     return copy
 
 
 async def is_same_storage(source: Storage, target: Storage) -> bool:
-    """Return whether both are one place, whatever their URLs: whether one's claim binds the other.
+    """Return whether both storages keep their data in the same store, even under different URLs.
+
+    They do if a name claimed in the source cannot be claimed in the target.
 
     Raises:
-        StorageUnavailable: One of them cannot be reached.
+        StorageUnavailable: The source or the target cannot be reached.
     """
     name = f"copy:{secrets.token_hex(16)}"
     await source.claim(name, "source", _PROBE_SECONDS)
@@ -111,78 +124,78 @@ async def is_same_storage(source: Storage, target: Storage) -> bool:
 
 
 class _Pass:
-    """One walk through both storages, side by side in the order of the ids."""
+    """One walk through both storages, side by side in the order of the instance ids."""
 
     def __init__(
         self,
-        source: RecordScan,
-        found: RecordScan,
+        in_source: RecordScan,
+        in_target: RecordScan,
         target: Storage,
         copy: Copy,
         report: Callable[[Copy], object],
     ) -> None:
-        self._source = source
-        self._found = found
+        self._in_source = in_source
+        self._in_target = in_target
         self._target = target
         self._copy = copy
         self._report = report
 
     async def run(self) -> None:
-        """Write what is missing or has changed, and count everything."""
-        there = await self._next_there()
-        while read := await self._source.next():
-            wanted = read.record.instance_id
-            while there and there.instance_id < wanted:
+        """Write the records that are missing or have changed, and count all of them."""
+        present = await self._next_in_target()
+        async for dated in self._in_source:
+            instance_id = dated.record.instance_id
+            while present and present.instance_id < instance_id:
                 self._copy.extra += 1
-                there = await self._next_there()
-            if there and there.instance_id == wanted:
-                await self._settle(read, there)
-                there = await self._next_there()
+                present = await self._next_in_target()
+            if present and present.instance_id == instance_id:
+                await self._settle(dated, present)
+                present = await self._next_in_target()
             else:
-                await self._add(read)
+                await self._add(dated)
             self._copy.seen += 1
             self._report(self._copy)
-        while there:
+        while present:
             self._copy.extra += 1
-            there = await self._next_there()
+            present = await self._next_in_target()
 
-    async def _next_there(self) -> Record | None:
-        read = await self._found.next()
-        if read is None:
+    async def _next_in_target(self) -> Record | None:
+        dated = await anext(self._in_target, None)
+        if dated is None:
             return None
         self._copy.in_target += 1
-        return read.record
+        return dated.record
 
-    async def _settle(self, read: DatedRecord, there: Record) -> None:
-        """Deal with a record that both sides have."""
-        wanted = read.record
-        if _origin(there) == _origin(wanted):
-            if _contents(there) == _contents(wanted):
+    async def _settle(self, dated: DatedRecord, present: Record) -> None:
+        """Compare a record of the source with the target's, and update the target if it may."""
+        wanted = dated.record
+        if _origin(present) == _origin(wanted):
+            if _contents(present) == _contents(wanted):
                 self._copy.same += 1
             else:
                 self._copy.damaged.append(wanted.instance_id)
-        elif there.version.startswith(_MARK):
+        elif present.version.startswith(_MARK):
             self._copy.unsettled += 1
-            if await self._target.replace(_marked(read), expected=there.version):
+            if await self._target.replace(_marked(dated), expected=present.version):
                 self._copy.written += 1
         else:
             self._copy.kept.append(wanted.instance_id)
 
-    async def _add(self, read: DatedRecord) -> None:
-        """Deal with a record that the target did not have when its page was read."""
+    async def _add(self, dated: DatedRecord) -> None:
+        """Write a record that the target did not have when its page was read."""
         self._copy.unsettled += 1
-        if await self._found.get(read.record.instance_id) is None:
-            await self._target.put(_marked(read))
+        if await self._in_target.get(dated.record.instance_id) is None:
+            await self._target.put(_marked(dated))
             self._copy.written += 1
 
 
 def _origin(record: Record) -> str:
-    """Return the version that an app gave to this state, wherever it was copied since."""
+    """Return the version that an app gave to this record, before any copy."""
     return record.version.removeprefix(_MARK)
 
 
-def _marked(read: DatedRecord) -> Record:
-    return read.as_of_now(version=_MARK + _origin(read.record))
+def _marked(dated: DatedRecord) -> Record:
+    return dated.as_of_now(version=_MARK + _origin(dated.record))
 
 
 def _contents(record: Record) -> tuple[bytes, bytes | None, str | None]:

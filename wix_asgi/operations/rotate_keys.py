@@ -1,4 +1,4 @@
-"""Sealing everything that is stored anew, with the newest key, so that older keys may go."""
+"""Seals every stored token anew with the newest key, so that older keys can be thrown away."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ __all__ = ["Rotation", "rotate_keys"]
 
 @dataclass(slots=True)
 class Rotation:
-    """How far a rotation is: each installation is counted once, as what it was found to be.
+    """The progress of a rotation: every installation is counted once, in exactly one field.
 
     Attributes:
-        resealed: Sealed with another key of the ring, and now with the newest.
-        current: Sealed with the newest key already.
-        unknown: How many are sealed with a key that is not in the ring, by that key's id.
-        damaged: How many cannot be opened although their key is in the ring.
+        resealed: Installations that were sealed with an older key of the ring, and are sealed with
+            the newest now.
+        current: Installations that were sealed with the newest key already.
+        unknown: The number of installations sealed with a key that the ring does not have, by the
+            id of that key.
+        damaged: Installations that cannot be unsealed although the ring has their key.
     """
 
     resealed: int = 0
@@ -35,12 +37,12 @@ class Rotation:
 
     @property
     def unreadable(self) -> int:
-        """How many could not be read; their rows are as they were."""
+        """The number of installations that could not be unsealed; their records are unchanged."""
         return sum(self.unknown.values()) + self.damaged
 
     @property
     def seen(self) -> int:
-        """How many there were."""
+        """The number of installations that were looked at."""
         return self.resealed + self.current + self.unreadable
 
 
@@ -52,35 +54,36 @@ async def rotate_keys(
     report: Callable[[Rotation], object] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Rotation:
-    """Seal every installation of the app with the newest key of `vault`, and tell what there was.
+    """Seal every installation of the app with the newest key of `vault`, and count the outcomes.
 
-    Safe while workers refresh and install: a row is written only if it is still what was read,
-    and looked at again if it is not. When it was installed, when its token ends, and the verdict
-    of its last refresh stay as they are. Every token is opened, those that have the newest key
-    too. `report` is called after each installation.
+    It is safe while workers refresh and install: a record is written only if it is unchanged since
+    it was read; a changed record is read again. The moment of the installation, the end of the
+    access token and the verdict of the last refresh stay as they are. Every token is unsealed,
+    also those under the newest key, so that the counts prove which keys are still needed.
+    `report` is called after each installation.
 
     Raises:
-        StorageUnavailable: The storage cannot be reached. What was done until then stays, and
-            another rotation goes on from there.
+        StorageUnavailable: The storage cannot be reached. The records resealed until then stay,
+            and another rotation goes on from there.
     """
     rotation = Rotation()
-    scanner = RecordScan(storage, app_id, clock=clock)
-    while read := await scanner.next():
-        await _rotate_one(read, storage, scanner, vault, rotation)
+    scan = RecordScan(storage, app_id, clock=clock)
+    async for dated in scan:
+        await _rotate_one(dated, storage, scan, vault, rotation)
         report(rotation)
     return rotation
 
 
 async def _rotate_one(
-    read: DatedRecord | None,
+    dated: DatedRecord | None,
     storage: Storage,
-    scanner: RecordScan,
+    scan: RecordScan,
     vault: Vault,
     rotation: Rotation,
 ) -> None:
-    while read is not None:
+    while dated is not None:
         try:
-            sealed = _reseal(read.record, vault)
+            sealed = _reseal(dated.record, vault)
         except UnknownKey as exc:
             rotation.unknown[exc.key_id] = rotation.unknown.get(exc.key_id, 0) + 1
             return
@@ -90,20 +93,20 @@ async def _rotate_one(
         if sealed is None:
             rotation.current += 1
             return
-        record = read.as_of_now(version=secrets.token_hex(8), **sealed)
-        if await storage.replace(record, expected=read.record.version):
+        record = dated.as_of_now(version=secrets.token_hex(8), **sealed)
+        if await storage.replace(record, expected=dated.record.version):
             rotation.resealed += 1
             return
-        # A worker was faster, or the app was removed.
-        read = await scanner.get(record.instance_id)
+        # A worker refreshed or installed in between, or the app was uninstalled.
+        dated = await scan.get(record.instance_id)
 
 
 def _reseal(record: Record, vault: Vault) -> dict[str, Any] | None:
-    """Return the sealed fields anew, or None where all of them have the newest key."""
+    """Return the token fields sealed anew, or None if the newest key seals all of them already."""
     stored = {"refresh_token": record.refresh_token, "access_token": record.access_token}
     sealed = {name: value for name, value in stored.items() if value is not None}
-    row = {"app_id": record.app_id, "instance_id": record.instance_id}
-    plain = {name: vault.unseal(value, **row, field=name) for name, value in sealed.items()}
+    record_id = {"app_id": record.app_id, "instance_id": record.instance_id}
+    plain = {name: vault.unseal(value, **record_id, field=name) for name, value in sealed.items()}
     if all(vault.is_newest(value) for value in sealed.values()):
         return None
-    return {name: vault.seal(value, **row, field=name) for name, value in plain.items()}
+    return {name: vault.seal(value, **record_id, field=name) for name, value in plain.items()}

@@ -1,1 +1,1 @@
-"""Wix's wire protocol: requests, answers, signatures. No I/O."""
+"""Wix on the wire: requests, answers and signatures. No I/O; only builds and parses."""

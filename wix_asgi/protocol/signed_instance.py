@@ -1,7 +1,8 @@
-"""The signed `instance` that Wix puts into an app's address or header.
+"""The signed `instance` that Wix puts into the query of an app's URL, or that a header carries.
 
-`<signature>.<data>`, both base64url without padding: HMAC-SHA256 with the app secret over the data
-as it is written, and a JSON object (Wix, "Parse the Encoded App Instance Data").
+It is `<signature>.<data>`, both in base64url without padding. The data are a JSON object, and the
+signature is their HMAC-SHA256 with the app secret, over the encoded text (Wix, "Parse the Encoded
+App Instance Data").
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from wix_asgi.settings import WixSettings
 __all__ = ["SIGNED", "SignedInstances"]
 
 _MAX_INSTANCE: Final = 8192
-# 32 bytes are 43 characters, the last of which carries four bits: 16 of 64 letters are canonical.
-SIGNED = re.compile(r"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])\.([A-Za-z0-9_-]+)")
+"""Characters. A longer value is refused before it costs time (R41); it would not fit into a
+header of common servers either (8 kB in nginx and gunicorn)."""
+
+# 32 bytes are 43 characters. The last character carries four bits, so 16 of 64 are canonical.
+SIGNED: Final = re.compile(r"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])\.([A-Za-z0-9_-]+)")
 
 
 class SignedInstances:
@@ -34,10 +38,11 @@ class SignedInstances:
         self._secrets = [secret.encode() for secret in settings.all_app_secrets]
 
     def verify(self, value: str) -> Identity:
-        """Return who `value` says is calling.
+        """Return the identity that `value` states: the installation and the claims.
 
         Raises:
-            Unauthenticated: It is malformed, forged, expired, or an anonymous visitor's (`aid`).
+            Unauthenticated: `value` is malformed, forged, expired, or an anonymous visitor's, which
+                has the claim `aid`.
         """
         match = SIGNED.fullmatch(value) if len(value) <= _MAX_INSTANCE else None
         if match is None or not self._is_signed(*match.groups()):
@@ -55,7 +60,7 @@ class SignedInstances:
     def _is_signed(self, signature: str, data: str) -> bool:
         given = base64.urlsafe_b64decode(signature + "=")
         digests = [hmac.digest(secret, data.encode(), hashlib.sha256) for secret in self._secrets]
-        # All are compared, so that the time taken tells nothing of which one fits.
+        # All are compared, so that the time does not tell which secret fits.
         return sum(hmac.compare_digest(given, digest) for digest in digests) > 0
 
 
@@ -75,7 +80,7 @@ def _parse_claims(data: str) -> dict[str, Any]:
 
 
 def _is_over(moment: object) -> bool:
-    """Whether a date of Wix's is past; one that is missing or in no known form is not."""
+    """Return whether an expiration date is past; a missing or malformed date never is."""
     try:
         until = datetime.fromisoformat(moment if isinstance(moment, str) else "")
     except ValueError:

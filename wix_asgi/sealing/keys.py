@@ -1,18 +1,22 @@
-"""Keys: reading those an operator gives, and deriving one for each purpose from a secret."""
+"""Keys: reading an operator's keys, and deriving a key for each purpose from a secret."""
 
 from __future__ import annotations
 
 import base64
 import re
+from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 __all__ = ["derive_key", "parse_key"]
 
-KEY_BYTES = 32
-# 32 random bytes have about 30 different values; fewer than 16 do not come out of a generator.
-_MIN_DIFFERENT_BYTES = 16
+KEY_BYTES: Final = 32
+"""The length of a key of AES-256, in bytes."""
+
+_MIN_DIFFERENT_BYTES: Final = 16
+"""32 random bytes have about 30 different values; a generator never gives fewer than 16."""
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
 _URL_SAFE = str.maketrans("-_", "+/")
 _HEX = re.compile(r"[0-9A-Fa-f]{64}")
@@ -28,7 +32,7 @@ def parse_key(text: str) -> bytes:
     """Read a 256-bit key written as base64, base64url or hex.
 
     Raises:
-        ValueError: It is not 32 bytes long, or is no random key. The message shows no part of it.
+        ValueError: The key is not 32 bytes long, or not random. The message shows no part of it.
     """
     key = _decode(text.strip())
     if len(set(key)) < _MIN_DIFFERENT_BYTES:

@@ -1,8 +1,8 @@
-"""Sealing tokens at rest: AES-256-GCM with a key ring, each seal bound to the row it belongs to.
+"""Sealing tokens at rest: AES-256-GCM with a key ring, each seal bound to one field of a record.
 
 A sealed token is `0x01 | key id (4) | nonce (12) | ciphertext and tag`. Its associated data are
 the app id, the instance id, the name of the field and the key id, so that a seal copied to another
-row or column cannot be opened there. Nonces are random: one key is good for 2**32 seals (NIST SP
+record or field cannot be opened there. Nonces are random: one key is good for 2**32 seals (NIST SP
 800-38D, 8.3), which at one refresh every five minutes is 400 sites for a century.
 """
 
@@ -39,11 +39,11 @@ class Vault:
 
     @property
     def newest_id(self) -> str:
-        """The id of the key that seals, eight hexadecimal digits; it tells nothing of the key."""
+        """The id of the key that seals, eight hexadecimal digits; it says nothing of the key."""
         return self._newest.hex()
 
     def is_newest(self, sealed: bytes) -> bool:
-        """Return whether `sealed` says that the key which seals now has sealed it."""
+        """Return whether `sealed` names the newest key as the key that sealed it."""
         return sealed[: 1 + _KEY_ID_BYTES] == _FORMAT + self._newest
 
     def seal(self, plain: str, *, app_id: str, instance_id: str, field: str) -> bytes:
@@ -54,7 +54,7 @@ class Vault:
         return _FORMAT + self._newest + nonce + sealed
 
     def unseal(self, sealed: bytes, *, app_id: str, instance_id: str, field: str) -> str:
-        """Open what `seal` made for the same field of the same installation.
+        """Open a sealed token that `seal` made for the same field of the same installation.
 
         Raises:
             UnknownKey: Its key is not in the ring; the error names the key's id.
@@ -80,4 +80,4 @@ def _key_id(key: bytes) -> bytes:
 def _associated_data(app_id: str, instance_id: str, field: str, key_id: bytes) -> bytes:
     # Each part with its length in front: no two lists of parts give the same bytes.
     parts = [app_id.encode(), instance_id.encode(), field.encode(), key_id]
-    return b"".join(len(part).to_bytes(4) + part for part in parts)
+    return b"".join([len(part).to_bytes(4) + part for part in parts])

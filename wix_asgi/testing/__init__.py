@@ -1,4 +1,9 @@
-"""For your own tests and demos: a Wix that runs on your machine."""
+"""Public helpers for the tests and demos of apps and backends.
+
+`FakeWix` plays Wix on this machine. The subpackage `storage` has the contract of a storage as cases
+for pytest, and `storage_check` checks a storage in use. The package may import everything except
+`wix_asgi.cli`; it needs uvicorn only to serve on a port, and pytest only in `storage`.
+"""
 
 from wix_asgi.testing.fake_wix.app import FakeWix
 from wix_asgi.testing.fake_wix.calls import Call

@@ -1,1 +1,1 @@
-"""HTTP connections: the pool that a process shares. Knows nothing of Wix."""
+"""HTTP connections: the pool that a process shares, bodies and origins. Knows nothing of Wix."""

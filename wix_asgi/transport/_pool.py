@@ -1,9 +1,9 @@
-"""Which connections are open: the places and idle connections of one event loop.
+"""The open connections of one event loop, in use by requests or idle.
 
-Every request holds a Place, of which there are as many as connections may be open, and a Place
-owns at most one connection at a time. A connection that is being closed is still open, and still
-owned by the Place that closes it: so open connections never exceed the places, and a Place that
-needs room always finds an idle connection to close.
+Every request holds a ConnectionSlot. The number of slots is the limit of open connections, and a
+slot owns at most one connection at a time. A connection that is being closed is still open, and
+still owned by the slot that closes it. So open connections never outnumber the slots, and a slot
+that needs room always finds an idle connection to close.
 """
 
 from __future__ import annotations
@@ -18,15 +18,9 @@ import anyio
 
 from wix_asgi._http import httpx
 from wix_asgi.transport.origins import Origin
+from wix_asgi.transport.policy import PoolPolicy
 
-__all__ = ["CLOSE_SECONDS", "Connection", "ConnectionSlot", "Pool"]
-
-CLOSE_SECONDS = 5.0
-"""How long closing a connection may take before it is abandoned."""
-
-# Servers hang up on idle connections after two seconds or more, be a request on its way or not.
-_FRESH_SECONDS = 1.0
-
+__all__ = ["Connection", "ConnectionSlot", "Pool"]
 
 _log = logging.getLogger("wix_asgi.transport")
 
@@ -35,9 +29,10 @@ class Connection:
     """One connection, as a transport that never has more than one.
 
     Attributes:
-        reused: Whether a request went well on it before.
-        idle_since: When it was last given back, on the monotonic clock.
-        epoch: The epoch of the pool it was opened in.
+        reused: Whether an earlier request on it has succeeded.
+        idle_since: The moment of its last return to the pool, in seconds of the monotonic clock.
+        epoch: The pool's epoch when it was opened. `Pool.aclose` begins a new one, and connections
+            of older epochs are closed instead of kept.
     """
 
     __slots__ = ("epoch", "idle_since", "origin", "reused", "transport")
@@ -51,7 +46,11 @@ class Connection:
 
 
 class _Idle:
-    """Idle connections: the warmest of an origin and the coldest of all, each at once."""
+    """The idle connections.
+
+    Both the warmest of an origin (the one used last) and the coldest of all are found in constant
+    time, however many connections are idle.
+    """
 
     def __init__(self) -> None:
         self._coldest_first: OrderedDict[Connection, None] = OrderedDict()
@@ -94,59 +93,63 @@ class Pool:
     """The connections of one event loop; never used from another.
 
     Attributes:
-        size: The most connections that may be open, and requests that may be in flight.
-        opened: How many are open: owned by a Place, or idle.
+        size: The most connections that may be open, and the most requests in flight.
+        opened: The number of open connections, owned by a slot or idle.
+        close_seconds: The time in which a connection must close before it is abandoned.
     """
 
-    def __init__(
-        self, size: int, keepalive_expiry: float, connect: Callable[[], httpx.AsyncBaseTransport]
-    ) -> None:
-        self.size = size
+    def __init__(self, policy: PoolPolicy, connect: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self.size = policy.max_connections
         self.opened = 0
-        self._keepalive_expiry = keepalive_expiry
+        self.close_seconds = policy.close_seconds
+        self._keepalive_seconds = policy.keepalive_seconds
+        self._fresh_seconds = policy.fresh_seconds
         self._connect = connect
-        self._places = anyio.Semaphore(size, max_value=size)
+        # Not `Slots`, which are per event loop: the pool is so already, and is on the way of
+        # every request.
+        self._free_slots = anyio.Semaphore(self.size, max_value=self.size)
         self._idle = _Idle()
         self._epoch = 0
 
     @property
     def in_flight(self) -> int:
-        """How many places are taken."""
-        return self.size - self._places.value
+        """The number of requests that hold a slot."""
+        return self.size - self._free_slots.value
 
     @property
     def idle(self) -> int:
-        """How many connections wait to be used again."""
+        """The number of connections that no slot owns, kept for later requests."""
         return len(self._idle)
 
-    async def enter(self, patience: float | None) -> ConnectionSlot:
-        """Wait for a place, first come first served.
+    async def acquire(self, seconds: float | None) -> ConnectionSlot:
+        """Wait for a slot, first come first served.
 
         Raises:
-            TimeoutError: None was free for `patience` seconds.
+            TimeoutError: No slot came free within `seconds`.
         """
         try:
-            self._places.acquire_nowait()
+            self._free_slots.acquire_nowait()
         except anyio.WouldBlock:
-            with anyio.fail_after(patience):
-                await self._places.acquire()
+            with anyio.fail_after(seconds):
+                await self._free_slots.acquire()
         return ConnectionSlot(self)
 
-    def leave(self) -> None:
-        """Hand the place on; called by Place alone."""
-        self._places.release()
+    def release(self) -> None:
+        """Hand the slot to the request that has waited longest; for `ConnectionSlot` alone."""
+        self._free_slots.release()
 
     async def take(self, origin: Origin, *, repeatable: bool) -> Connection:
         """Hand out the warmest idle connection to `origin`, or else a new one.
 
-        A request that is not `repeatable` gets none that its server may be about to close.
+        For a request that is not `repeatable`, an idle connection must also be so fresh that its
+        server is not about to close it.
         """
         await self.sweep()
-        since = -math.inf if repeatable else monotonic() - _FRESH_SECONDS
+        since = -math.inf if repeatable else monotonic() - self._fresh_seconds
         return self._idle.pop_warmest(origin, since) or await self.open(origin)
 
     async def open(self, origin: Origin) -> Connection:
-        """Open a connection, at the cost of the coldest idle one where there is no room."""
+        """Open a connection; where there is no room, the coldest idle one is closed for it."""
         while self.opened >= self.size:
             await self.close(self._idle.pop_coldest())
         connection = Connection(self._connect(), origin, self._epoch)
@@ -154,7 +157,7 @@ class Pool:
         return connection
 
     async def keep(self, connection: Connection) -> None:
-        """Take back a connection that is fit to be used again."""
+        """Take back a connection that is fit for another request."""
         connection.reused = True
         connection.idle_since = monotonic()
         if connection.epoch == self._epoch:
@@ -163,9 +166,9 @@ class Pool:
             await self.close(connection)
 
     async def close(self, connection: Connection) -> None:
-        """Close a connection, whatever becomes of the caller meanwhile."""
+        """Close a connection to the end, even if the calling task is cancelled meanwhile."""
         try:
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            with anyio.move_on_after(self.close_seconds, shield=True):
                 await connection.transport.aclose()
         except Exception as exc:
             _log.debug("A connection did not close cleanly: %s", type(exc).__name__)
@@ -173,29 +176,29 @@ class Pool:
             self.opened -= 1
 
     async def sweep(self) -> None:
-        """Close, one after the other, the idle connections that are not to be used again."""
+        """Close in turn the idle connections that are too old to be used again."""
         while self._idle and self._is_over(self._idle.coldest()):
             await self.close(self._idle.pop_coldest())
 
     async def aclose(self) -> None:
-        """Close the idle connections now, and those in use when they are given back."""
+        """Close the idle connections now, and each connection in use when it is given back."""
         self._epoch += 1
         try:
-            self._places.acquire_nowait()
+            self._free_slots.acquire_nowait()
         except anyio.WouldBlock:
-            return  # whoever leaves a place sweeps
+            return  # the release of any slot sweeps
         try:
             await self.sweep()
         finally:
-            self._places.release()
+            self._free_slots.release()
 
     def _is_over(self, connection: Connection) -> bool:
         idle_for = monotonic() - connection.idle_since
-        return connection.epoch != self._epoch or idle_for >= self._keepalive_expiry
+        return connection.epoch != self._epoch or idle_for >= self._keepalive_seconds
 
 
 class ConnectionSlot:
-    """Leave to have one connection open, from `Pool.enter` to `leave`."""
+    """The right to one open connection, from `Pool.acquire` to `release`."""
 
     __slots__ = ("_connection", "_pool")
 
@@ -204,22 +207,22 @@ class ConnectionSlot:
         self._connection: Connection | None = None
 
     async def take(self, origin: Origin, *, repeatable: bool) -> Connection:
-        """Own a connection to `origin`, used before or not."""
+        """Own a connection to `origin`, an idle one or a new one, and return it."""
         self._connection = await self._pool.take(origin, repeatable=repeatable)
         return self._connection
 
     async def replace(self, connection: Connection) -> Connection:
-        """Own a connection never used before, for `connection`, which is closed."""
+        """Close `connection`, and own a new one to the same origin instead."""
         self._connection = None
         await self._pool.close(connection)
         self._connection = await self._pool.open(connection.origin)
         return self._connection
 
-    async def leave(self, *, keep: bool) -> None:
-        """Give the connection back, or close it unless `keep`; to be called once."""
+    async def release(self, *, keep: bool) -> None:
+        """Return the connection to the pool, or close it unless `keep`; to be called once."""
         try:
             if self._connection is not None:
                 await (self._pool.keep if keep else self._pool.close)(self._connection)
             await self._pool.sweep()
         finally:
-            self._pool.leave()
+            self._pool.release()

@@ -1,4 +1,4 @@
-"""Where a URL leads: what is dialled for it."""
+"""Origins: scheme, host and port of a URL, which a connection is opened to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from wix_asgi._http import httpx
 __all__ = ["Origin", "origin_of"]
 
 Origin: TypeAlias = tuple[str, bytes, int | None]
+"""Scheme, host in ASCII, and port; the port is None where it is the scheme's default."""
 
 
 def origin_of(url: httpx.URL) -> Origin:
-    """Return what is dialled for `url`; the port is None where it is the scheme's own."""
+    """Return the origin of `url` (RFC 9110, 4.3.1)."""
     return url.scheme, url.raw_host, url.port

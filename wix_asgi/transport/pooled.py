@@ -1,8 +1,8 @@
-"""The one place that makes HTTP transports: the connection pool that a process shares.
+"""The connection pool that a process shares; the one module that makes httpx transports.
 
-httpx's own pool looks at every connection for every request, and above some twenty in flight
-spends its time on that. Here each connection is an httpx transport of its own, and the pool hands
-them out: the connection used last first, the request that waited longest first.
+httpx's own pool looks at every connection for every request, and spends its time on that above
+some twenty requests in flight. Here each connection is an httpx transport of its own. The pool
+hands out the connection used last first, to the request that has waited longest.
 """
 
 from __future__ import annotations
@@ -16,47 +16,40 @@ import anyio
 
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.transport._pool import CLOSE_SECONDS, ConnectionSlot, Pool
+from wix_asgi.transport._pool import ConnectionSlot, Pool
 from wix_asgi.transport.origins import origin_of
+from wix_asgi.transport.policy import PoolPolicy
 
 __all__ = ["IDEMPOTENT", "PoolTransport", "is_whole"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-"""Methods of which a repetition does no harm (RFC 9110, 9.2.2)."""
+"""Methods whose requests may be sent twice without harm (RFC 9110, 9.2.2)."""
 
+# The server hung up before it answered, as it may do on any connection that it considers idle.
 _LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
 class PoolTransport(httpx.AsyncBaseTransport):
     """A bounded LIFO of single-connection httpx transports, per origin.
 
-    One is shared by all sites and tasks of a process. It may be used from several event loops,
-    at once or in turn: each has its own connections and its own bound. Connections that are idle
-    for too long are closed when the next request comes or goes, not by a task of their own.
-    No proxy or .netrc of the environment is used; SSL_CERT_FILE and SSL_CERT_DIR are.
+    All sites and tasks of a process share one. It may be used from several event loops, at once
+    or in turn: each has its own connections, and the limits hold for each. Connections that have
+    been idle for too long are closed when the next request begins or ends, not by a task of their
+    own. No proxy or .netrc of the environment is used; SSL_CERT_FILE and SSL_CERT_DIR are.
 
     Args:
-        max_connections: How many connections may be open, idle ones included, and so how many
-            requests may be in flight; the others wait in turn, for the request's `pool` timeout.
-        keepalive_expiry: Seconds after which an idle connection is not used again.
+        policy: The numbers of the pool.
         connect: Makes a transport that has at most one connection. Default: httpx's own.
-
-    Raises:
-        ValueError: `max_connections` is below 1.
     """
 
     def __init__(
         self,
+        policy: PoolPolicy | None = None,
         *,
-        max_connections: int = 100,
-        keepalive_expiry: float = 30.0,
         connect: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
-        if max_connections < 1:
-            raise ValueError("max_connections must be at least 1")
-        self._max_connections = max_connections
-        self._keepalive_expiry = keepalive_expiry
-        self._connect = connect or _connector(keepalive_expiry)
+        self._policy = policy or PoolPolicy()
+        self._connect = connect or _connector(self._policy)
         self._pools = PerLoop(self._make_pool)
 
     @property
@@ -66,53 +59,54 @@ class PoolTransport(httpx.AsyncBaseTransport):
 
     @property
     def idle(self) -> int:
-        """Connections of the running event loop that wait to be used again."""
+        """Idle connections of the running event loop, kept for later requests."""
         return self._pool().idle
 
     def warm(self) -> None:
-        """Make the process's TLS context, and import what sends requests.
+        """Make the process's TLS context, and import the network part of httpx.
 
-        Else the first request would do that, and hold up its event loop for as long.
+        Otherwise the first request would do both, and block its event loop meanwhile.
         """
-        _connector(self._keepalive_expiry)()
+        _connector(self._policy)()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` on the connection used last, or on a new one.
 
-        A connection that turns out to have been closed by the server is replaced once, where
-        repeating the request can do no harm. Any other request goes on no connection that has
-        been idle for a second: it would be lost where the server closes that meanwhile.
+        A connection that the server has closed is replaced once, if the request can be repeated
+        without harm. A request that cannot be repeated never gets a connection that has been idle
+        for `PoolPolicy.fresh_seconds`: it would be lost if the server closed that meanwhile.
 
         Raises:
-            httpx.PoolTimeout: All connections were in use for as long as the request may wait.
-            httpx.TransportError: As of httpx's own transports.
+            httpx.PoolTimeout: All connections were in use for all of the request's `pool` timeout.
+            httpx.TransportError: As httpx's own transports raise it.
         """
-        place = await self._place(request)
+        slot = await self._acquire(request)
         try:
-            response = await _exchange(place, request)
+            response = await _exchange(slot, request)
         except BaseException:
-            await place.leave(keep=False)
+            await slot.release(keep=False)
             raise
         if response.is_closed:
-            await place.leave(keep=True)
+            await slot.release(keep=True)
         else:
-            response.stream = _SlotStream(response, place)
+            response.stream = _SlotStream(response, slot, self._policy.close_seconds)
         return response
 
     async def aclose(self) -> None:
-        """Close the running event loop's connections: the idle ones now, the others after use.
+        """Close the running event loop's connections: idle ones now, those in use afterwards.
 
-        The transport can be closed again, and used again.
+        The transport can be used again, and closed again.
         """
         await self._pool().aclose()
 
-    async def _place(self, request: httpx.Request) -> ConnectionSlot:
-        patience: float | None = request.extensions.get("timeout", {}).get("pool")
+    async def _acquire(self, request: httpx.Request) -> ConnectionSlot:
+        timeout: float | None = request.extensions.get("timeout", {}).get("pool")
         try:
-            return await self._pool().enter(patience)
+            return await self._pool().acquire(timeout)
         except TimeoutError:
+            count = self._policy.max_connections
             raise httpx.PoolTimeout(
-                f"All {self._max_connections} connections were in use for {patience} s. Make fewer "
+                f"All {count} connections were in use for {timeout} s. Make fewer "
                 "calls at once, close responses that are streamed, or raise the pool timeout.",
                 request=request,
             ) from None
@@ -121,16 +115,19 @@ class PoolTransport(httpx.AsyncBaseTransport):
         return self._pools.here()
 
     def _make_pool(self) -> Pool:
-        return Pool(self._max_connections, self._keepalive_expiry, self._connect)
+        return Pool(self._policy, self._connect)
 
 
 class _SlotStream(httpx.AsyncByteStream):
-    """The body of `response`, which gives the place back when it ends, fails or is closed."""
+    """The body of `response`, which releases its slot when it ends, fails or is closed."""
 
-    def __init__(self, response: httpx.Response, place: ConnectionSlot) -> None:
+    def __init__(
+        self, response: httpx.Response, slot: ConnectionSlot, close_seconds: float
+    ) -> None:
         self._stream = cast("httpx.AsyncByteStream", response.stream)
         self._chunks = aiter(self._stream)
-        self._place = place
+        self._slot = slot
+        self._close_seconds = close_seconds
         self._closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -153,24 +150,24 @@ class _SlotStream(httpx.AsyncByteStream):
         if self._closed:
             return
         self._closed = True
-        sound = False
+        is_reusable = False
         try:
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            with anyio.move_on_after(self._close_seconds, shield=True):
                 await self._stream.aclose()
-                sound = keep
+                is_reusable = keep
         finally:
-            await self._place.leave(keep=sound)
+            await self._slot.release(keep=is_reusable)
 
 
-async def _exchange(place: ConnectionSlot, request: httpx.Request) -> httpx.Response:
+async def _exchange(slot: ConnectionSlot, request: httpx.Request) -> httpx.Response:
     repeatable = _is_repeatable(request)
-    connection = await place.take(origin_of(request.url), repeatable=repeatable)
+    connection = await slot.take(origin_of(request.url), repeatable=repeatable)
     try:
         return await connection.transport.handle_async_request(request)
     except _LOST:
         if not (connection.reused and repeatable):
             raise
-    connection = await place.replace(connection)
+    connection = await slot.replace(connection)
     return await connection.transport.handle_async_request(request)
 
 
@@ -183,9 +180,9 @@ def _is_repeatable(request: httpx.Request) -> bool:
     return request.method in IDEMPOTENT and is_whole(request)
 
 
-def _connector(keepalive_expiry: float) -> Callable[[], httpx.AsyncBaseTransport]:
+def _connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:
     limits = httpx.Limits(
-        max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive_expiry
+        max_connections=1, max_keepalive_connections=1, keepalive_expiry=policy.keepalive_seconds
     )
 
     def connect() -> httpx.AsyncBaseTransport:

@@ -15,14 +15,13 @@ import anyio
 import asyncpg
 import pytest
 
-from tests.storage.backends import example
+from tests.backends.support import example
 from tests.testing.storage_suite import broken, expected
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import processes
 from wix_asgi.testing.storage_check import Finding, check
-from wix_asgi.testing.storage_check import checking as _check
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
@@ -70,8 +69,8 @@ def test_memory(loop: str) -> None:
         await fill(storage)
         before = dict(storage._rows), dict(storage._claims)
 
-        assert await check(storage) == []
-        assert (storage._rows, storage._claims) == before
+        assert [] == await check(storage)
+        assert before == (storage._rows, storage._claims)
 
     anyio.run(main, backend=loop)
 
@@ -83,8 +82,8 @@ async def test_jsonfile(tmp_path: Path) -> None:
         await fill(storage)
         before = path.read_bytes()
 
-        assert await check(storage) == []
-        assert path.read_bytes() == before
+        assert [] == await check(storage)
+        assert before == path.read_bytes()
 
 
 async def test_sqlite(tmp_path: Path) -> None:
@@ -93,9 +92,9 @@ async def test_sqlite(tmp_path: Path) -> None:
         await fill(storage)
         before = await sqlite_rows(storage)
 
-        assert await check(storage) == []
-        assert await sqlite_rows(storage) == before
-        assert len(before) == 4
+        assert [] == await check(storage)
+        assert before == await sqlite_rows(storage)
+        assert 4 == len(before)
 
 
 async def sqlite_rows(storage: SQLiteStorage) -> list[Any]:
@@ -127,9 +126,9 @@ async def test_postgres(postgres_url: str) -> None:
         await fill(storage)
         before = await rows()
 
-        assert await check(storage) == []
-        assert await rows() == before
-        assert len(before) == 4
+        assert [] == await check(storage)
+        assert before == await rows()
+        assert 4 == len(before)
 
 
 @pytest.mark.parametrize(
@@ -149,9 +148,9 @@ async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> 
     before = dict(storage._rows), dict(storage._claims)
     findings = await check(storage)
 
-    assert cases(findings) == found
+    assert found == cases(findings)
     assert all(finding.rule.endswith(".") for finding in findings)
-    assert (storage._rows, storage._claims) == before
+    assert before == (storage._rows, storage._claims)
 
 
 async def test_what_is_told() -> None:
@@ -159,11 +158,11 @@ async def test_what_is_told() -> None:
     findings = await check(broken.LastWriterWins())
     (told,) = (finding for finding in findings if finding.case == "test_replace_of_another_version")
 
-    assert told == Finding(
-        rule="What was changed in between is left as it is.",
-        case="test_replace_of_another_version",
-        seen='AssertionError at: assert not await storage.replace(_CHANGED, expected="version-0")',
-    )
+    assert (
+        "A record that was changed in between is left as it is.",
+        "test_replace_of_another_version",
+        'AssertionError at: assert not await storage.replace(_CHANGED, expected="version-0")',
+    ) == (told.rule, told.case, told.seen)
 
 
 class Failing(MemoryStorage):
@@ -188,14 +187,14 @@ async def test_error_of_one_rule() -> None:
     """What is raised in one case fails that case, with the kind of the error; the others go on."""
     findings = await check(Failing())
 
-    assert cases(findings) == {
+    assert {
         "test_ids_come_back",
         "test_instance_ids_are_exact[the last of 2000 letters]",
-    }
-    assert {f.seen for f in findings} == {
+    } == cases(findings)
+    assert {
         "ValueError at: await put_all(storage, *ids)",
         'ValueError at: await storage.put(record(one, "of-one"))',
-    }
+    } == {f.seen for f in findings}
 
 
 async def test_store_that_is_down() -> None:
@@ -205,7 +204,7 @@ async def test_store_that_is_down() -> None:
     first, last = await check(storage)
 
     assert first.seen.startswith("StorageUnavailable from OSError at: await storage.put(record(")
-    assert last.case == "check"
+    assert "check" == last.case
     assert "nothing answered" in last.seen
 
 
@@ -213,7 +212,7 @@ async def test_time_is_bounded() -> None:
     """No case is begun when time is up."""
     (finding,) = await check(MemoryStorage(), seconds=0)
 
-    assert finding.rule == "Every rule is looked at."
+    assert "Every rule is looked at." == finding.rule
 
 
 class Hanging(MemoryStorage):
@@ -224,11 +223,9 @@ class Hanging(MemoryStorage):
         return False
 
 
-async def test_call_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_that_hangs() -> None:
     """A call that never returns costs its case, and its cleaning up, no more than their time."""
-    monkeypatch.setattr(_check, "_LONGEST", 0.05)
-    monkeypatch.setattr(_check, "_CLEANING", 0.01)
-    findings = await check(Hanging(), seconds=2)
+    findings = await check(Hanging(), seconds=2, case_seconds=0.05, cleaning_seconds=0.01)
 
     assert "it was not done when its time was up" in {finding.seen for finding in findings}
     assert any("(TimeoutError)" in f.seen for f in findings if f.rule == LEFT)
@@ -266,7 +263,7 @@ async def test_caller_gives_up() -> None:
                 await anyio.lowlevel.checkpoint()
             scope.cancel()
 
-    assert (storage._rows, storage._claims) == ({}, {})
+    assert ({}, {}) == (storage._rows, storage._claims)
 
 
 async def test_sandbox_is_a_storage() -> None:
@@ -276,10 +273,10 @@ async def test_sandbox_is_a_storage() -> None:
     async with Sandbox(storage) as sandbox:
         assert isinstance(sandbox, Storage)
         assert await sandbox.get(APP, SITE) is None
-        assert await sandbox.purge() == 0
+        assert 0 == await sandbox.purge()
         await sandbox.aclose()
 
-    assert await storage.purge() == 1
+    assert 1 == await storage.purge()
 
 
 OPTIMISED = """
@@ -310,4 +307,4 @@ def test_error_of_a_process() -> None:
     start: Any = Barrier(1)
     processes.take_part(processes._claim, fail, ("asyncio", {}), 0, start, told)
 
-    assert processes._joined([told.get(), ["name"]]) == ["ConnectionRefusedError", "name"]
+    assert ["ConnectionRefusedError", "name"] == processes._joined([told.get(), ["name"]])

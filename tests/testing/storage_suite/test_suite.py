@@ -1,4 +1,4 @@
-"""The kit as the author of a backend meets it: a fixture, an import, and plain pytest."""
+"""The suite as the author of a backend meets it: a fixture, an import, and plain pytest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.limits import PATIENCE
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import lifecycle, processes, purging, unreachable
-from wix_asgi.testing.storage_check import checking as _check
+from wix_asgi.testing.storage_check.catalogue import MODULES
 
 ROOT = Path(__file__).parents[2]
 PLAIN = """
@@ -40,10 +40,10 @@ def unreachable_storage():
 """
 
 
-def run_kit(room: Path, program: str, *options: str) -> tuple[Counter[str], set[str], str]:
-    """Run the kit in pytest with anyio alone; return how many cases ended how, and which failed."""
+def run_suite(room: Path, program: str, *options: str) -> tuple[Counter[str], set[str], str]:
+    """Run the suite in pytest with anyio alone; return outcomes, failures and output."""
     (room / "test_backend.py").write_text(program, "utf-8")
-    # Whatever is configured in the folders above is not for this.
+    # Keeps the pytest settings of the folders above away from this run.
     (room / "pytest.ini").write_text("[pytest]\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "-Werror", "-p", "anyio.pytest_plugin"]
     plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
@@ -64,9 +64,9 @@ def run_kit(room: Path, program: str, *options: str) -> tuple[Counter[str], set[
 
 def test_intact_backend(tmp_path: Path) -> None:
     """A backend that keeps the contract passes more than a hundred cases, and none is left out."""
-    counts, failed, shown = run_kit(tmp_path, INTACT.format(name="MemoryStorage"))
+    counts, failed, shown = run_suite(tmp_path, INTACT.format(name="MemoryStorage"))
 
-    assert failed == set(), shown
+    assert set() == failed, shown
     assert counts.keys() <= {"passed"}, shown
     assert counts["passed"] >= 250
 
@@ -84,65 +84,65 @@ def test_broken_backend(tmp_path: Path, name: str, cases: set[str]) -> None:
     """Each fault is found by the cases that are about it, and by no other."""
     # In threads a fault of claims shows itself or not.
     by_chance = ["--deselect=test_backend.py::test_loops_at_once"]
-    counts, failed, shown = run_kit(tmp_path, PLAIN.format(name=name), *by_chance)
+    counts, failed, shown = run_suite(tmp_path, PLAIN.format(name=name), *by_chance)
 
-    assert failed == cases, shown
+    assert cases == failed, shown
     assert counts.keys() <= {"passed", "failed", "deselected"}, shown
 
 
 def test_swallowed_errors(tmp_path: Path) -> None:
     """A store that is down and answers as though it were empty is found out."""
-    counts, failed, shown = run_kit(tmp_path, PLAIN.format(name="SwallowedErrors") + DOWN)
+    counts, failed, shown = run_suite(tmp_path, PLAIN.format(name="SwallowedErrors") + DOWN)
 
-    assert failed == expected.ERRORS, shown
+    assert expected.ERRORS == failed, shown
     assert counts.keys() <= {"passed", "failed"}, shown
 
 
 def test_both_sides_are_shown(tmp_path: Path) -> None:
     """An author sees what was found, and what should have been."""
-    _, _, shown = run_kit(
+    _, _, shown = run_suite(
         tmp_path, PLAIN.format(name="LastWriterWins"), "-k", "test_replace_has_one_winner"
     )
 
-    assert "== ['from-19']" in shown
+    assert "assert ['from-19'] == [" in shown
 
 
 def test_second_fixture_is_asked_for(tmp_path: Path) -> None:
     """A case that lacks its fixture is an error that names it, and is not left out."""
-    counts, _, shown = run_kit(
+    counts, _, shown = run_suite(
         tmp_path,
         INTACT.format(name="MemoryStorage") + DOWN.partition("\n@")[0],
         "-k",
         "unreachable_to_many",
     )
 
-    assert counts["error"] + counts["errors"] == 1, shown
+    assert 1 == counts["error"] + counts["errors"], shown
     assert "fixture 'unreachable_storage' not found" in shown
 
 
 def test_names_are_unique() -> None:
     """No case hides another of the same name, and every case is exported."""
-    modules = [*_check.MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, lifecycle, purging, processes, unreachable]
     names = Counter(name for module in modules for name in module.__all__)
     written = {name for module in modules for name in vars(module) if name.startswith("test_")}
 
-    assert [name for name, number in names.items() if number > 1] == []
-    assert written == names.keys()
-    assert [m.__name__ for m in modules if sorted(m.__all__) != m.__all__] == []
+    assert [] == [name for name, number in names.items() if number > 1]
+    assert names.keys() == written
+    assert [] == [m.__name__ for m in modules if sorted(m.__all__) != m.__all__]
     assert {name for name in storage.__all__ if name.startswith("test_")} < names.keys()
 
 
 def test_every_case_states_its_rule() -> None:
     """The first line of a case is one sentence, which is what `check` tells."""
-    modules = [*_check.MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
         for module in modules
         for name in module.__all__
     }
 
-    assert [name for name, rule in rules.items() if not rule.endswith(".")] == []
-    assert [rule for rule, number in Counter(rules.values()).items() if number > 1] == []
+    assert [] == [name for name, rule in rules.items() if not rule.endswith(".")]
+    assert [] == [rule for rule, number in Counter(rules.values()).items() if number > 1]
 
 
 WITHOUT_PYTEST = """
@@ -159,5 +159,5 @@ def test_pytest_is_not_needed_to_check() -> None:
         [sys.executable, "-c", WITHOUT_PYTEST], capture_output=True, text=True, check=False
     )
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert storage_check.__all__ == ["Finding", "check"]
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert ["Finding", "check"] == storage_check.__all__

@@ -1,4 +1,4 @@
-"""What a site owner's browser asks for: my sites, the consent page, the end of an install."""
+"""The pages for a site owner's browser: my sites, the consent page, the end of an install."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BrowserPages:
         self._installer = installer
 
     def wanted(self, request: Request) -> bool:
-        """Return whether this is a browser at the front door, and no call of the API."""
+        """Return whether a browser requests the first page; an API call may have the same path."""
         return (
             request.url.path == "/"
             and request.method in {"GET", "HEAD"}
@@ -50,7 +50,7 @@ class BrowserPages:
         )
 
     async def sites(self, _request: Request) -> Response:
-        """Show every site, with a link that adds the app and one that opens it."""
+        """Show every site, with links that add the app and open it."""
         sites = self._world.sites
         return sites_page(
             sites.items(),
@@ -59,7 +59,7 @@ class BrowserPages:
         )
 
     async def consent(self, request: Request) -> Response:
-        """Ask the site owner."""
+        """Ask the site owner for consent."""
         asked = self._installer.read(request.url.query)
         site = None if asked.instance_id is None else self._world.sites[asked.instance_id]
         return consent_page(
@@ -71,7 +71,7 @@ class BrowserPages:
         )
 
     async def decide(self, request: Request) -> Response:
-        """Do what the site owner chose."""
+        """Carry out the decision of the site owner."""
         asked = self._installer.read(request.url.query)
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         match form.get("decision"):
@@ -84,7 +84,7 @@ class BrowserPages:
                 raise InstallerRefused("The choice is neither to approve nor to cancel.")
 
     async def close_window(self, request: Request) -> Response:
-        """End an install for which a live access token is shown."""
+        """Show the end of an install to a browser with a live access token."""
         try:
             query = parse_query(request.url.query, known=("access_token",))
         except ValueError as exc:

@@ -1,7 +1,7 @@
 """Codes, refresh tokens and access tokens: granted, spent, refreshed, revoked.
 
-A grant is what one consent gives: a code, the refresh token it is exchanged for, and every access
-token that comes of it. Revoking a grant ends all of them.
+A grant is the result of one consent: a code, the refresh token it is exchanged for, and every
+access token obtained with it. Revoking a grant ends all of them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from wix_asgi.testing.fake_wix.world import World
 
 __all__ = ["ACCESS_TOKEN_SECONDS", "CODE_SECONDS", "AccessGrant", "Grants"]
 
+# Seconds: the ten minutes that Wix documents for a code, the longest that RFC 6749, 4.1.2, allows.
 CODE_SECONDS: Final = 600.0
+
+# Seconds: the shorter of the two lifetimes that Wix's pages state (five and ten minutes).
 ACCESS_TOKEN_SECONDS: Final = 300.0
+
 _PREFIX: Final = "OAUTH2."
-_CODE_BYTES: Final = 3533  # makes 4718 characters, as was seen of Wix
+
+# Random bytes; in base64url with the prefix they are 4718 characters, the length seen of Wix.
+_CODE_BYTES: Final = 3533
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class _Grant:
 
 
 class AccessGrant(NamedTuple):
-    """What an access token is good for, and until when."""
+    """The site and the grant of an access token, and its lifetime in seconds since the epoch."""
 
     instance_id: str
     grant_id: str
@@ -49,10 +55,10 @@ class AccessGrant(NamedTuple):
 
 
 class Grants:
-    """All that one fake Wix has granted; safe to be used from several threads.
+    """The grants of a fake Wix; safe to be used from several threads.
 
-    A refresh token is signed content, so that one outlives the object that issued it: another
-    one with the same app ID and secret takes it, unless the app was uninstalled there.
+    A refresh token is signed content, so that it outlives the object that issued it: another fake
+    Wix with the same app ID and secret accepts it, unless the app was uninstalled there.
     """
 
     def __init__(self, world: World) -> None:
@@ -99,7 +105,7 @@ class Grants:
         """Spend a code for an access token and a refresh token.
 
         Raises:
-            Refusal: It is unknown, expired, or spent; what a spent one gave is revoked.
+            Refusal: The code is unknown, expired, or spent; a spent code revokes its grant.
         """
         with self._lock:
             entry = self._codes.get(code)
@@ -118,7 +124,8 @@ class Grants:
         """Return a new access token, and the refresh token to be used from now on.
 
         Raises:
-            Refusal: It is unknown or revoked, or was rotated before, which revokes its grant.
+            Refusal: The refresh token is unknown, revoked, or was rotated before, which revokes
+                its grant.
         """
         with self._lock:
             instance_id, grant_id, serial = self._read(refresh_token)
@@ -132,7 +139,7 @@ class Grants:
             return self.issue_access_token(instance_id, grant_id), refresh_token
 
     def live(self, access_token: str) -> AccessGrant | None:
-        """Return what this access token is good for now, or None."""
+        """Return the site and the lifetime of a live access token, or None."""
         with self._lock:
             grant = self._access.get(access_token)
         return grant if grant and self._world.clock.now() < grant.expires_at else None
@@ -150,7 +157,7 @@ class Grants:
             self.expire_access_tokens(instance_id)
 
     def expire_access_tokens(self, instance_id: str | None = None) -> None:
-        """End the access tokens of this installation, or all there are."""
+        """End the access tokens of this installation, or of all installations."""
         with self._lock:
             for token, grant in list(self._access.items()):
                 if instance_id in {None, grant.instance_id}:
@@ -178,7 +185,7 @@ class Grants:
                 del self._access[token]
 
     def _forget_expired(self, now: float) -> None:
-        # All live equally long, so the oldest come first.
+        # All access tokens have the same lifetime, so that the oldest expire first.
         while self._access:
             token, grant = next(iter(self._access.items()))
             if now < grant.expires_at:

@@ -1,4 +1,4 @@
-"""The pages a site owner sees: whole in themselves, without scripts, and readable on a phone."""
+"""The HTML pages for a site owner: without external resources or scripts, readable on a phone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 __all__ = ["close_window_page", "consent_page", "error_page", "message_page", "sites_page"]
 
-# No form-action: browsers apply it to where the consent form leads in the end, too.
+# No form-action: browsers apply it to the redirect after the consent form, too.
 _HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'",

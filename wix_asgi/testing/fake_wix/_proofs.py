@@ -1,4 +1,4 @@
-"""What Wix hands to browsers as proof: the signed instance, and the token of the App URL."""
+"""The proofs that Wix gives to browsers: the signed instance, and the token of the App URL."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from wix_asgi.testing.fake_wix.world import World, site_id
 
 __all__ = ["InstallTokens", "read_instance", "sign_instance"]
 
-_DIGEST: Final = 32
+_DIGEST: Final = 32  # bytes of SHA-256
 
 
 def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str:
-    """Return the `instance` of a site: what Wix says of it, `claims` on top, None leaving one out.
+    """Return the signed `instance` of a site; `claims` replace Wix's own, and None removes a claim.
 
     Its form is `<signature>.<data>`, both in base64url without padding; the signature is
     HMAC-SHA256 of the encoded data with the app secret (Wix, "Parse Encoded App Instance Data").
@@ -42,7 +42,7 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
 
 
 def read_instance(world: World, instance: str) -> dict[str, Any]:
-    """Return what a signed instance says: nothing, where its signature is not ours."""
+    """Return the claims of a signed instance; no claims if its signature is wrong."""
     signature, _, data = instance.partition(".")
     expected = _encode(_mac(world.app_secret.encode(), data.encode(errors="replace")))
     if not hmac.compare_digest(signature.encode(errors="replace"), expected.encode()):
@@ -52,9 +52,10 @@ def read_instance(world: World, instance: str) -> dict[str, Any]:
 
 
 class InstallTokens:
-    """The opaque `token` of the App URL: long hexadecimal that says, signed, which site it is for.
+    """The opaque `token` of the App URL: long hexadecimal, the signed id of a site.
 
-    It may be used more than once and outlives the object that made it, as a demo's pages do.
+    A token may be used more than once, and outlives the object that issued it, so that the pages of
+    an earlier demo still work.
     """
 
     def __init__(self, world: World) -> None:
@@ -66,7 +67,7 @@ class InstallTokens:
         return (_mac(self._key, content) + content).hex()
 
     def read(self, token: str) -> str | None:
-        """Return the instance ID of the site that `token` is for, or None where it is not ours."""
+        """Return the instance ID of the site in `token`, or None if its signature is wrong."""
         try:
             raw = bytes.fromhex(token)
         except ValueError:

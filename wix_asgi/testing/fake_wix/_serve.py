@@ -1,4 +1,4 @@
-"""Serving an ASGI app on a port, from a thread of this process, for as long as a `with` block."""
+"""Serves an ASGI app on a port, from a thread of this process, during a `with` block."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 __all__ = ["serve"]
 
+# Whole seconds, as uvicorn wants them: the shortest time after which a held answer is cut off, so
+# that a test that holds answers ends soon.
+_SHUTDOWN_SECONDS: Final = 1
+
 
 @contextlib.contextmanager
 def serve(app: ASGIApp, host: str, port: int) -> Iterator[str]:
     """Run `app` on its own event loop and yield its base URL; port 0 takes a free one.
 
-    What is still being answered a second after the end of the block is cut off.
+    Requests that are unanswered a second after the end of the block are cut off.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
-        # Connections inherit it; asyncio sets it only where a socket was made as one of TCP.
+        # Connections inherit it; asyncio sets it only on sockets created with IPPROTO_TCP.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = uvicorn.Server(_config(app))
-        # The listener takes connections from here on, so nobody has to wait for the server.
+        # The listener queues connections from here on, so that nobody has to wait for the server.
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="fake-wix", daemon=True
         )
@@ -41,8 +46,8 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         app,
         loop="asyncio",
         lifespan="off",
-        log_config=None,  # logging is the surrounding program's
-        timeout_graceful_shutdown=1,
+        log_config=None,  # logging belongs to the surrounding program
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
 
 

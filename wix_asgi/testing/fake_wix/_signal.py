@@ -1,4 +1,4 @@
-"""Waiting, on any event loop, for what may happen on another thread's."""
+"""Waits, on any event loop, for events on the event loops of other threads."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["Signal"]
 
 
 class Signal:
-    """Tells every waiter, on whichever event loop it runs, that something has changed."""
+    """Tells waiting tasks, on any number of event loops, that something has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wakers: dict[anyio.Event, Callable[[], object]] = {}
 
     def notify(self) -> None:
-        """Have every waiter look again; from any thread, and never blocking."""
+        """Have every waiting task check its condition; from any thread, and without blocking."""
         with self._lock:
             for wake in self._wakers.values():
                 wake()
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Return once `condition` holds; it is looked at on entry and at every `notify`."""
+        """Return once `condition` holds; it is checked on entry and after every `notify`."""
         while not condition():
             event = anyio.Event()
             with self._lock:
                 self._wakers[event] = _waker(event)
             try:
-                if not condition():  # it may have come true before anyone knew of this waiter
+                if not condition():  # it may have come true before this task was registered
                     await event.wait()
             finally:
                 with self._lock:
@@ -42,7 +42,7 @@ def _waker(event: anyio.Event) -> Callable[[], object]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        import trio.lowlevel  # noqa: PLC0415 - whoever gets here runs on trio
+        import trio.lowlevel  # noqa: PLC0415 - only a program on trio gets here
 
         token = trio.lowlevel.current_trio_token()
         return lambda: token.run_sync_soon(event.set)

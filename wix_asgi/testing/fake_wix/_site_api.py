@@ -16,7 +16,7 @@ from wix_asgi.testing.fake_wix.world import World, site_id
 
 __all__ = ["SiteApi"]
 
-# Wix, "Send BI Event"; without UNKNOWN, which nobody means to send.
+# Wix, "Send BI Event"; without UNKNOWN, which no app sends on purpose.
 _EVENTS: Final = (
     "APP_DASHBOARD_LOADED",
     "APP_FINISHED_CONFIGURATION",
@@ -34,9 +34,9 @@ _GOODS: Final = (("Mug", 12), ("Tote bag", 18), ("Gift card", 25))
 
 
 class SiteApi:
-    """Endpoints that answer only to `Authorization: <live access token>`, with nothing before it.
+    """Endpoints that require `Authorization: <live access token>`, without `Bearer`.
 
-    Refusals have Wix's standard shape; what Wix says of a dead token is not documented.
+    Refusals have Wix's standard shape; Wix does not document its answer to an expired token.
     """
 
     def __init__(self, world: World, grants: Grants) -> None:
@@ -72,7 +72,7 @@ class SiteApi:
         return JSONResponse({"products": products, "totalResults": len(products)})
 
     async def echo(self, request: Request) -> Response:
-        """Answer what was asked, and whose token it was asked with."""
+        """Answer with the request itself, and with the site of its access token."""
         instance_id = self._caller(request)
         return JSONResponse(
             {
@@ -122,7 +122,7 @@ def _app_instance(world: World, instance_id: str) -> dict[str, Any]:
 
 
 def _product(instance_id: str, site: str, goods: str, base_price: int) -> dict[str, Any]:
-    # A few cents of difference, so that two sites are told apart by their numbers, too.
+    # A few cents of difference tell the products of two sites apart.
     cents = hashlib.sha256(f"{instance_id} {goods}".encode()).digest()[0] % 100
     price = round(base_price + cents / 100, 2)
     return {

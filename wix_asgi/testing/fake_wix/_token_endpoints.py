@@ -1,9 +1,9 @@
 """`/oauth/access` and `/oauth2/token-info`.
 
-Refusals have the shape of RFC 6749, 5.2: 401 `invalid_client` for the wrong app ID or secret, 400
-`invalid_grant` for a code or refresh token that is no good, 400 `unsupported_grant_type`, and
-`invalid_request` for all else (415 where the body is not said to be JSON). What Wix answers is
-not documented.
+Refusals have the shape of RFC 6749, 5.2: 401 `invalid_client` for a wrong app ID or secret, 400
+`invalid_grant` for an invalid code or refresh token, 400 `unsupported_grant_type`, and
+`invalid_request` for everything else (415 if the content type is not JSON). Wix does not document
+its refusals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CREDENTIAL_FIELDS: Final = {"authorization_code": "code", "refresh_token": "ref
 
 
 class TokenEndpoints:
-    """The two endpoints that need no access token, and refuse to be sent one."""
+    """The two endpoints that need no access token, and refuse a request that carries it."""
 
     def __init__(self, world: World, grants: Grants) -> None:
         self._world = world
@@ -49,7 +49,7 @@ class TokenEndpoints:
         return _granted(access_token, refresh_token)
 
     async def token_info(self, request: Request) -> Response:
-        """Say whose token this is; `{"active": "false"}` where it is nobody's."""
+        """Return the app and the site of a token; `{"active": "false"}` for an unknown token."""
         body = await _read(request)
         _check_fields(body, {"token"})
         info = self._describe(body["token"])
@@ -81,7 +81,7 @@ class TokenEndpoints:
         }
 
     def _instance(self, token: str) -> AccessGrant | None:
-        # Wix takes the signed instance here, too; how long it stays active is not documented.
+        # Wix accepts the signed instance here, too, for a time that it does not document.
         instance_id = read_instance(self._world, token).get("instanceId")
         if instance_id is None:
             return None

@@ -1,4 +1,4 @@
-"""Reaching a fake Wix in process: no sockets, and every host name leads to it."""
+"""Reaches a fake Wix in process: without sockets, and under every host name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["InProcessTransport"]
 class InProcessTransport(httpx.AsyncBaseTransport):
     """Calls an ASGI app as though over a connection: with read timeouts, and with lost answers.
 
-    It holds nothing, so that closing it means nothing: any number of clients may share it.
+    It holds no resources, so that it need not be closed, and any number of clients may share it.
     """
 
     def __init__(self, app: ASGIApp) -> None:

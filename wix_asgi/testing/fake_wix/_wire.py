@@ -1,4 +1,4 @@
-"""The forms on the wire: queries and JSON read strictly, refusals in Wix's shapes."""
+"""Formats on the wire: queries and JSON, which are read strictly, and Wix's refusals."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Refusal(Exception):
         super().__init__(f"{status} {body}")
 
     def response(self) -> JSONResponse:
-        """Return what is sent."""
+        """Return the response to send."""
         return JSONResponse(dict(self.body), self.status)
 
 
 class MalformedQuery(ValueError):
-    """A query that names a parameter twice, or one that nobody knows, or gives an empty value."""
+    """A query with a repeated parameter, an unknown parameter, or an empty value."""
 
 
 def oauth_refusal(status: int, error: str, description: str) -> Refusal:
@@ -54,7 +54,7 @@ def parse_query(query: str, *, known: Collection[str]) -> dict[str, str]:
     """Read a query of `known` parameters, each at most once and none of them empty.
 
     Raises:
-        MalformedQuery: It is anything else.
+        MalformedQuery: A parameter is unknown, repeated or empty.
     """
     pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     values = dict(pairs)
@@ -68,7 +68,7 @@ def parse_query(query: str, *, known: Collection[str]) -> dict[str, str]:
 
 
 def add_query(url: str, **parameters: str) -> str:
-    """Return `url` with `parameters` behind the query that it has."""
+    """Return `url` with `parameters` appended to its query."""
     parts = urlsplit(url)
     query = "&".join(filter(None, [parts.query, urlencode(parameters)]))
     return urlunsplit(parts._replace(query=query))

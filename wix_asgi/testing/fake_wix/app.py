@@ -1,9 +1,9 @@
 """FakeWix: an ASGI app that plays Wix, for tests and demos.
 
-It follows what Wix documents, and is stricter than Wix where Wix is silent: a code works once, and
-using it again revokes what it gave; nothing but JSON is taken, without unknown or repeated
-fields; a token endpoint refuses to be sent an access token; `Bearer` is refused; redirect URLs
-match exactly. What passes here has a fair chance with Wix.
+It follows the documentation of Wix, and is stricter than Wix on every point that the documentation
+leaves open: a code works once, and using it again revokes its grant; only JSON is accepted, without
+unknown or repeated fields; a token endpoint refuses a request with an access token; `Bearer` is
+refused; redirect URLs match exactly. An app that works with FakeWix has a fair chance with Wix.
 """
 
 from __future__ import annotations
@@ -44,25 +44,26 @@ __all__ = ["FakeWix"]
 class FakeWix(World):
     """Wix for one app, as an ASGI app: the pages of www.wix.com and the API, on one origin.
 
-    In process, hand `transport` to what calls Wix; with sockets, `with fake.serve() as url`. Any
-    ASGI server can serve it, too; then say at which `url`. `settings()` are the matching keywords
-    for `Wix` and `WixMiddleware`. Everything may be used from other threads and event loops than
-    the one it answers on.
+    In process, hand `transport` to the HTTP client; with sockets, use `with fake.serve() as url`.
+    Any ASGI server can serve it, too; then set `url` to its address. `settings()` returns the
+    matching keywords for `Wix` and `WixMiddleware`. Every method may be called from any thread and
+    any event loop.
 
     Args:
-        app_id: The one app there is.
-        app_secret: Its secret key. Refresh tokens, and the tokens that the App URL gets, are
-            good with every FakeWix that began with the same app ID and secret.
-        redirect_urls: Where the installer may lead back to, exactly; None means anywhere.
+        app_id: The ID of the only app.
+        app_secret: The secret key of the app. Refresh tokens and install tokens are valid with
+            every FakeWix that was created with the same app ID and secret.
+        redirect_urls: The exact URLs to which the installer may lead back; None allows every URL.
         app_url: The App URL, for the links on the first page.
-        clock: What codes (600 s) and access tokens (300 s) live by.
+        clock: The clock by which codes (600 s) and access tokens (300 s) expire.
         sites: The name of every site, by instance ID; three demo sites by default.
-        rotate_refresh_tokens: Answer every refresh with a new refresh token; using one twice
-            revokes all that came of the consent.
-        url: The origin at which it is reached while it is not served.
+        rotate_refresh_tokens: Answer every refresh with a new refresh token; using a refresh token
+            twice revokes its whole grant.
+        url: The origin of all pages and endpoints while it is not served.
 
     Attributes:
-        calls: What it was asked, in order; what was refused a connection is not in it.
+        calls: The requests in the order of their arrival, without those whose connection was
+            refused.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class FakeWix(World):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer over a connection; one that is to be lost is cut off in mid-answer."""
+        """Answer over a connection; a lost connection is cut off in the middle of the answer."""
         try:
             await self._in_process(scope, receive, send)
         except ConnectionLost:
@@ -111,7 +112,7 @@ class FakeWix(World):
 
     @property
     def calls(self) -> list[Call]:
-        """What it was asked, in order; `calls.clear()` forgets it."""
+        """The requests in the order of their arrival; `calls.clear()` forgets them."""
         return self._log.calls
 
     @property
@@ -121,11 +122,14 @@ class FakeWix(World):
 
     @cached_property
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Reaches it in process, at whatever host; it may be shared, and need not be closed."""
+        """A transport for httpx that reaches it in process under every host name.
+
+        It may be shared, and need not be closed.
+        """
         return InProcessTransport(self._in_process)
 
     def settings(self) -> dict[str, Any]:
-        """Return the keywords with which `Wix` and `WixMiddleware` use it."""
+        """Return the keywords with which `Wix` and `WixMiddleware` use this fake Wix."""
         return {
             "app_id": self.app_id,
             "app_secret": self.app_secret,
@@ -136,27 +140,27 @@ class FakeWix(World):
     def serve(
         self, *, host: str = "127.0.0.1", port: int = 0
     ) -> contextlib.AbstractContextManager[str]:
-        """Serve it from a thread for as long as a `with` block, which gets the base URL.
+        """Serve it from a thread during a `with` block, which receives the base URL.
 
-        Needs uvicorn. Meanwhile `url` is that base URL.
+        It needs uvicorn. During the block `url` is that base URL.
         """
         return self._serving(host, port)
 
     def approve(self, installer_url: str, *, instance_id: str | None = None) -> str:
-        """Do what the Approve button does: return the redirect URL with code and instanceId.
+        """Press the Approve button: return the redirect URL with code and instanceId.
 
         Args:
-            installer_url: Where the install path led.
-            instance_id: The site to pick where the URL has no token; the first one by default.
+            installer_url: The URL to which the install path redirected.
+            instance_id: The site to pick if the URL has no token; the first site by default.
 
         Raises:
             InstallerRefused: The page would show an error instead.
-            LookupError: There is no such site.
+            LookupError: The site does not exist.
         """
         return self._installer.approve(self._installer.read_url(installer_url), instance_id)
 
     def cancel(self, installer_url: str) -> str | None:
-        """Do what the Cancel button does: return where it leads, or None.
+        """Press the Cancel button: return the redirect URL, or None if the browser stays with Wix.
 
         Raises:
             InstallerRefused: The page would show an error instead.
@@ -164,11 +168,11 @@ class FakeWix(World):
         return self._installer.cancel(self._installer.read_url(installer_url))
 
     def install_token(self, instance_id: str | None = None) -> str:
-        """Return a `token` as the App URL gets it, for this site or the first one."""
+        """Return an App URL's `token`, for this site or the first site."""
         return self._install_tokens.issue(self.site(instance_id))
 
     def signed_instance(self, instance_id: str, **claims: Any) -> str:
-        """Return the signed `instance` of a site, known or not; None leaves a claim out."""
+        """Return the signed `instance` of a site, known or not; a claim of None is left out."""
         return sign_instance(self, instance_id, claims)
 
     def issue_code(self, instance_id: str | None = None) -> str:
@@ -184,15 +188,15 @@ class FakeWix(World):
         return self._grants.issue_access_token(self.site(instance_id))
 
     def uninstall(self, instance_id: str) -> None:
-        """Remove the app from a site: what was granted there ends, also after a reinstall."""
+        """Remove the app from a site: its tokens end, and a later install does not revive them."""
         self._grants.uninstall(instance_id)
 
     def expire_access_tokens(self, instance_id: str | None = None) -> None:
-        """End the access tokens of one site, or all of them, before their time."""
+        """End the access tokens of one site, or of all sites, before their time."""
         self._grants.expire_access_tokens(instance_id)
 
     def count(self, path: str, **json_fields: Any) -> int:
-        """Return how often `path` was asked with these fields in a JSON body."""
+        """Return the number of requests to `path` with these fields in a JSON body."""
         return self._log.count(path, json_fields)
 
     async def asked(
@@ -200,13 +204,13 @@ class FakeWix(World):
         path: str,
         times: int = 1,
         *,
-        timeout: float = 10.0,  # noqa: ASYNC109 - a test waits with a bound, always
+        timeout: float = 10.0,  # noqa: ASYNC109 - a test never waits without a time limit
         **json_fields: Any,
     ) -> None:
-        """Return once `path` was asked so many times.
+        """Return once there were `times` requests to `path` with these fields.
 
         Raises:
-            TimeoutError: It was not, within `timeout` seconds.
+            TimeoutError: The requests have not arrived within `timeout` seconds.
         """
         with anyio.fail_after(timeout):
             await self._signal.wait_until(lambda: self.count(path, **json_fields) >= times)
@@ -222,18 +226,19 @@ class FakeWix(World):
         kind: FaultKind = "answer",
         **json_fields: Any,
     ) -> None:
-        """Have the next calls fail.
+        """Let the next matching calls fail.
 
         Args:
-            path: Exactly, or a pattern such as `/stores/*`.
-            status: Of the answer, in the kind "answer".
-            times: How many calls; None means until `heal()`.
-            body: Of that answer; a mapping is sent as JSON. Wix's own empty error by default.
-            headers: Of that answer.
-            kind: "answer": it is answered so, and nothing else happens. "hang": it waits for
-                `heal()`, and is then answered as ever. "drop": it is done, but the answer is
-                lost. "raise": the app raises RuntimeError, a 500 over a port. "refuse": the
-                connection is refused; over a port it is lost before anything is done.
+            path: The exact path, or a pattern such as `/stores/*`.
+            status: The status of the answer, for the kind "answer".
+            times: The number of calls that fail; None means all calls until `heal()`.
+            body: The body of that answer; a mapping is sent as JSON. Wix's own empty error by
+                default.
+            headers: The headers of that answer.
+            kind: "answer": the call gets this answer and has no effect. "hang": the call waits for
+                `heal()`, and is then answered as usual. "drop": the call takes effect, but its
+                answer is lost. "raise": the app raises RuntimeError, a 500 over a port. "refuse":
+                the connection is refused; over a port it is lost before the call has an effect.
             json_fields: Fields that the JSON body must have.
         """
         if times is not None and times < 1:
@@ -242,11 +247,11 @@ class FakeWix(World):
         self._faults.add(fault)
 
     def heal(self) -> None:
-        """Forget what is left of `fail`, and let go of what hangs."""
+        """End every fault of `fail`, and let hanging calls go on."""
         self._faults.heal()
 
     def hold(self, path: str, **json_fields: Any) -> Gate:
-        """Hold back the answers of `path`: it is all done, and sent once the gate is released."""
+        """Hold back the answers of `path`: calls take effect, answers wait for the release."""
         return self._gates.add(path, json_fields)
 
     def _routes(self) -> list[Route]:
@@ -329,7 +334,7 @@ class FakeWix(World):
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None where the caller left before it was sent."""
+    """Return the whole body, or None if the client disconnected before it was sent."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""What a fake Wix was asked."""
+"""The log of the requests to a fake Wix."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ __all__ = ["Call", "CallLog", "same_path"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a fake Wix; what may hold a secret is out of its repr.
+    """A request to a fake Wix; fields that may hold a secret are left out of its repr.
 
     Attributes:
-        method: In capitals.
-        path: As it was asked, percent-decoded.
-        query: Of a parameter that came twice, the last value.
-        headers: Names in lower case; of a header that came twice, both values with a comma.
-        json: The body, where it is JSON; else None.
-        status: What it was answered with; 0 while there is no answer, and when that was lost.
+        method: The method, in capitals.
+        path: The path of the request, percent-decoded.
+        query: The parameters; a repeated parameter has its last value.
+        headers: The headers, by names in lower case; a repeated header has its values joined by
+            commas.
+        json: The body if it is JSON; else None.
+        status: The status of the answer; 0 while there is no answer, and when it was lost.
     """
 
     method: str
@@ -37,12 +38,12 @@ class Call:
 
     @classmethod
     def from_scope(cls, scope: Scope, body: bytes) -> Call:
-        """Return the call that an ASGI scope and its whole body make."""
+        """Return the call of an ASGI scope and its whole body."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         return cls(scope["method"], scope["path"], dict(query), _headers(scope), _json(body))
 
     def has(self, json_fields: Mapping[str, Any]) -> bool:
-        """Return whether the body is a JSON object with all of `json_fields` in it."""
+        """Return whether the body is a JSON object that contains all of `json_fields`."""
         if not json_fields:
             return True
         body = self.json if isinstance(self.json, dict) else {}
@@ -50,19 +51,19 @@ class Call:
 
 
 class CallLog:
-    """Calls in the order they came in; may be written from several threads."""
+    """Calls in the order of their arrival; safe to be written from several threads."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._lock = threading.Lock()
 
     def add(self, call: Call) -> None:
-        """Note a call that has come in."""
+        """Append a call that has arrived."""
         with self._lock:
             self.calls.append(call)
 
     def answered(self, call: Call, status: int) -> None:
-        """Note how `call` was answered."""
+        """Record the status with which `call` was answered."""
         with self._lock:
             for index in range(len(self.calls) - 1, -1, -1):
                 if self.calls[index] is call:
@@ -70,7 +71,7 @@ class CallLog:
                     return
 
     def count(self, path: str, json_fields: Mapping[str, Any]) -> int:
-        """Return how many calls to `path` had `json_fields` in their body."""
+        """Return the number of calls to `path` with `json_fields` in their body."""
         with self._lock:
             return sum(same_path(call.path, path) and call.has(json_fields) for call in self.calls)
 

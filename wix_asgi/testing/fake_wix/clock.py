@@ -9,10 +9,11 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """A clock that follows real time until it is set; from then on it moves only when told.
+    """A clock that follows real time until it is set; then only `advance` and `set` move it.
 
     Args:
-        at: Where it stands still from the start: seconds since the epoch, or an aware datetime.
+        at: The moment at which it stands still from the start: seconds since the epoch, or an aware
+            datetime. None follows real time.
     """
 
     def __init__(self, at: float | datetime | None = None) -> None:
@@ -26,10 +27,10 @@ class Clock:
         return self._offset + (time.time() if self._at is None else self._at)
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds`; back, when they are negative."""
+        """Move the clock on by `seconds`, or back if they are negative."""
         self._offset += seconds
 
     def set(self, at: float | datetime) -> None:
-        """Show `at` and stand still there, so that a test can stand on the very second."""
+        """Set the clock to `at` and stop it, so that a test can hit an exact second."""
         self._at = at.timestamp() if isinstance(at, datetime) else at
         self._offset = 0.0

@@ -1,4 +1,4 @@
-"""Failing on purpose, and holding answers back."""
+"""Makes calls to a fake Wix fail on purpose, and holds answers back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from wix_asgi.testing.fake_wix.calls import Call, same_path
 __all__ = ["ConnectionLost", "Fault", "FaultKind", "Faults", "Gate", "Gates"]
 
 FaultKind = Literal["answer", "hang", "drop", "raise", "refuse"]
-_EMPTY = {"message": "", "details": {}}  # what Wix's own 5xx say
+_EMPTY = {"message": "", "details": {}}  # the body of Wix's own 5xx answers
 
 
 class ConnectionLost(Exception):
-    """No answer gets through; `unsent` where the request did not either."""
+    """The connection is lost before the answer; `unsent` if the request was lost, too."""
 
     def __init__(self, *, unsent: bool) -> None:
         self.unsent = unsent
@@ -30,7 +30,7 @@ class ConnectionLost(Exception):
 
 @dataclass(slots=True)
 class Fault:
-    """What happens to the next calls that match."""
+    """A fault for the next calls that match, with the arguments of `FakeWix.fail`."""
 
     path: str
     json_fields: Mapping[str, Any]
@@ -41,12 +41,12 @@ class Fault:
     headers: Mapping[str, str]
 
     def matches(self, call: Call) -> bool:
-        """Return whether it is this call's turn to fail."""
+        """Return whether the fault applies to this call."""
         path = same_path(call.path, self.path) or fnmatchcase(call.path, self.path)
         return path and call.has(self.json_fields)
 
     def response(self) -> Response:
-        """Return the answer of the kind "answer"."""
+        """Return the answer of a fault of the kind "answer"."""
         if isinstance(self.body, bytes | str):
             return Response(self.body, self.status, self.headers)
         body = _EMPTY if self.body is None else dict(self.body)
@@ -54,7 +54,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are due, first told first; may be used from several threads."""
+    """The faults still to come, in the order they were added; safe for several threads."""
 
     def __init__(self, signal: Signal) -> None:
         self._signal = signal
@@ -63,12 +63,12 @@ class Faults:
         self._healed = 0
 
     def add(self, fault: Fault) -> None:
-        """Have `fault` happen once those told before it are over."""
+        """Append a fault; it applies after the matching faults before it are used up."""
         with self._lock:
             self._due.append(fault)
 
     def take(self, call: Call) -> Fault | None:
-        """Return the fault that happens to `call`, if any, and use it up."""
+        """Return the fault for `call`, and count it as used; None if no fault matches."""
         with self._lock:
             fault = next((fault for fault in self._due if fault.matches(call)), None)
             if fault is not None and fault.times is not None:
@@ -78,7 +78,7 @@ class Faults:
             return fault
 
     def heal(self) -> None:
-        """Forget every fault, and let go of what hangs."""
+        """Remove every fault, and let hanging calls go on."""
         with self._lock:
             self._due.clear()
             self._healed += 1
@@ -107,28 +107,28 @@ class Gate:
     def __exit__(self, *_exc_info: object) -> None:
         self.release()
 
-    async def arrived(self, times: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test waits with a bound, always
-        """Return once so many calls are held back, or have been.
+    async def arrived(self, times: int = 1, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test never waits without a time limit
+        """Return once the gate has held back `times` calls in all.
 
         Raises:
-            TimeoutError: They have not come within `timeout` seconds.
+            TimeoutError: The calls have not arrived within `timeout` seconds.
         """
         with anyio.fail_after(timeout):
             await self._signal.wait_until(lambda: self._arrived >= times)
 
     def release(self) -> None:
-        """Let all go, and hold nothing from now on."""
+        """Send all held answers, and hold no answer back from now on."""
         self._released = True
         self._signal.notify()
 
     def holds(self, call: Call) -> bool:
-        """Return whether the answer to `call` is to wait here."""
+        """Return whether the gate holds back the answer to `call`."""
         return (
             not self._released and same_path(call.path, self._path) and call.has(self._json_fields)
         )
 
     async def wait(self) -> None:
-        """Arrive, and wait for the release."""
+        """Count the call as arrived, and wait for the release."""
         with self._lock:
             self._arrived += 1
         self._signal.notify()
@@ -136,14 +136,14 @@ class Gate:
 
 
 class Gates:
-    """The gates in the order they were made; a call passes through all that hold it."""
+    """The gates in the order of their creation; a call waits at every gate that holds it."""
 
     def __init__(self, signal: Signal) -> None:
         self._signal = signal
         self._gates: list[Gate] = []
 
     def add(self, path: str, json_fields: Mapping[str, Any]) -> Gate:
-        """Make a gate."""
+        """Create a gate for the calls to `path` with these fields."""
         gate = Gate(path, json_fields, self._signal)
         self._gates = [*self._gates, gate]
         return gate

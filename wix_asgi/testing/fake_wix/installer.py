@@ -1,4 +1,4 @@
-"""The installer: what the consent page checks, and where its two buttons lead."""
+"""The installer: the checks of the consent page, and the redirects of its two buttons."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ class InstallerRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class InstallRequest:
-    """An install that the site owner is to be asked about.
+    """An install for which the site owner's consent is needed.
 
     Attributes:
-        instance_id: The site it is for; None where the owner picks one, as in an install that
-            was begun outside Wix.
+        redirect_url: The URL to which both buttons lead back.
+        state: The app's state, which is sent back unchanged; None if there is none.
+        instance_id: The site of the install; None if the owner picks the site, as in an install
+            that began outside Wix.
     """
 
     redirect_url: str
@@ -35,7 +37,7 @@ class InstallRequest:
 
 
 class Installer:
-    """Checks installer URLs more strictly than Wix is known to, and answers for the site owner."""
+    """Checks installer URLs at least as strictly as Wix, and answers for the site owner."""
 
     def __init__(self, world: World, grants: Grants, tokens: InstallTokens) -> None:
         self._world = world
@@ -46,7 +48,7 @@ class Installer:
         """Check a whole installer URL.
 
         Raises:
-            InstallerRefused: It is none, or its query is refused.
+            InstallerRefused: It is no installer URL, or its query is refused.
         """
         url = urlsplit(installer_url)
         if url.path != INSTALL_PATH:
@@ -70,11 +72,11 @@ class Installer:
         return InstallRequest(redirect_url, values.get("state"), self._site_of(values.get("token")))
 
     def approve(self, request: InstallRequest, instance_id: str | None = None) -> str:
-        """Return where approving leads, with a code for the site.
+        """Return the URL to which approving leads, with a code for the site.
 
         Raises:
-            InstallerRefused: `instance_id` is another site's than the token's.
-            LookupError: There is no such site.
+            InstallerRefused: The token belongs to another site than `instance_id`.
+            LookupError: The site does not exist.
         """
         instance_id = instance_id or request.instance_id
         if request.instance_id not in {None, instance_id}:
@@ -84,7 +86,7 @@ class Installer:
         return self._back(request, answer)
 
     def cancel(self, request: InstallRequest) -> str | None:
-        """Return where cancelling leads; None where the browser stays with Wix."""
+        """Return the URL to which cancelling leads; None if the browser stays with Wix."""
         if not self._world.cancel_redirects:
             return None
         return self._back(request, {"error": "access_denied"})

@@ -1,4 +1,4 @@
-"""What there is in a fake Wix: one app, some sites, a clock, and how it was told to behave."""
+"""The state of a fake Wix: an app, some sites, a clock, and switches for its behaviour."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ _PERMISSIONS = ("Manage your app", "Read your site's name and address", "Read yo
 
 
 class World:
-    """Everything that may be looked at and changed while a fake Wix is in use.
+    """The state of a fake Wix that a test may read and change while it is in use.
 
     Attributes:
-        app_id: The one app there is.
-        app_secret: Its secret key.
-        app_name: What the consent page calls it.
-        app_url: Where "Add to site" leads; None hides that link.
-        dashboard_url: Where "Open the app" leads; None means `/` on the origin of `app_url`.
-        redirect_urls: Where the installer may lead back to, exactly; None means anywhere.
-        permissions: What the consent page lists.
+        app_id: The ID of the only app.
+        app_secret: The secret key of the app.
+        app_name: The name of the app on the consent page.
+        app_url: The URL behind "Add to site"; None hides that link.
+        dashboard_url: The URL behind "Open the app"; None means `/` on the origin of `app_url`.
+        redirect_urls: The exact URLs to which the installer may lead back; None allows every URL.
+        permissions: The permissions that the consent page lists.
         sites: The name of every site, by instance ID.
-        clock: What codes and tokens live by.
-        url: The origin of everything here.
-        rotate_refresh_tokens: A refresh spends its refresh token and answers with a new one.
+        clock: The clock by which codes and tokens expire.
+        url: The origin of all pages and endpoints.
+        rotate_refresh_tokens: A refresh spends its refresh token and answers with a new token.
         answer_without_refresh_token: A refresh is answered with an access token alone.
-        cancel_redirects: Cancel leads back with `error=access_denied`; else it leads nowhere.
+        cancel_redirects: Cancel leads back with `error=access_denied`; else the browser stays with
+            Wix.
         token_info_in_strings: "true" and "1715096067" as Wix documents them; else true and numbers.
-        token_info_override: Is given the true answer of token-info, and returns the one to send.
+        token_info_override: A function from the true answer of token-info to the answer to send.
     """
 
     def __init__(
@@ -69,16 +70,16 @@ class World:
         self.token_info_override: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
 
     def add_site(self, name: str, instance_id: str | None = None) -> str:
-        """Add a site, or rename one, and return its instance ID."""
+        """Add a site, or rename an existing site, and return its instance ID."""
         instance_id = instance_id or str(uuid.uuid4())
         self.sites[instance_id] = name
         return instance_id
 
     def site(self, instance_id: str | None = None) -> str:
-        """Return `instance_id`, or that of the first site.
+        """Return `instance_id`, or the instance ID of the first site.
 
         Raises:
-            LookupError: There is no such site.
+            LookupError: The site does not exist.
         """
         if instance_id is None:
             instance_id = next(iter(self.sites), "")
@@ -87,12 +88,12 @@ class World:
         return instance_id
 
     def open_url(self) -> str | None:
-        """Return where the app is opened, without the signed instance, or None."""
+        """Return the URL that opens the app, without the signed instance, or None."""
         if self.dashboard_url is not None or self.app_url is None:
             return self.dashboard_url
         return urlsplit(self.app_url)._replace(path="/", query="", fragment="").geturl()
 
 
 def site_id(instance_id: str) -> str:
-    """Return the ID of the site that has this installation: another one, and always the same."""
+    """Return the site ID of an installation: it differs from the instance ID, and never changes."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:site:{instance_id}"))

@@ -1,6 +1,6 @@
-"""The contract of `wix_asgi.storage.Storage` as cases for pytest, for whoever writes a backend.
+"""The contract of `wix_asgi.storage.Storage` as cases for pytest, for the authors of backends.
 
-A test module with one fixture and one import runs all of it:
+A test module with one fixture and one import runs the whole suite:
 
     from functools import partial
 
@@ -11,18 +11,19 @@ A test module with one fixture and one import runs all of it:
     def make_storage(tmp_path):
         return partial(JsonFileStorage, tmp_path / "store.json")
 
-`make_storage` gives a function that makes one more storage over the same place each time, not
-opened; the place is empty when the test begins. Two more imports are for what not every store has:
+`make_storage` returns a function; each call of the function creates another storage over the same
+store, not opened. The store is empty when a test begins. Two more imports test abilities that not
+every store has:
 
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`
 
-The fixtures below are defaults. Override them beneath the import: `anyio_backend` names the event
-loop (asyncio), and `connections_in_use` gives what counts the connections of a storage that were
-not given back.
+Two fixtures have defaults, and may be overridden beneath the import: `anyio_backend` names the
+event loop (asyncio), and `connections_in_use` returns a function that counts the connections of a
+storage which were not given back.
 """
 
-# ruff: noqa: E402, F403, F405 # asserts are shown whole only where that is asked for before
+# ruff: noqa: E402, F403, F405 # pytest shows both sides of an assert only in modules named before
 
 import sys
 
@@ -46,8 +47,8 @@ from wix_asgi.testing.storage._fixtures import *
 from wix_asgi.testing.storage.lifecycle import *
 from wix_asgi.testing.storage.purging import *
 from wix_asgi.testing.storage_check import claims, keys, removals, round_trips, scanning, versions
-from wix_asgi.testing.storage_check.cases import PARAMETERS, functions
-from wix_asgi.testing.storage_check.checking import MODULES
+from wix_asgi.testing.storage_check.cases import PARAMETERS
+from wix_asgi.testing.storage_check.catalogue import functions
 from wix_asgi.testing.storage_check.claims import *
 from wix_asgi.testing.storage_check.keys import *
 from wix_asgi.testing.storage_check.removals import *
@@ -65,7 +66,7 @@ __all__ += round_trips.__all__
 __all__ += scanning.__all__
 __all__ += versions.__all__
 
-for _case in functions(*MODULES):
+for _case in functions():
     pytest.mark.anyio(_case)
     if _case in PARAMETERS:
         _argument, _values = PARAMETERS[_case]

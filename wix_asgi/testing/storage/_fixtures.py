@@ -1,4 +1,4 @@
-"""What the cases are given, made from `make_storage`."""
+"""The fixtures of the cases, made from the author's `make_storage`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["anyio_backend", "connections_in_use", "storage"]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on asyncio; a backend that runs on trio too overrides this."""
+    """Run on asyncio; a backend that supports trio, too, overrides this fixture."""
     return "asyncio"
 
 
 @pytest.fixture
 def connections_in_use() -> Callable[[Storage], int]:
-    """Give what counts a storage's connections that are in use; a backend with a pool overrides it.
+    """Return a function that counts a storage's connections in use; pools override this fixture.
 
-    The default cannot tell.
+    The default always counts none.
     """
     return lambda _storage: 0
 
@@ -30,8 +30,8 @@ def connections_in_use() -> Callable[[Storage], int]:
 async def storage(
     make_storage: Callable[[], Storage], connections_in_use: Callable[[Storage], int]
 ) -> AsyncIterator[Storage]:
-    """Give an open, empty storage; no connection of it is in use when the case has ended."""
+    """Yield an open, empty storage; after the case none of its connections may be in use."""
     async with make_storage() as opened:
         yield opened
-        assert connections_in_use(opened) == 0
-    assert connections_in_use(opened) == 0
+        assert 0 == connections_in_use(opened)
+    assert 0 == connections_in_use(opened)

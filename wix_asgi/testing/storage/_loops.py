@@ -1,4 +1,4 @@
-"""Event loops of the kind that a backend's tests run on."""
+"""Runs functions on event loops of the kind that the fixture `anyio_backend` names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Loop", "run"]
 T = TypeVar("T")
 
 Loop = str | tuple[str, dict[str, Any]]
-"""What the fixture `anyio_backend` gives: a name, alone or with options."""
+"""A value of the fixture `anyio_backend`: a name, alone or with options."""
 
 
 def run(function: Callable[[], Awaitable[T]], loop: Loop) -> T:
-    """Run a function on a loop of its own."""
+    """Run a function on a new event loop."""
     name, options = (loop, {}) if isinstance(loop, str) else loop
     return anyio.run(function, backend=name, backend_options=options)

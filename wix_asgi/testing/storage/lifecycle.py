@@ -1,4 +1,4 @@
-"""Opening and closing: by many, again, and on any loop; callers who give up, and what is left."""
+"""Opening and closing: concurrently, repeatedly, on any event loop, and with cancelled callers."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ _METHODS: Final[dict[str, Callable[[Storage], Coroutine[Any, Any, object]]]] = {
 
 @pytest.mark.anyio
 async def test_is_a_storage(storage: Storage) -> None:
-    """A backend has all that the protocol asks for."""
+    """A backend has all methods of the protocol."""
     assert isinstance(storage, Storage)
 
 
 @pytest.mark.anyio
 async def test_opened_again(storage: Storage) -> None:
-    """Opening what is open changes nothing."""
+    """Opening an open storage changes nothing."""
     await storage.put(record())
     await storage.claim("name", "owner", 60)
     await storage.open()
     await storage.open()
 
-    assert len(await storage.scan(APP)) == 1
+    assert 1 == len(await storage.scan(APP))
     assert not await storage.claim("name", "other", 60)
 
 
 @pytest.mark.anyio
 async def test_opened_at_once(make_storage: MakeStorage) -> None:
-    """Eight storages open one empty place at the same moment."""
+    """Eight storages open one empty store at the same moment."""
     storages = [make_storage() for _ in range(8)]
     await together(*[storage.open for storage in storages])
     await storages[0].put(record())
 
-    assert [len(await storage.scan(APP)) for storage in storages] == [1] * 8
+    assert [1] * 8 == [len(await storage.scan(APP)) for storage in storages]
     for storage in storages:
         await storage.aclose()
 
@@ -90,13 +90,13 @@ async def test_opened_by_tasks_at_once(make_storage: MakeStorage) -> None:
     await together(*[storage.open] * 8)
     await storage.put(record())
 
-    assert len(await storage.scan(APP)) == 1
+    assert 1 == len(await storage.scan(APP))
     await storage.aclose()
 
 
 @pytest.mark.anyio
 async def test_closed_and_opened(make_storage: MakeStorage) -> None:
-    """What was stored is there after closing, and a closed storage may be opened again."""
+    """Records and claims outlive closing, and a closed storage may be opened again."""
     storage = make_storage()
     async with storage as entered:
         await storage.put(record())
@@ -110,7 +110,7 @@ async def test_closed_and_opened(make_storage: MakeStorage) -> None:
 
 @pytest.mark.anyio
 async def test_closed_twice(make_storage: MakeStorage) -> None:
-    """Closing what is closed is no error."""
+    """Closing a closed storage is no error."""
     async with make_storage() as storage:
         await storage.aclose()
     await storage.aclose()
@@ -118,7 +118,7 @@ async def test_closed_twice(make_storage: MakeStorage) -> None:
 
 @pytest.mark.anyio
 async def test_never_opened_and_closed(make_storage: MakeStorage) -> None:
-    """Closing what was never opened is no error."""
+    """Closing a storage that was never opened is no error."""
     await make_storage().aclose()
 
 
@@ -126,7 +126,7 @@ async def test_never_opened_and_closed(make_storage: MakeStorage) -> None:
 async def test_closed_after_an_error(
     make_storage: MakeStorage, connections_in_use: CountConnections
 ) -> None:
-    """An error inside of `async with` closes the storage, and goes on to the caller."""
+    """An error inside `async with` closes the storage, and reaches the caller."""
     storage = make_storage()
 
     async def fail() -> None:
@@ -137,14 +137,14 @@ async def test_closed_after_an_error(
     with pytest.raises(ZeroDivisionError):
         await fail()
 
-    assert connections_in_use(storage) == 0
+    assert 0 == connections_in_use(storage)
     async with storage:
         assert await storage.get(APP, SITE) is not None
 
 
 @pytest.mark.anyio
 async def test_closed_by_one(storage: Storage, make_storage: MakeStorage) -> None:
-    """Closing one storage leaves another one over the same place open."""
+    """Closing a storage leaves another storage over the same store open."""
     async with make_storage():
         await storage.put(record())
 
@@ -153,7 +153,7 @@ async def test_closed_by_one(storage: Storage, make_storage: MakeStorage) -> Non
 
 @pytest.mark.anyio
 async def test_seen_by_another(storage: Storage, make_storage: MakeStorage) -> None:
-    """What one storage wrote is at once what another one reads."""
+    """A write of one storage is visible to another storage at once."""
     async with make_storage() as other:
         await storage.put(record())
         await storage.claim("name", "owner", 60)
@@ -167,17 +167,17 @@ async def test_seen_by_another(storage: Storage, make_storage: MakeStorage) -> N
 def test_one_loop_after_the_other(
     make_storage: MakeStorage, anyio_backend: Loop, connections_in_use: CountConnections
 ) -> None:
-    """A storage serves one event loop after another, also where nobody closed it in between."""
+    """A storage serves one event loop after another, even if it is not closed in between."""
     storage = make_storage()
     run(storage.open, anyio_backend)
     run(partial(storage.put, record()), anyio_backend)
-    # Connections of a loop that ended are closed with it: garbage has nothing to warn of.
+    # The connections of an ended loop are closed with it, so that collecting them warns of nothing.
     gc.collect()
     found = [run(partial(storage.scan, APP), anyio_backend) for _ in range(3)]
     gc.collect()
 
-    assert [len(page) for page in found] == [1, 1, 1]
-    assert connections_in_use(storage) == 0
+    assert [1, 1, 1] == [len(page) for page in found]
+    assert 0 == connections_in_use(storage)
     run(storage.aclose, anyio_backend)
 
 
@@ -192,13 +192,13 @@ def test_loops_at_once(make_storage: MakeStorage, anyio_backend: Loop) -> None:
         won = [*calls[0](), *[name for other in others for name in other.result()]]
     page = run(partial(storage.scan, APP), anyio_backend)
 
-    assert sorted(won) == [f"name-{number}" for number in range(8)]
-    assert len(page) == 4 * 8
+    assert [f"name-{number}" for number in range(8)] == sorted(won)
+    assert 4 * 8 == len(page)
     run(storage.aclose, anyio_backend)
 
 
 async def take(storage: Storage, owner: str) -> list[str]:
-    """Write eight records, and return those of eight names that this owner got."""
+    """Write eight records, and return the names out of eight that this owner got."""
     await put_all(storage, *[f"{owner}-{number}" for number in range(8)])
     names = [f"name-{number}" for number in range(8)]
     return [name for name in names if await storage.claim(name, owner, 60)]
@@ -206,11 +206,11 @@ async def take(storage: Storage, owner: str) -> list[str]:
 
 @pytest.mark.anyio
 async def test_many_at_once(storage: Storage, connections_in_use: CountConnections) -> None:
-    """A hundred callers at once all have their turn, and give back what they used."""
+    """A hundred concurrent callers are all served, and give back their connections."""
     await together(*[partial(storage.put, record(f"{number:03}")) for number in range(100)])
 
-    assert len(await storage.scan(APP, limit=1000)) == 100
-    assert connections_in_use(storage) == 0
+    assert 100 == len(await storage.scan(APP, limit=1000))
+    assert 0 == connections_in_use(storage)
 
 
 @pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_many_at_once(storage: Storage, connections_in_use: CountConnectio
 async def test_cancelled(
     storage: Storage, method: str, connections_in_use: CountConnections
 ) -> None:
-    """Callers who give up half-way leave nothing behind, and the storage goes on."""
+    """Callers that are cancelled at any step leave nothing behind, and the storage goes on."""
     await storage.put(record())
     call = partial(_METHODS[method], storage)
     for steps in range(12):
@@ -231,5 +231,5 @@ async def test_cancelled(
                 scope.cancel()
 
     await call()
-    assert len(await storage.scan(APP)) == 1
-    assert connections_in_use(storage) == 0
+    assert 1 == len(await storage.scan(APP))
+    assert 0 == connections_in_use(storage)

@@ -1,4 +1,4 @@
-"""Several processes over one place: `make_storage` has to give what can be pickled."""
+"""Several processes over one store: the function that `make_storage` returns must be picklable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ MakeStorage = Callable[[], Storage]
 Work = Callable[[Storage, int], Awaitable[object]]
 
 _NAMES: Final = [f"name-{number}" for number in range(25)]
-_PATIENCE: Final = 60.0
+
+# Seconds: enough to start four interpreters on a busy machine; it only ends a test that hangs.
+_PROCESS_SECONDS: Final = 60.0
+
 # Never a fork: threads and connections of this process would be copied.
 _CONTEXT: Final[Any] = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 
@@ -38,19 +41,19 @@ def test_all_processes_open_an_empty_store(make_storage: MakeStorage, anyio_back
     """Eight processes that open one empty store at the same moment all succeed."""
     told = in_processes(_install, make_storage, anyio_backend, 8)
 
-    assert told == ["installed"] * 8
-    assert run(partial(_count_records, make_storage), anyio_backend) == 8
+    assert ["installed"] * 8 == told
+    assert 8 == run(partial(_count_records, make_storage), anyio_backend)
 
 
 def test_one_process_gets_a_name(make_storage: MakeStorage, anyio_backend: Loop) -> None:
-    """Of four processes, one gets each name."""
+    """If four processes claim the same names, each name goes to exactly one process."""
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend: Loop) -> None:
-    """Of four processes, one gets each name whose earlier owner has let its seconds pass."""
+    """If four processes claim the same expired names, each name goes to exactly one process."""
 
     async def prepare() -> None:
         async with make_storage() as storage:
@@ -60,11 +63,11 @@ def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend
     run(prepare, anyio_backend)
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) -> None:
-    """Of four processes that replace the same version of a record, one does."""
+    """If four processes replace the same version of a record, exactly one succeeds."""
 
     async def prepare() -> None:
         async with make_storage() as storage:
@@ -73,7 +76,7 @@ def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) ->
     run(prepare, anyio_backend)
     won = in_processes(_replace, make_storage, anyio_backend, 4)
 
-    assert sorted(_joined(won)) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(_joined(won))
 
 
 def test_no_update_of_a_process_is_lost(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -89,14 +92,14 @@ def test_no_update_of_a_process_is_lost(make_storage: MakeStorage, anyio_backend
 
     run(prepare, anyio_backend)
 
-    assert in_processes(_count, make_storage, anyio_backend, 4) == ["counted"] * 4
-    assert run(result, anyio_backend) == b"%d" % (4 * len(_NAMES))
+    assert ["counted"] * 4 == in_processes(_count, make_storage, anyio_backend, 4)
+    assert b"%d" % (4 * len(_NAMES)) == run(result, anyio_backend)
 
 
 def test_what_was_written_outlives_its_process(
     make_storage: MakeStorage, anyio_backend: Loop
 ) -> None:
-    """A process that ends like a crash loses no write that returned, and holds its names no longer.
+    """A process that crashes loses no finished write, and its names become free.
 
     The names are free when their seconds are over, by the store's clock.
     """
@@ -108,7 +111,7 @@ def test_what_was_written_outlives_its_process(
         process.start()
     _write(make_storage, anyio_backend, len(processes), end=abs)
     for process in processes:
-        process.join(_PATIENCE)
+        process.join(_PROCESS_SECONDS)
 
     async def take_over() -> list[str]:
         async with make_storage() as storage:
@@ -116,12 +119,12 @@ def test_what_was_written_outlives_its_process(
                 await until(partial(storage.claim, f"name-{number}", "another", 60))
             return [found.instance_id for found in await storage.scan(APP)]
 
-    assert [process.exitcode for process in processes] == [9, 9, 9]
-    assert run(take_over, anyio_backend) == ["site-0", "site-1", "site-2", "site-3"]
+    assert [9, 9, 9] == [process.exitcode for process in processes]
+    assert ["site-0", "site-1", "site-2", "site-3"] == run(take_over, anyio_backend)
 
 
 def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list[object]:
-    """Do `work` in so many processes at once, this one among them; return what they told."""
+    """Do `work` in `number` processes at once, including this process; return the outcomes."""
     start = _CONTEXT.Barrier(number)
     outcomes = _CONTEXT.Queue()
     processes = [
@@ -134,16 +137,16 @@ def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list
         process.start()
     try:
         take_part(work, make, loop, 0, start, outcomes)
-        return [outcomes.get(timeout=_PATIENCE) for _ in range(number)]
+        return [outcomes.get(timeout=_PROCESS_SECONDS) for _ in range(number)]
     finally:
         for process in processes:
-            process.join(_PATIENCE)
+            process.join(_PROCESS_SECONDS)
             process.close()
         outcomes.close()
         outcomes.join_thread()
 
 
-def take_part(  # noqa: PLR0917 # as a process is given them
+def take_part(  # noqa: PLR0917 # a process takes positional arguments
     work: Work,
     make: MakeStorage,
     loop: Loop,
@@ -151,13 +154,13 @@ def take_part(  # noqa: PLR0917 # as a process is given them
     start: Barrier,
     outcomes: Queue[object],
 ) -> None:
-    """Do `work` when all processes are ready, and tell its outcome or the kind of its error."""
+    """Do `work` when all processes are ready, and send its outcome or the kind of its error."""
 
     async def main() -> object:
         async with make() as storage:
             return await work(storage, number)
 
-    start.wait(_PATIENCE)
+    start.wait(_PROCESS_SECONDS)
     try:
         outcomes.put(run(main, loop))
     except Exception as exc:
@@ -199,5 +202,5 @@ def _write(make: MakeStorage, loop: Loop, number: int, end: Callable[[int], obje
 
 
 def _joined(told: list[object]) -> list[str]:
-    """Return the names of all lists; what is no list was an error, and is shown."""
+    """Return the names of all lists, and any other outcome, which is an error, as text."""
     return [name for names in told for name in (names if isinstance(names, list) else [str(names)])]

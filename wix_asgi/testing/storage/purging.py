@@ -1,4 +1,4 @@
-"""Claims that ran out are removed, and nothing else is."""
+"""Purging removes the expired claims, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ __all__ = [
 @pytest.mark.anyio
 @pytest.mark.parametrize("number", [0, 1, 5])
 async def test_purge(storage: Storage, number: int) -> None:
-    """Names that ran out are removed, and counted once."""
+    """Expired names are removed, and counted once."""
     for name in range(number):
         await storage.claim(f"name-{name}", "owner", 0)
 
-    assert await storage.purge() == number
-    assert await storage.purge() == 0
+    assert number == await storage.purge()
+    assert 0 == await storage.purge()
 
 
 @pytest.mark.anyio
 async def test_purge_spares_what_is_held(storage: Storage) -> None:
-    """A name that is held stays with its owner, beside others that ran out."""
+    """A held name stays with its owner while expired names are removed."""
     await storage.claim("over", "owner", 0)
     await storage.claim("held", "owner", 60)
 
-    assert await storage.purge() == 1
+    assert 1 == await storage.purge()
     assert not await storage.claim("held", "other", 60)
 
 
 @pytest.mark.anyio
 async def test_purge_when_seconds_are_over(storage: Storage) -> None:
-    """A name may be purged from the moment on when it is free by the store's clock."""
+    """A name may be purged from the moment on at which it is free by the store's clock."""
     await storage.claim("name", "owner", 0.05)
 
     async def is_purged() -> bool:
@@ -56,17 +56,17 @@ async def test_purge_when_seconds_are_over(storage: Storage) -> None:
 
 @pytest.mark.anyio
 async def test_renewal_is_not_purged(storage: Storage) -> None:
-    """A name that ran out and was taken again is held."""
+    """An expired name that was claimed again is held, and not purged."""
     await storage.claim("name", "owner", 0)
     await storage.claim("name", "owner", 60)
 
-    assert await storage.purge() == 0
+    assert 0 == await storage.purge()
     assert not await storage.claim("name", "other", 60)
 
 
 @pytest.mark.anyio
 async def test_purged_name_is_free(storage: Storage) -> None:
-    """A name that was purged is taken like a new one."""
+    """A purged name can be claimed like a new name."""
     await storage.claim("name", "owner", 0)
     await storage.purge()
 
@@ -76,11 +76,11 @@ async def test_purged_name_is_free(storage: Storage) -> None:
 
 @pytest.mark.anyio
 async def test_release_leaves_nothing_to_purge(storage: Storage) -> None:
-    """A name that was given back is gone, so that a store does not grow with every use."""
+    """A released name is gone, so that a store does not grow with every claim."""
     await storage.claim("name", "owner", 60)
     await storage.release("name", "owner")
 
-    assert await storage.purge() == 0
+    assert 0 == await storage.purge()
 
 
 @pytest.mark.anyio
@@ -94,8 +94,8 @@ async def test_purge_spares_records(storage: Storage) -> None:
 
 @pytest.mark.anyio
 async def test_purge_at_once(storage: Storage) -> None:
-    """Of ten who purge at once, each counts what it removed itself."""
+    """If ten callers purge at once, each counts only the names that it removed itself."""
     for name in range(5):
         await storage.claim(f"name-{name}", "owner", 0)
 
-    assert sum(await together(*[storage.purge] * 10)) == 5
+    assert 5 == sum(await together(*[storage.purge] * 10))

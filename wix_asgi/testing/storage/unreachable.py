@@ -1,6 +1,6 @@
-"""A place that cannot be reached is never taken for an empty one: needs `unreachable_storage`.
+"""An unreachable store is never taken for an empty store; the cases need `unreachable_storage`.
 
-The fixture gives a storage, not opened, whose place refuses, is gone, or is no store at all.
+The fixture returns a storage, not opened, whose store refuses connections, is gone, or is no store.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _METHODS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
     "release": lambda storage: storage.release(_NAME, "owner"),
     "purge": lambda storage: storage.purge(),
 }
-# About ten seconds are the rule; this only ends a test that would never end.
-_AT_LAST: Final = 60.0
+# Seconds. The contract demands an error within about ten; this only ends a test that hangs.
+_TEST_SECONDS: Final = 60.0
 
 
 async def _failure(call: Callable[[], Awaitable[object]]) -> StorageUnavailable:
-    with anyio.fail_after(_AT_LAST), pytest.raises(StorageUnavailable) as caught:
+    with anyio.fail_after(_TEST_SECONDS), pytest.raises(StorageUnavailable) as caught:
         await call()
     return caught.value
 
@@ -64,7 +64,7 @@ async def test_unreachable(
 
     assert isinstance(error.__cause__, Exception)
     assert not isinstance(error.__cause__, StorageUnavailable)
-    assert connections_in_use(unreachable_storage) == 0
+    assert 0 == connections_in_use(unreachable_storage)
     await unreachable_storage.aclose()
 
 
@@ -73,11 +73,11 @@ async def test_unreachable(
 async def test_unreachable_is_not_told_to_callers(
     unreachable_storage: Storage, method: str
 ) -> None:
-    """The error has no value in it: no id, no name, no token."""
+    """The error contains no value of the call: no id, no name, no token."""
     error = await _failure(partial(_METHODS[method], unreachable_storage))
     shown = f"{error!s} {error!r} {error.detail}"
 
-    assert [value for value in (APP, SITE, _NAME, _TOKEN.decode()) if value in shown] == []
+    assert [] == [value for value in (APP, SITE, _NAME, _TOKEN.decode()) if value in shown]
     await unreachable_storage.aclose()
 
 
@@ -85,7 +85,7 @@ async def test_unreachable_is_not_told_to_callers(
 async def test_unreachable_to_many(
     unreachable_storage: Storage, connections_in_use: CountConnections
 ) -> None:
-    """Of twenty callers at once, every one is told."""
+    """If twenty callers ask at once, each of them gets the error."""
     told: list[StorageUnavailable] = []
 
     async def ask() -> None:
@@ -95,14 +95,14 @@ async def test_unreachable_to_many(
         for _ in range(20):
             tasks.start_soon(ask)
 
-    assert len(told) == 20
-    assert connections_in_use(unreachable_storage) == 0
+    assert 20 == len(told)
+    assert 0 == connections_in_use(unreachable_storage)
     await unreachable_storage.aclose()
 
 
 @pytest.mark.anyio
 async def test_unreachable_in_a_block(unreachable_storage: Storage) -> None:
-    """A block that opens the storage is not entered."""
+    """A block `async with storage` is not entered."""
     entered = unreachable_storage.__aenter__
     await _failure(entered)
 
@@ -111,7 +111,7 @@ async def test_unreachable_in_a_block(unreachable_storage: Storage) -> None:
 
 @pytest.mark.anyio
 async def test_unreachable_and_closed(unreachable_storage: Storage) -> None:
-    """Closing what could not be opened is no error, once or twice."""
+    """Closing a storage that could not be opened is no error, once or twice."""
     await _failure(unreachable_storage.open)
     await unreachable_storage.aclose()
     await unreachable_storage.aclose()

@@ -1,4 +1,4 @@
-"""A storage seen so that what a case does stays under ids of its own, and can be taken back."""
+"""A view of a storage that keeps the writes of a case under its own ids, and can undo them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from wix_asgi.storage import Storage
 
 __all__ = ["Sandbox"]
 
-_AT_ONCE: Final = 10
+# Calls at once when a case is cleaned up: the connections that a Postgres storage has.
+_CONCURRENT_REMOVALS: Final = 10
 
 
 class Sandbox:
-    """A `Storage` in which every app id and every name begins with `prefix`, which is random.
+    """A `Storage` that puts a random `prefix` before every app id and every name.
 
-    It is never closed, and never purges: both would be felt outside of it.
+    It neither closes nor purges the underlying storage, since other users would notice.
     """
 
     def __init__(self, storage: Storage) -> None:
-        """See `storage`, which is open, with nothing in it."""
+        """Show an open storage as though it were empty."""
         self.prefix: Final = f"wix-asgi-check-{secrets.token_hex(8)}-"
         self._storage = storage
         self._keys: set[tuple[str, str]] = set()
         self._claims: set[tuple[str, str]] = set()
 
     async def open(self) -> None:
-        """Open the storage again, which changes nothing."""
+        """Open the open storage again, which changes nothing."""
         await self._storage.open()
 
     async def aclose(self) -> None:
@@ -61,7 +62,7 @@ class Sandbox:
         await (await self._inner()).put(self._hidden(record))
 
     async def replace(self, record: Record, *, expected: str) -> bool:
-        """Write `record` where the stored version is `expected`."""
+        """Write `record` if the stored version is `expected`."""
         return await (await self._inner()).replace(self._hidden(record), expected=expected)
 
     async def delete(
@@ -78,7 +79,7 @@ class Sandbox:
         return [self._shown(stored) for stored in page]
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
-        """Take a name of the sandbox."""
+        """Claim a name of the sandbox."""
         self._claims.add((self.prefix + name, owner))
         return await (await self._inner()).claim(self.prefix + name, owner, ttl)
 
@@ -91,23 +92,23 @@ class Sandbox:
         return 0
 
     async def remove_all(self) -> list[Exception]:
-        """Remove what was written and taken, as far as it can be; return what was in the way."""
+        """Remove all records and claims of the case, as far as possible; return the errors."""
         apps = {app_id for app_id, _ in self._keys}
         errors = await _try(*[partial(self._storage.release, *held) for held in self._claims])
         errors += await _try(*[partial(self._storage.delete, *key) for key in self._keys])
         return errors + await _try(*[partial(self._remove_rest, app_id) for app_id in apps])
 
     async def _remove_rest(self, app_id: str) -> None:
-        """Remove what is kept under other ids than it was written with."""
+        """Remove records that the storage keeps under other ids than those of the case."""
         for stored in await self._storage.scan(app_id):
-            # A store that mixes up apps may show another's.
+            # A broken store may show the records of other apps, which must stay.
             if stored.app_id.startswith(self.prefix):
                 await self._storage.delete(app_id, stored.instance_id)
         if await self._storage.scan(app_id, limit=1):
             raise LookupError
 
     async def _inner(self) -> Storage:
-        # So that a case ends when its time is up, even where the storage never waits for anything.
+        # A checkpoint lets a case end when its time is up, even if the storage never waits.
         await anyio.lowlevel.checkpoint()
         return self._storage
 
@@ -120,12 +121,12 @@ class Sandbox:
 
 
 async def _try(*calls: Callable[[], Awaitable[object]]) -> list[Exception]:
-    """Make all calls, a few at once, and return the errors there were."""
+    """Make all calls, a few at once, and return their errors."""
     errors: list[Exception] = []
-    turns = anyio.CapacityLimiter(_AT_ONCE)
+    limiter = anyio.CapacityLimiter(_CONCURRENT_REMOVALS)
 
     async def attempt(call: Callable[[], Awaitable[object]]) -> None:
-        async with turns:
+        async with limiter:
             try:
                 await call()
             except Exception as exc:

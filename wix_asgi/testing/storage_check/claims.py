@@ -38,21 +38,21 @@ __all__ = [
     "test_winner_is_told",
 ]
 
-_LONG: Final = 60.0
-_SHORT: Final = 0.05
+_LONG: Final = 60.0  # seconds; longer than any case runs
+_SHORT: Final = 0.05  # seconds; over soon, but not before the call that claims has returned
 _NAMES: Final = [f"name-{number}" for number in range(25)]
 _CALLERS: Final = [f"caller-{number}" for number in range(20)]
 
 
 async def test_one_gets_it(storage: Storage) -> None:
-    """A name goes to the first who asks, and to nobody else."""
+    """A name goes to the first caller that claims it, and to no later caller."""
     assert await storage.claim("name", "first", _LONG)
     assert not await storage.claim("name", "second", _LONG)
     assert not await storage.claim("name", "third", 0)
 
 
 async def test_losing_changes_nothing(storage: Storage) -> None:
-    """Who does not get a name takes nothing from its owner."""
+    """A caller that does not get a name takes nothing from its owner."""
     await storage.claim("name", "first", _LONG)
     await storage.claim("name", "second", 0)
 
@@ -61,14 +61,14 @@ async def test_losing_changes_nothing(storage: Storage) -> None:
 
 
 async def test_owner_gets_it_again(storage: Storage) -> None:
-    """An owner gets what it has again, and nobody else gets it meanwhile."""
+    """An owner may claim its name again, and no other caller gets it meanwhile."""
     assert await storage.claim("name", "owner", _LONG)
     assert await storage.claim("name", "owner", _LONG)
     assert not await storage.claim("name", "other", _LONG)
 
 
 async def test_owner_gets_back_what_ran_out(storage: Storage) -> None:
-    """An owner whose seconds are over gets the name again where nobody took it."""
+    """An owner whose claim has expired gets the name again if no other caller took it."""
     assert await storage.claim("name", "owner", 0)
     assert await storage.claim("name", "owner", _LONG)
     assert not await storage.claim("name", "other", _LONG)
@@ -76,14 +76,14 @@ async def test_owner_gets_back_what_ran_out(storage: Storage) -> None:
 
 @each("seconds", {"longer": 3600.0, "shorter": 1.0})
 async def test_renewal_holds(storage: Storage, seconds: float) -> None:
-    """A name that was renewed is held, for longer or for shorter than before."""
+    """A renewed name is held, for a longer or a shorter time than before."""
     assert await storage.claim("name", "owner", _LONG)
     assert await storage.claim("name", "owner", seconds)
     assert not await storage.claim("name", "other", _LONG)
 
 
 async def test_renewal_shortens(storage: Storage) -> None:
-    """A renewal counts the seconds anew, to fewer as well."""
+    """A renewal counts the seconds anew, even if they become fewer."""
     assert await storage.claim("name", "owner", _LONG)
     assert await storage.claim("name", "owner", 0)
 
@@ -101,7 +101,7 @@ async def test_renewal_shortens(storage: Storage) -> None:
     },
 )
 async def test_owners_are_exact(storage: Storage, owners: tuple[str, str]) -> None:
-    """An owner that only looks like the one who has a name is another."""
+    """Owners whose names only look alike are different owners."""
     one, other = owners
     assert await storage.claim("name", one, _LONG)
 
@@ -115,19 +115,19 @@ async def test_owners_are_exact(storage: Storage, owners: tuple[str, str]) -> No
     {"a millisecond": 0.001, "whole": 2, "a float": 2.0, "parts": 1.5005, "days": 259_200.0},
 )
 async def test_any_number_of_seconds(storage: Storage, seconds: float) -> None:
-    """Names are held from a millisecond up to days, for whole seconds and parts of them."""
+    """Names are held from a millisecond up to days, for whole and fractional seconds."""
     assert await storage.claim("name", "owner", seconds)
     assert await storage.claim("name", "owner", seconds)
 
 
 async def test_no_seconds(storage: Storage) -> None:
-    """A name that is taken for no time is free at once."""
+    """A name that is claimed for no time is free at once."""
     assert await storage.claim("name", "first", 0)
     assert await storage.claim("name", "second", _LONG)
 
 
 async def test_runs_out(storage: Storage) -> None:
-    """A name is free when its seconds are over by the store's clock, without any help."""
+    """A name is free when its seconds are over by the store's clock, without a purge."""
     assert await storage.claim("name", "first", _SHORT)
     await until(partial(storage.claim, "name", "second", _LONG))
 
@@ -135,7 +135,7 @@ async def test_runs_out(storage: Storage) -> None:
 
 
 async def test_each_has_its_own_seconds(storage: Storage) -> None:
-    """A name that runs out takes no other with it."""
+    """A name that expires leaves further names of its owner alone."""
     assert await storage.claim("long", "owner", _LONG)
     assert await storage.claim("short", "owner", _SHORT)
     await until(partial(storage.claim, "short", "other", _LONG))
@@ -144,7 +144,7 @@ async def test_each_has_its_own_seconds(storage: Storage) -> None:
 
 
 async def test_released(storage: Storage) -> None:
-    """A name that was given back is free."""
+    """A released name is free."""
     await storage.claim("name", "first", _LONG)
     await storage.release("name", "first")
 
@@ -152,7 +152,7 @@ async def test_released(storage: Storage) -> None:
 
 
 async def test_released_by_another(storage: Storage) -> None:
-    """Only its owner gives a name back."""
+    """Only its owner can release a name."""
     await storage.claim("name", "first", _LONG)
     await storage.release("name", "second")
 
@@ -160,7 +160,7 @@ async def test_released_by_another(storage: Storage) -> None:
 
 
 async def test_released_too_late(storage: Storage) -> None:
-    """An owner whose seconds are over gives back nothing that another has by now."""
+    """An owner whose claim has expired cannot release the name of its new owner."""
     await storage.claim("name", "first", 0)
     await storage.claim("name", "second", _LONG)
     await storage.release("name", "first")
@@ -169,7 +169,7 @@ async def test_released_too_late(storage: Storage) -> None:
 
 
 async def test_released_again(storage: Storage) -> None:
-    """Giving back what is free, or was never taken, is harmless."""
+    """Releasing a free name, or a name that was never claimed, is harmless."""
     await storage.release("name", "first")
     await storage.claim("name", "first", _LONG)
     await storage.release("name", "first")
@@ -179,7 +179,7 @@ async def test_released_again(storage: Storage) -> None:
 
 
 async def test_released_by_its_name(storage: Storage) -> None:
-    """Giving back one name keeps the others that its owner has."""
+    """Releasing a name keeps further names of its owner."""
     await storage.claim("one", "owner", _LONG)
     await storage.claim("two", "owner", _LONG)
     await storage.release("one", "owner")
@@ -188,7 +188,7 @@ async def test_released_by_its_name(storage: Storage) -> None:
 
 
 async def test_names_are_no_ids(storage: Storage) -> None:
-    """Names and installations do not touch one another."""
+    """Names and installations with equal ids do not affect each other."""
     await storage.put(record())
 
     assert await storage.claim(SITE, "owner", _LONG)
@@ -196,12 +196,12 @@ async def test_names_are_no_ids(storage: Storage) -> None:
     assert not await storage.claim(SITE, "other", _LONG)
     await storage.put(record(version="version-2"))
     await storage.release(SITE, "owner")
-    assert (await read(storage)).version == "version-2"
+    assert "version-2" == (await read(storage)).version
 
 
 @each("seconds", {"an hour": 3600.0, "no time": 0})
 async def test_exclusive(storage: Storage, seconds: float) -> None:
-    """Of twenty callers at once one gets the name, whatever an earlier owner did with it."""
+    """If twenty callers claim a released name at once, exactly one gets it."""
     for name in _NAMES:
         await storage.claim(name, "before", seconds)
         await storage.release(name, "before")
@@ -209,47 +209,47 @@ async def test_exclusive(storage: Storage, seconds: float) -> None:
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
-    assert sorted(winners) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(winners)
 
 
 async def test_exclusive_at_first(storage: Storage) -> None:
-    """Of twenty callers for a name that was never taken, one gets it, in every round."""
+    """If twenty callers claim a name that was never claimed, exactly one gets it, every time."""
     calls = [partial(storage.claim, name, who, _LONG) for name in _NAMES for who in _CALLERS]
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
-    assert sorted(winners) == sorted(_NAMES)
+    assert sorted(_NAMES) == sorted(winners)
 
 
 async def test_exclusive_when_it_ran_out(storage: Storage) -> None:
-    """Of twenty callers for a name that ran out, one gets it, in every round."""
+    """If twenty callers claim an expired name, exactly one gets it, every time."""
     for name in _NAMES[:5]:
         await storage.claim(name, "before", 0)
         won = await together(*[partial(storage.claim, name, who, _LONG) for who in _CALLERS])
 
-        assert sum(won) == 1
+        assert 1 == sum(won)
 
 
 async def test_winner_is_told(storage: Storage) -> None:
-    """Who was told that it has a name is who may renew it and give it back."""
+    """The caller that was told it got the name is the caller that can renew and release it."""
     won = await together(*[partial(storage.claim, "name", who, _LONG) for who in _CALLERS])
     (winner,) = [who for who, got in zip(_CALLERS, won, strict=True) if got]
     again = [await storage.claim("name", who, _LONG) for who in _CALLERS]
 
-    assert [who for who, got in zip(_CALLERS, again, strict=True) if got] == [winner]
+    assert [winner] == [who for who, got in zip(_CALLERS, again, strict=True) if got]
     await storage.release("name", winner)
     assert await storage.claim("name", "another", _LONG)
 
 
 async def test_owner_at_once(storage: Storage) -> None:
-    """One owner that asks twenty times at once is told every time that it has the name."""
+    """An owner that claims its name twenty times at once gets it every time."""
     won = await together(*[partial(storage.claim, "name", "owner", _LONG) for _ in range(20)])
 
-    assert won == [True] * 20
+    assert [True] * 20 == won
 
 
 async def test_holds_alone(storage: Storage) -> None:
-    """Those who wait for a name, and give it back, have it one after the other."""
+    """Callers that wait for a name, and release it, never hold it at the same time."""
     inside: list[str] = []
     most: list[int] = []
 
@@ -263,4 +263,4 @@ async def test_holds_alone(storage: Storage) -> None:
 
     await together(*[partial(take_a_turn, who) for who in _CALLERS[:6]])
 
-    assert most == [1] * 6
+    assert [1] * 6 == most

@@ -1,4 +1,4 @@
-"""Records for tests of a storage, and what to look at in those that are read."""
+"""Records for the tests of a storage, and functions that read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SITE: Final = "1f0c7a52-test-site"
 def record(
     instance_id: str = SITE, version: str = "version-1", *, app_id: str = APP, **fields: Any
 ) -> Record:
-    """Return a record that has an access token for 300 seconds, or what `fields` say."""
+    """Return a record with an access token for 300 seconds; `fields` replace its fields."""
     values: dict[str, Any] = {
         "refresh_token": b"sealed refresh token",
         "access_token": b"sealed access token",
@@ -29,25 +29,25 @@ def record(
 
 
 def timeless(stored: Record | None) -> Record | None:
-    """Return a record without what changes as time goes by."""
+    """Return a record without the fields that depend on the time of reading."""
     return stored and replace(stored, expires_in=0, retry_in=0, installed_at=None)
 
 
 async def read(storage: Storage, instance_id: str = SITE, *, app_id: str = APP) -> Record:
-    """Return a record that is there."""
+    """Return the record of a site, which must exist."""
     stored = await storage.get(app_id, instance_id)
     assert stored is not None
     return stored
 
 
 async def installed_at(storage: Storage, instance_id: str = SITE) -> datetime:
-    """Return when the site was installed by the store's clock."""
+    """Return the moment of the installation by the store's clock."""
     moment = (await read(storage, instance_id)).installed_at
     assert moment is not None
     return moment
 
 
 async def put_all(storage: Storage, *instance_ids: str) -> None:
-    """Write a record for each of the ids, one after the other."""
+    """Write a record for each of the ids, in their order."""
     for instance_id in instance_ids:
         await storage.put(record(instance_id))

@@ -1,4 +1,4 @@
-"""What is removed is gone, and a removal that comes late spares a newer install."""
+"""A removed installation is gone, and a late removal spares a newer installation."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ _ZONES: Final = {
 
 
 async def test_delete(storage: Storage) -> None:
-    """What is removed is gone."""
+    """A removed installation is gone."""
     await storage.put(record())
 
     assert await storage.delete(APP, SITE)
     assert await storage.get(APP, SITE) is None
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 async def test_delete_of_nothing(storage: Storage) -> None:
-    """Where there is nothing to remove, that is told and is no error."""
+    """Removing an installation that does not exist returns False, and is no error."""
     assert not await storage.delete(APP, SITE)
     assert not await storage.delete(APP, SITE, installed_before=datetime.now(UTC))
 
 
 async def test_delete_twice(storage: Storage) -> None:
-    """What is removed is removed once."""
+    """A second removal of the same installation returns False."""
     await storage.put(record())
 
     assert await storage.delete(APP, SITE)
@@ -69,11 +69,11 @@ async def test_delete_twice(storage: Storage) -> None:
 
 
 async def test_delete_of_one_site(storage: Storage) -> None:
-    """A removal leaves the app's other sites alone."""
+    """A removal leaves the remaining sites of the app alone."""
     await put_all(storage, "one", "three", "two")
 
     assert await storage.delete(APP, "two")
-    assert [found.instance_id for found in await storage.scan(APP)] == ["one", "three"]
+    assert ["one", "three"] == [found.instance_id for found in await storage.scan(APP)]
 
 
 @each(
@@ -86,12 +86,12 @@ async def test_delete_of_one_site(storage: Storage) -> None:
     },
 )
 async def test_late_removal_spares_a_newer_install(storage: Storage, since: timedelta) -> None:
-    """A removal from before the install, or of the same moment, removes nothing."""
+    """A removal dated before the install, or at the same moment, removes nothing."""
     await storage.put(record())
     moment = await installed_at(storage) - since
 
     assert not await storage.delete(APP, SITE, installed_before=moment)
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))
 
 
 @each(
@@ -99,7 +99,7 @@ async def test_late_removal_spares_a_newer_install(storage: Storage, since: time
     {"a millisecond": _LATER, "an hour": timedelta(hours=1), "two days": timedelta(days=2)},
 )
 async def test_removal_after_the_install(storage: Storage, after: timedelta) -> None:
-    """A removal from after the install removes it."""
+    """A removal dated after the install removes the installation."""
     await storage.put(record())
     moment = await installed_at(storage) + after
 
@@ -109,7 +109,7 @@ async def test_removal_after_the_install(storage: Storage, after: timedelta) -> 
 
 @each("year", {"1": 1, "1969": 1969, "1970": 1970})
 async def test_removal_long_before(storage: Storage, year: int) -> None:
-    """A removal from a time before there were stores is no error, and removes nothing."""
+    """A removal dated in the distant past is no error, and removes nothing."""
     await storage.put(record())
 
     assert not await storage.delete(APP, SITE, installed_before=datetime(year, 1, 1, tzinfo=UTC))
@@ -118,7 +118,7 @@ async def test_removal_long_before(storage: Storage, year: int) -> None:
 
 @each("year", {"2100": 2100, "9999": 9999})
 async def test_removal_long_after(storage: Storage, year: int) -> None:
-    """A removal from a time far off removes what is there."""
+    """A removal dated in the distant future removes the installation."""
     await storage.put(record())
 
     assert await storage.delete(APP, SITE, installed_before=datetime(year, 1, 1, tzinfo=UTC))
@@ -127,7 +127,7 @@ async def test_removal_long_after(storage: Storage, year: int) -> None:
 
 @each("zone", _ZONES)
 async def test_moments_of_any_zone(storage: Storage, zone: timezone) -> None:
-    """A moment is the same moment in every time zone."""
+    """A moment means the same in every time zone."""
     await storage.put(record())
     moment = (await installed_at(storage)).astimezone(zone)
 
@@ -136,7 +136,7 @@ async def test_moments_of_any_zone(storage: Storage, zone: timezone) -> None:
 
 
 async def test_refresh_does_not_protect(storage: Storage) -> None:
-    """A refresh is no install: what was refreshed is removed by the moment of its install."""
+    """A refresh does not count as an install: removals compare the moment of the install."""
     await storage.put(record())
     moment = await installed_at(storage)
     await storage.replace(record(version="version-2"), expected="version-1")
@@ -146,7 +146,7 @@ async def test_refresh_does_not_protect(storage: Storage) -> None:
 
 
 async def test_install_again_protects(storage: Storage) -> None:
-    """A second install is spared by a removal from between the two."""
+    """A removal dated between two installs spares the second install."""
     await storage.put(record())
     first = await installed_at(storage)
 
@@ -157,30 +157,30 @@ async def test_install_again_protects(storage: Storage) -> None:
     await until(is_later)
 
     assert not await storage.delete(APP, SITE, installed_before=first + _LATER)
-    assert (await read(storage)).version == "version-2"
+    assert "version-2" == (await read(storage)).version
 
 
 async def test_removed_site_installs_again(storage: Storage) -> None:
-    """A removed site is installed like a new one."""
+    """A removed site can be installed like a new site."""
     await storage.put(record())
     await storage.delete(APP, SITE)
     await storage.put(record(version="version-2"))
 
-    assert [found.version for found in await storage.scan(APP)] == ["version-2"]
+    assert ["version-2"] == [found.version for found in await storage.scan(APP)]
 
 
 async def test_deletes_have_one_winner(storage: Storage) -> None:
-    """Of ten who remove an installation at once, one is told that there was one."""
+    """If ten callers remove an installation at once, exactly one removal returns True."""
     await storage.put(record())
     outcomes = await together(*[partial(storage.delete, APP, SITE) for _ in range(10)])
 
-    assert sorted(outcomes) == [False] * 9 + [True]
+    assert [False] * 9 + [True] == sorted(outcomes)
 
 
 async def test_conditional_deletes_have_one_winner(storage: Storage) -> None:
-    """Of ten who remove what is older than a moment at once, one is told that there was one."""
+    """If ten callers send a dated removal at once, exactly one removal returns True."""
     await storage.put(record())
     moment = await installed_at(storage) + _LATER
     delete = partial(storage.delete, APP, SITE, installed_before=moment)
 
-    assert sorted(await together(*[delete] * 10)) == [False] * 9 + [True]
+    assert [False] * 9 + [True] == sorted(await together(*[delete] * 10))

@@ -50,12 +50,13 @@ _SECONDS: Final = {
     "over": -5.0,
     "over for days": -259_200.0,
 }
-# How much of them may pass while a test looks.
+# Seconds that may pass between a write and its read: far more than a busy machine needs, and far
+# less than the durations above.
 _LEEWAY: Final = 100.0
 
 
 async def test_nothing_stored(storage: Storage) -> None:
-    """Where nothing was written, reading gives None."""
+    """Reading an installation that was never written returns None."""
     assert await storage.get(APP, SITE) is None
 
 
@@ -64,15 +65,15 @@ async def test_round_trip(storage: Storage) -> None:
     written = record(lifetime=14400.57, expires_in=240.0, failure="refused", retry_in=30.0)
     await storage.put(written)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(written)
+    assert timeless(written) == timeless(await storage.get(APP, SITE))
 
 
 async def test_round_trip_of_the_least(storage: Storage) -> None:
-    """A record without an access token, and with nothing left, is read as it was written."""
+    """A record without an access token, and with empty fields, is read as it was written."""
     written = record(access_token=None, lifetime=0.0, expires_in=0.0, refresh_token=b"")
     await storage.put(written)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(written)
+    assert timeless(written) == timeless(await storage.get(APP, SITE))
 
 
 @each("token", _TOKENS)
@@ -80,26 +81,26 @@ async def test_refresh_tokens(storage: Storage, token: bytes) -> None:
     """A refresh token of any bytes, and of any length, is kept byte for byte."""
     await storage.put(record(refresh_token=token))
 
-    assert (await read(storage)).refresh_token == token
+    assert token == (await read(storage)).refresh_token
 
 
 @each("token", {"none": None, **_TOKENS})
 async def test_access_tokens(storage: Storage, token: bytes | None) -> None:
-    """An access token is kept byte for byte; having none is another thing than an empty one."""
+    """An access token is kept byte for byte; None differs from an empty token."""
     await storage.put(record(access_token=token))
 
-    assert (await read(storage)).access_token == token
+    assert token == (await read(storage)).access_token
 
 
 @each("token", _TOKENS)
 async def test_replaced_tokens(storage: Storage, token: bytes) -> None:
-    """Tokens that a refresh writes are kept byte for byte too."""
+    """Tokens that `replace` writes are kept byte for byte, too."""
     await storage.put(record())
     changed = record(version="version-2", refresh_token=token, access_token=token)
 
     assert await storage.replace(changed, expected="version-1")
     stored = await read(storage)
-    assert (stored.refresh_token, stored.access_token) == (token, token)
+    assert (token, token) == (stored.refresh_token, stored.access_token)
 
 
 @each(
@@ -116,7 +117,7 @@ async def test_versions(storage: Storage, version: str) -> None:
     """A version is kept as it is, and found again by `replace`."""
     await storage.put(record(version=version))
 
-    assert (await read(storage)).version == version
+    assert version == (await read(storage)).version
     assert await storage.replace(record(version="next"), expected=version)
 
 
@@ -131,10 +132,10 @@ async def test_versions(storage: Storage, version: str) -> None:
     },
 )
 async def test_failures(storage: Storage, failure: str | None) -> None:
-    """The reason of a failure is kept as it is; having none is another thing than an empty one."""
+    """The reason of a failure is kept as it is; None differs from an empty reason."""
     await storage.put(record(failure=failure))
 
-    assert (await read(storage)).failure == failure
+    assert failure == (await read(storage)).failure
 
 
 @each("lifetime", {"none": 0.0, "five minutes": 300.0, "parts": 14400.57, "days": 259_200.0})
@@ -142,12 +143,12 @@ async def test_lifetimes(storage: Storage, lifetime: float) -> None:
     """A lifetime is kept as it is: it does not run down."""
     await storage.put(record(lifetime=lifetime))
 
-    assert (await read(storage)).lifetime == lifetime
+    assert lifetime == (await read(storage)).lifetime
 
 
 @each("seconds", _SECONDS)
 async def test_seconds_of_the_token(storage: Storage, seconds: float) -> None:
-    """A reader is told how many seconds the access token has left, fewer than none too."""
+    """A reader gets the seconds that the access token has left, also negative seconds."""
     await storage.put(record(expires_in=seconds))
 
     assert seconds - _LEEWAY < (await read(storage)).expires_in <= seconds
@@ -155,14 +156,14 @@ async def test_seconds_of_the_token(storage: Storage, seconds: float) -> None:
 
 @each("seconds", _SECONDS)
 async def test_seconds_until_retry(storage: Storage, seconds: float) -> None:
-    """A reader is told how many seconds are left until a retry, fewer than none too."""
+    """A reader gets the seconds until a retry, also negative seconds."""
     await storage.put(record(retry_in=seconds))
 
     assert seconds - _LEEWAY < (await read(storage)).retry_in <= seconds
 
 
 async def test_seconds_run_down(storage: Storage) -> None:
-    """The seconds that are left become fewer as time goes by, and go on below none."""
+    """The seconds that are left run down as time passes, and go on below zero."""
     await storage.put(record(expires_in=0.02, retry_in=0.02))
 
     async def are_over() -> bool:
@@ -173,7 +174,7 @@ async def test_seconds_run_down(storage: Storage) -> None:
 
 
 async def test_seconds_are_counted_from_the_write(storage: Storage) -> None:
-    """A refresh sets the seconds anew, whatever was left before."""
+    """A refresh sets the seconds anew, regardless of the seconds left before."""
     await storage.put(record(expires_in=-100.0, retry_in=5000.0))
     await storage.replace(
         record(version="version-2", expires_in=5000.0, retry_in=-100.0), expected="version-1"
@@ -188,7 +189,7 @@ async def test_installed_at_is_utc(storage: Storage) -> None:
     """The moment of an installation has a time zone, and it is UTC."""
     await storage.put(record())
 
-    assert (await installed_at(storage)).utcoffset() == timedelta(0)
+    assert timedelta(0) == (await installed_at(storage)).utcoffset()
 
 
 @each(
@@ -200,7 +201,7 @@ async def test_installed_at_is_utc(storage: Storage) -> None:
     },
 )
 async def test_installed_now(storage: Storage, said: datetime | None) -> None:
-    """The moment of an installation is that of its writing, whatever the record says."""
+    """The moment of an installation is the moment of its `put`, not a value of the record."""
     await storage.put(record("reference"))
     await storage.put(record(installed_at=said))
     passed = await installed_at(storage) - await installed_at(storage, "reference")
@@ -209,17 +210,17 @@ async def test_installed_now(storage: Storage, said: datetime | None) -> None:
 
 
 async def test_put_overwrites(storage: Storage) -> None:
-    """A second install of a site takes the place of the first, in every field."""
+    """A second install of a site replaces the first install in every field."""
     await storage.put(record(failure="refused", retry_in=60.0))
     again = record(version="version-2", refresh_token=b"another", access_token=None, lifetime=9.0)
     await storage.put(again)
 
-    assert timeless(await storage.get(APP, SITE)) == timeless(again)
-    assert len(await storage.scan(APP)) == 1
+    assert timeless(again) == timeless(await storage.get(APP, SITE))
+    assert 1 == len(await storage.scan(APP))
 
 
 async def test_put_begins_anew(storage: Storage) -> None:
-    """A second install of a site counts from its own moment on."""
+    """A second install of a site has its own moment of installation."""
     await storage.put(record())
     first = await installed_at(storage)
 
@@ -235,11 +236,11 @@ async def test_put_may_be_repeated(storage: Storage) -> None:
     await storage.put(record())
     await storage.put(record())
 
-    assert [timeless(found) for found in await storage.scan(APP)] == [timeless(record())]
+    assert [timeless(record())] == [timeless(found) for found in await storage.scan(APP)]
 
 
 async def test_puts_at_once_leave_one(storage: Storage) -> None:
-    """Ten installs of one site at once leave one record, which is whole."""
+    """Ten installs of a site at once leave a single, complete record."""
     written = [
         record(version=f"version-{number}", refresh_token=b"%d" % number) for number in range(10)
     ]
@@ -250,9 +251,9 @@ async def test_puts_at_once_leave_one(storage: Storage) -> None:
 
 
 async def test_reading_changes_nothing(storage: Storage) -> None:
-    """A record that twenty read at once is the same to all of them, and afterwards."""
+    """Twenty readers at once get the same record, and leave it unchanged."""
     await storage.put(record())
     found = await together(*[partial(storage.get, APP, SITE) for _ in range(20)])
 
-    assert [timeless(one) for one in found] == [timeless(record())] * 20
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert [timeless(record())] * 20 == [timeless(one) for one in found]
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))

@@ -1,4 +1,4 @@
-"""A scan gives every record once, in order, a page at a time, whatever is written beside it."""
+"""A scan returns every record once, in order, page by page, even during concurrent writes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ORDER: Final = {
 
 
 async def _pages(storage: Storage, limit: int) -> AsyncIterator[list[Record]]:
-    """Read all of the app's records."""
+    """Yield the pages of all records of the app."""
     after = ""
     while page := await storage.scan(APP, after=after, limit=limit):
         assert page[0].instance_id > after
@@ -72,27 +72,27 @@ async def test_empty(storage: Storage) -> None:
     """An app without installations has an empty page."""
     await storage.put(record(app_id="another"))
 
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 @each("limit", {"one": 1, "a few": 3, "all of them": len(_UNORDERED), "more": 100})
 async def test_order_of_code_points(storage: Storage, limit: int) -> None:
-    """Pages of any size have all ids in the order of their code points, each of them once."""
+    """Pages of any size list every id once, in the order of the code points."""
     await put_all(storage, *_UNORDERED)
     found = [instance_id async for page in _pages(storage, limit) for instance_id in _ids(page)]
 
-    assert found == sorted(_UNORDERED)
+    assert sorted(_UNORDERED) == found
 
 
 @each("pair", _ORDER)
 async def test_order_of_two(storage: Storage, pair: tuple[str, str]) -> None:
-    """Ids are compared code point by code point, and so is where a page begins."""
+    """Ids are compared code point by code point, also with the beginning of a page."""
     first, second = pair
     await put_all(storage, second, first)
 
-    assert _ids([*await storage.scan(APP)]) == [first, second]
-    assert _ids([*await storage.scan(APP, after=first)]) == [second]
-    assert list(await storage.scan(APP, after=second)) == []
+    assert [first, second] == _ids([*await storage.scan(APP)])
+    assert [second] == _ids([*await storage.scan(APP, after=first)])
+    assert [] == list(await storage.scan(APP, after=second))
 
 
 async def test_page_of_a_hundred(storage: Storage) -> None:
@@ -100,28 +100,28 @@ async def test_page_of_a_hundred(storage: Storage) -> None:
     ids = [f"{number:03}" for number in range(101)]
     await together(*[partial(storage.put, record(instance_id)) for instance_id in ids])
 
-    assert _ids([*await storage.scan(APP)]) == ids[:100]
-    assert _ids([*await storage.scan(APP, after="099")]) == ["100"]
+    assert ids[:100] == _ids([*await storage.scan(APP)])
+    assert ["100"] == _ids([*await storage.scan(APP, after="099")])
 
 
 @each("limit", {"1": 1, "2": 2, "4": 4})
 async def test_limit(storage: Storage, limit: int) -> None:
-    """A page has as many records as were asked for while there are so many."""
+    """A page is filled up to its limit as far as there are records."""
     await put_all(storage, "a", "b", "c", "d")
 
-    assert _ids([*await storage.scan(APP, limit=limit)]) == ["a", "b", "c", "d"][:limit]
+    assert ["a", "b", "c", "d"][:limit] == _ids([*await storage.scan(APP, limit=limit)])
 
 
 async def test_short_page_is_the_last(storage: Storage) -> None:
-    """A page that is shorter than its limit has nothing behind it."""
+    """A page that is shorter than its limit is the last page."""
     await put_all(storage, "a", "b", "c")
 
-    assert _ids([*await storage.scan(APP, limit=4)]) == ["a", "b", "c"]
-    assert list(await storage.scan(APP, after="c", limit=4)) == []
+    assert ["a", "b", "c"] == _ids([*await storage.scan(APP, limit=4)])
+    assert [] == list(await storage.scan(APP, after="c", limit=4))
 
 
 @each(
-    "place",
+    "start",
     {
         "before all": ("0", ["a", "c"]),
         "at the first": ("a", ["c"]),
@@ -131,37 +131,37 @@ async def test_short_page_is_the_last(storage: Storage) -> None:
         "behind all": ("\U0010ffff", []),
     },
 )
-async def test_after(storage: Storage, place: tuple[str, list[str]]) -> None:
-    """A page begins behind `after`, whether there is such an id or not."""
-    after, expected = place
+async def test_after(storage: Storage, start: tuple[str, list[str]]) -> None:
+    """A page begins behind `after`, even if no record has that id."""
+    after, expected = start
     await put_all(storage, "a", "c")
 
-    assert _ids([*await storage.scan(APP, after=after)]) == expected
+    assert expected == _ids([*await storage.scan(APP, after=after)])
 
 
 async def test_after_what_was_removed(storage: Storage) -> None:
-    """A page may begin behind a record that is no longer there."""
+    """A page may begin behind a record that was removed."""
     await put_all(storage, "a", "b", "c")
     await storage.delete(APP, "b")
 
-    assert _ids([*await storage.scan(APP, after="b")]) == ["c"]
+    assert ["c"] == _ids([*await storage.scan(APP, after="b")])
 
 
 async def test_records_are_whole(storage: Storage) -> None:
-    """A scan tells of a record what reading it does."""
+    """A scan returns the same fields of a record as reading it."""
     await storage.put(record(failure="refused", retry_in=5.0))
     (scanned,) = await storage.scan(APP)
     read = await storage.get(scanned.app_id, scanned.instance_id)
 
     assert read is not None
-    assert timeless(scanned) == timeless(read)
-    assert scanned.installed_at == read.installed_at
+    assert timeless(read) == timeless(scanned)
+    assert read.installed_at == scanned.installed_at
     assert scanned.expires_in >= read.expires_in > 0
     assert scanned.retry_in >= read.retry_in
 
 
 async def test_writing_between_pages(storage: Storage) -> None:
-    """A record that stays is on one page, whatever is written and removed between them."""
+    """A record that stays is on exactly one page, despite writes and removals between the pages."""
     staying = [f"{number:02}" for number in range(0, 20, 2)]
     await put_all(storage, *staying, "05")
     found: list[str] = []
@@ -171,11 +171,11 @@ async def test_writing_between_pages(storage: Storage) -> None:
         await storage.put(record(f"01-{len(found)}"))
         await storage.delete(APP, "05")
 
-    assert [instance_id for instance_id in found if instance_id in staying] == staying
+    assert staying == [instance_id for instance_id in found if instance_id in staying]
 
 
 async def test_changing_between_pages(storage: Storage) -> None:
-    """A record that is refreshed or installed again while pages are read is on one of them."""
+    """A record that is refreshed or installed again between the pages is on exactly one page."""
     staying = [f"{number:02}" for number in range(10)]
     await put_all(storage, *staying)
     found: list[str] = []
@@ -184,11 +184,11 @@ async def test_changing_between_pages(storage: Storage) -> None:
         for instance_id in staying:
             await storage.put(record(instance_id, f"changed-{len(found)}"))
 
-    assert found == staying
+    assert staying == found
 
 
 async def test_removing_between_pages(storage: Storage) -> None:
-    """What was removed before its page is not on it, and no other is left out for it."""
+    """A record removed before its page is missing there, and every other record is present."""
     await put_all(storage, *"abcdefgh")
     found: list[str] = []
     async for page in _pages(storage, 2):
@@ -196,11 +196,11 @@ async def test_removing_between_pages(storage: Storage) -> None:
         await storage.delete(APP, "b")
         await storage.delete(APP, "e")
 
-    assert found == [*"abcdfgh"]
+    assert [*"abcdfgh"] == found
 
 
 async def test_writing_at_once(storage: Storage) -> None:
-    """A scan beside ten writers has the records that stay, each of them once, in order."""
+    """A scan beside ten writers returns the records that stay, each once, and in order."""
     staying = [f"{number:02}" for number in range(10)]
     await put_all(storage, *staying)
 
@@ -213,9 +213,9 @@ async def test_writing_at_once(storage: Storage) -> None:
 
     async def scan() -> list[str]:
         found = [instance_id async for page in _pages(storage, 4) for instance_id in _ids(page)]
-        assert found == sorted(set(found))
+        assert sorted(set(found)) == found
         return [instance_id for instance_id in found if instance_id in staying]
 
     scans = await together(*[partial(write, one) for one in staying], scan, scan)
 
-    assert scans == [staying] * 12
+    assert [staying] * 12 == scans

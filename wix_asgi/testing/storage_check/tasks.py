@@ -1,9 +1,9 @@
-"""Doing things at the same moment, and waiting for what comes about."""
+"""Concurrent calls, and waiting for a condition."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 
@@ -11,9 +11,14 @@ __all__ = ["together", "until"]
 
 T = TypeVar("T")
 
+# Seconds: the time that the contract gives to one operation of a storage; the awaited moments come
+# after some hundredths of a second.
+_UNTIL_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.01
+
 
 async def together(*calls: Callable[[], Awaitable[T]]) -> list[T]:
-    """Begin all calls at the same moment, and return what they return, in their order."""
+    """Begin all calls at the same moment, and return their results in the order of the calls."""
     outcomes: dict[int, T] = {}
 
     async def do(number: int, call: Callable[[], Awaitable[T]]) -> None:
@@ -27,6 +32,6 @@ async def together(*calls: Callable[[], Awaitable[T]]) -> list[T]:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until the condition holds, for ten seconds at most."""
-    with anyio.fail_after(10):
-        while not await condition():  # noqa: ASYNC110 # another process may be awaited
-            await anyio.sleep(0.01)
+    with anyio.fail_after(_UNTIL_SECONDS):
+        while not await condition():  # noqa: ASYNC110 # the condition may depend on another process
+            await anyio.sleep(_POLL_SECONDS)

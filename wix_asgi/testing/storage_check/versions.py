@@ -1,4 +1,4 @@
-"""Compare-and-swap: a record is replaced by one who knows what is stored, and by no other."""
+"""Compare-and-swap: `replace` writes only for a caller that knows the stored version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "test_versions_are_exact",
 ]
 
-_PATIENCE: Final = 30.0
+_COUNT_SECONDS: Final = 30.0  # for one increment; it only ends a test in which no caller ever wins
 _CHANGED: Final = record(
     version="version-2",
     refresh_token=b"rotated",
@@ -45,16 +45,16 @@ async def test_replace_writes_all(storage: Storage) -> None:
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_may_take_away(storage: Storage) -> None:
-    """A refresh writes what is none or empty as well: nothing of the old record shines through."""
+    """A refresh writes None and empty fields as well: no field of the old record remains."""
     await storage.put(record(failure="refused"))
     least = record(version="version-2", refresh_token=b"", access_token=None, lifetime=0.0)
 
     assert await storage.replace(least, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(least)
+    assert timeless(least) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_keeps_the_installation(storage: Storage) -> None:
@@ -63,15 +63,15 @@ async def test_replace_keeps_the_installation(storage: Storage) -> None:
     first = await installed_at(storage)
     await storage.replace(_CHANGED, expected="version-1")
 
-    assert await installed_at(storage) == first
+    assert first == await installed_at(storage)
 
 
 async def test_replace_of_another_version(storage: Storage) -> None:
-    """What was changed in between is left as it is."""
+    """A record that was changed in between is left as it is."""
     await storage.put(record())
 
     assert not await storage.replace(_CHANGED, expected="version-0")
-    assert timeless(await storage.get(APP, SITE)) == timeless(record())
+    assert timeless(record()) == timeless(await storage.get(APP, SITE))
 
 
 @each(
@@ -86,30 +86,30 @@ async def test_replace_of_another_version(storage: Storage) -> None:
     },
 )
 async def test_versions_are_exact(storage: Storage, versions: tuple[str, str]) -> None:
-    """A version that only looks like the stored one is another."""
+    """A version that only looks like the stored version does not match it."""
     stored, expected = versions
     await storage.put(record(version=stored))
 
     assert not await storage.replace(_CHANGED, expected=expected)
-    assert (await read(storage)).version == stored
+    assert stored == (await read(storage)).version
 
 
 async def test_replace_twice(storage: Storage) -> None:
-    """Of two refreshes that expect the same version, the second writes nothing."""
+    """The second of two refreshes that expect the same version writes nothing."""
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
     assert not await storage.replace(record(version="version-3"), expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_repeated(storage: Storage) -> None:
-    """A refresh that was written, and is sent again, is not written again."""
+    """A refresh that was written, and is repeated, is not written again."""
     await storage.put(record())
 
     assert await storage.replace(_CHANGED, expected="version-1")
     assert not await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(_CHANGED)
+    assert timeless(_CHANGED) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_in_a_row(storage: Storage) -> None:
@@ -120,15 +120,15 @@ async def test_replace_in_a_row(storage: Storage) -> None:
         for number in range(5)
     ]
 
-    assert written == [True] * 5
-    assert (await read(storage)).version == "5"
+    assert [True] * 5 == written
+    assert "5" == (await read(storage)).version
 
 
 async def test_replace_of_nothing(storage: Storage) -> None:
     """A refresh of a site that was never installed writes nothing."""
     assert not await storage.replace(record(), expected="version-1")
     assert await storage.get(APP, SITE) is None
-    assert list(await storage.scan(APP)) == []
+    assert [] == list(await storage.scan(APP))
 
 
 async def test_replace_of_what_was_removed(storage: Storage) -> None:
@@ -141,26 +141,26 @@ async def test_replace_of_what_was_removed(storage: Storage) -> None:
 
 
 async def test_replace_of_what_was_installed_again(storage: Storage) -> None:
-    """A refresh that ends after another install leaves that one alone."""
+    """A refresh that ends after another install leaves the newer install alone."""
     await storage.put(record())
     again = record(version="version-of-the-second-install")
     await storage.put(again)
 
     assert not await storage.replace(_CHANGED, expected="version-1")
-    assert timeless(await storage.get(APP, SITE)) == timeless(again)
+    assert timeless(again) == timeless(await storage.get(APP, SITE))
 
 
 async def test_replace_of_one_site(storage: Storage) -> None:
-    """A refresh leaves the app's other sites alone, also where versions agree."""
+    """A refresh leaves the remaining sites of the app alone, even if the versions are equal."""
     await storage.put(record("one"))
     await storage.put(record("two"))
 
     assert await storage.replace(record("one", "version-2"), expected="version-1")
-    assert timeless(await storage.get(APP, "two")) == timeless(record("two"))
+    assert timeless(record("two")) == timeless(await storage.get(APP, "two"))
 
 
 async def test_replace_has_one_winner(storage: Storage) -> None:
-    """Of twenty who replace the same version at once, one does, and it is the one stored."""
+    """If twenty callers replace the same version at once, exactly one succeeds and is stored."""
     await storage.put(record())
     versions = [f"from-{number}" for number in range(20)]
     written = await together(
@@ -171,21 +171,21 @@ async def test_replace_has_one_winner(storage: Storage) -> None:
     )
     stored = await read(storage)
 
-    assert [v for v, won in zip(versions, written, strict=True) if won] == [stored.version]
+    assert [stored.version] == [v for v, won in zip(versions, written, strict=True) if won]
 
 
 async def test_no_update_is_lost(storage: Storage) -> None:
-    """Ten who read, change and replace a record, until they do, lose none of their changes."""
+    """Ten callers that read, change and replace a record, and repeat that, lose no change."""
     await storage.put(record(refresh_token=b"0"))
     await together(*[partial(count, storage, f"task-{number}", 3) for number in range(10)])
 
-    assert (await read(storage)).refresh_token == b"30"
+    assert b"30" == (await read(storage)).refresh_token
 
 
 async def count(storage: Storage, who: str, times: int) -> None:
-    """Add one to the number in the record, so many times."""
+    """Add one to the number in the record, `times` times."""
     for step in range(times):
-        written, deadline = False, anyio.current_time() + _PATIENCE
+        written, deadline = False, anyio.current_time() + _COUNT_SECONDS
         while not written:
             assert anyio.current_time() < deadline
             stored = await read(storage)
@@ -198,7 +198,7 @@ async def count(storage: Storage, who: str, times: int) -> None:
 
 
 async def test_replace_or_removal(storage: Storage) -> None:
-    """A refresh and a removal at once leave nothing, whichever came first."""
+    """A refresh and a removal at once leave no record, in either order."""
     for number in range(10):
         await storage.put(record())
         version = f"version-{number + 2}"

@@ -1,0 +1,137 @@
+"""Many callbacks at once: fifty of them ask Wix, and the callbacks above lose nothing."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.handshake.handshaking import (
+    ACCESS,
+    FlakyStorage,
+    app_of,
+    ask,
+    begin,
+    call_back,
+    cookies_of,
+    reason_of,
+    split_url,
+)
+from tests.limits import PATIENCE
+from tests.support import Browser, make_wix, running
+from wix_asgi._http import httpx
+from wix_asgi.testing import FakeWix
+from wix_asgi.testing.fake_wix._signal import Signal
+
+SLOTS = 50
+
+
+async def test_exchanges_are_bounded() -> None:
+    """Beside fifty exchanges a callback is refused at once; its state and code are good later."""
+    fake = FakeWix()
+    storage = FlakyStorage()
+    async with running(fake, storage=storage) as app:
+        late = Browser(app)
+        urls = [await begin(late, fake) for _ in range(3)]
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(SLOTS):
+                    browser = Browser(app)
+                    tasks.start_soon(browser.http.get, await begin(browser, fake))
+                await gate.arrived(SLOTS)
+                storage.steps.clear()
+                refused = [await call_back(late, url) for url in urls]
+                asked = fake.count(ACCESS), storage.steps.count("claim")
+                gate.release()
+        finished = [(await late.http.get(url)).status_code for url in urls]
+
+    assert [(503, "wix_unavailable")] * 3 == [reason_of(answer) for answer in refused]
+    assert ["5"] * 3 == [answer.headers["Retry-After"] for answer in refused]
+    assert (SLOTS, 0) == asked
+    assert [303] * 3 == finished
+    assert SLOTS + 3 == fake.count(ACCESS)
+
+
+async def test_cancelled_installs_need_no_slot() -> None:
+    """A callback with an error gets its response while every slot is taken."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        browser = Browser(app)
+        denied = fake.cancel(await browser.begin(fake)) or ""
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(SLOTS):
+                    other = Browser(app)
+                    tasks.start_soon(other.http.get, await begin(other, fake))
+                await gate.arrived(SLOTS)
+                refused = await call_back(browser, denied)
+                gate.release()
+
+    assert (403, "denied") == reason_of(refused)
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer"])
+async def test_slots_are_given_back(kind: Any) -> None:
+    """However an exchange ends, the next callback has its slot."""
+    fake = FakeWix()
+    async with make_wix(fake) as wix:
+        app = app_of(wix, fake, max_exchanges=1)
+        fake.fail(ACCESS, kind=kind)
+        refused = await Browser(app).install(fake)
+        finished = await Browser(app).install(fake)
+
+    assert (503, 303) == (refused.status_code, finished.status_code)
+
+
+async def test_hooks_hold_no_slot() -> None:
+    """While an app's on_install is slow, further installs still go through."""
+    fake = FakeWix()
+    go_on = anyio.Event()
+    begun = anyio.Event()
+    answers: list[httpx.Response] = []
+
+    async def hook(_: object) -> None:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+
+    async with make_wix(fake, on_install=hook) as wix, anyio.create_task_group() as tasks:
+        app = app_of(wix, fake, max_exchanges=1)
+        tasks.start_soon(Browser(app).install, fake)
+        await begun.wait()
+        answers.append(await Browser(app).install(fake))
+        go_on.set()
+
+    assert [303] == [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_slots_are_the_processs(backend: str) -> None:
+    """A slot that is held on one event loop is held for all loops, and is freed for all."""
+    fake = FakeWix()
+    app = app_of(make_wix(fake), fake, max_exchanges=1)
+    gate, signal, statuses = fake.hold(ACCESS), Signal(), list[int]()
+
+    async def elsewhere() -> None:
+        browser = Browser(app)
+        statuses.append((await browser.http.get(await begin(browser, fake))).status_code)
+        signal.notify()
+
+    async def here() -> None:
+        await gate.arrived()
+        browser = Browser(app)
+        path, query = split_url(await begin(browser, fake))
+        statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
+        gate.release()
+        with anyio.fail_after(PATIENCE):
+            await signal.wait_until(lambda: len(statuses) == 2)
+        statuses.append((await ask(app, path, query, headers=cookies_of(browser))).status)
+
+    thread = Thread(target=lambda: anyio.run(elsewhere, backend=backend))
+    thread.start()
+    anyio.run(here, backend=backend)
+    thread.join(10)
+
+    assert [503, 303, 303] == statuses

@@ -1,0 +1,79 @@
+"""The code at Wix: exchanged once for tokens, and the installation proved that they are for."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from wix_asgi.errors import HandshakeRefused, Reason, WixUnavailable
+from wix_asgi.handshake._query import Query
+from wix_asgi.handshake._state_use import StateUse
+from wix_asgi.models import AccessToken, Grant
+from wix_asgi.oauth.client import OAuthClient
+
+__all__ = ["CodeExchange"]
+
+
+class CodeExchange:
+    """Asks Wix's token endpoints for one app; shared by all callbacks and event loops."""
+
+    def __init__(self, oauth: OAuthClient, *, app_id: str, max_exchanges: int) -> None:
+        """Ask through `oauth`, for at most `max_exchanges` callbacks of the process at once."""
+        self._oauth = oauth
+        self._app_id = app_id
+        # Not `concurrency.slots`, which bounds each event loop by itself: anybody's made-up codes
+        # reach Wix from all loops of a process, and it is the process that Wix sees. No callback
+        # waits for a slot, so a semaphore of threads blocks no loop.
+        self._slots = threading.BoundedSemaphore(max_exchanges)
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a slot while Wix is asked.
+
+        Raises:
+            WixUnavailable: No slot is free. The code is as good as before (`unsent`).
+        """
+        if not self._slots.acquire(blocking=False):
+            raise WixUnavailable("too many installs are at Wix already", unsent=True)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def exchange(self, query: Query, state_use: StateUse) -> Grant:
+        """Exchange the code in `query`, once; give the state back if nothing was sent.
+
+        Raises:
+            HandshakeRefused: Wix granted no refresh token.
+            Exception: The errors of `OAuthClient.exchange`.
+        """
+        try:
+            # No local of ours holds the code: a traceback with locals shows no secret.
+            grant = await self._oauth.exchange(query["code"])
+        except WixUnavailable as exc:
+            if exc.unsent:
+                # The code is as good as before, so the same address may be loaded again.
+                await state_use.give_back()
+            raise
+        if grant.refresh_token is None:
+            raise HandshakeRefused(Reason.EXCHANGE_REJECTED, "no refresh token was granted")
+        return grant
+
+    async def prove(self, token: AccessToken, named: str | None) -> str:
+        """Return the installation that `token` is for; the callback has `named` it, or none.
+
+        Raises:
+            HandshakeRefused: The token is another app's, or another site's than the named one.
+            WixUnavailable: Wix is failing; the code is spent, so it is never `unsent`.
+        """
+        try:
+            info = await self._oauth.token_info(token.value)
+        except WixUnavailable as exc:
+            # This question may be repeated, but the code is spent: not `unsent`.
+            raise WixUnavailable(exc.message, asked=exc.asked) from exc
+        if not info.active or info.client_id != self._app_id or info.instance_id is None:
+            raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is not this app's")
+        if named is not None and named != info.instance_id:
+            raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is another site's")
+        return info.instance_id

@@ -1,0 +1,53 @@
+"""Which requests are refused before anything is read or used up: all but a person's navigation."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from starlette.requests import Request
+
+from wix_asgi.errors import HandshakeRefused, Reason
+
+__all__ = ["refuse_automatic_loads", "refuse_other_methods"]
+
+_NAVIGATIONS: Final = frozenset({"document", "iframe", "frame", "fencedframe"})
+"""The `Sec-Fetch-Dest` of a person's click (W3C, Fetch Metadata); images and scripts have others.
+
+Wix loads the paths in a window or in an iframe.
+"""
+
+_PREVIEW_BOT: Final = re.compile(
+    r"(slack|twitter|linkedin|discord|telegram|google|bing|apple|mastodon)bot"
+    r"|facebookexternalhit|whatsapp/|skypeuripreview|bingpreview",
+    re.IGNORECASE,
+)
+"""The `User-Agent` of programs that load each link in a message, to show a preview of it."""
+
+
+def refuse_other_methods(request: Request, *, allow: str) -> None:
+    """Refuse every method but GET, and name those of `allow` (RFC 9110, 15.5.6).
+
+    Raises:
+        HandshakeRefused: The request is no GET; the status is 405.
+    """
+    if request.method != "GET":
+        raise HandshakeRefused(
+            Reason.BAD_REQUEST, "the method is not allowed", status=405, headers={"Allow": allow}
+        )
+
+
+def refuse_automatic_loads(request: Request) -> None:
+    """Refuse a load that no person asked for, before it can use up a state or a code (R23).
+
+    Raises:
+        HandshakeRefused: A browser prefetches, an element of a page loads it, or a bot does.
+    """
+    headers = request.headers
+    purpose = headers.get("Sec-Purpose", "") + headers.get("Purpose", "") + headers.get("X-Moz", "")
+    if (
+        "prefetch" in purpose.lower()
+        or headers.get("Sec-Fetch-Dest", "document") not in _NAVIGATIONS
+        or _PREVIEW_BOT.search(headers.get("User-Agent", ""))
+    ):
+        raise HandshakeRefused(Reason.BAD_REQUEST, "not a person's navigation")

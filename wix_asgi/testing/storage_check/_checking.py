@@ -1,0 +1,149 @@
+"""Runs the cases on a store that is in use."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check._sandbox import Sandbox
+from wix_asgi.testing.storage_check.cases import Function
+from wix_asgi.testing.storage_check.catalogue import expand, functions
+
+__all__ = ["Finding", "check"]
+
+# Seconds for one case: twice the ten within which a storage has to report an unreachable store, so
+# that a case fails by the storage's own error wherever there is one.
+_CASE_SECONDS: Final = 20.0
+
+# Seconds for removing the records and claims of one case: the ten of a storage's own operations.
+_CLEANING_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that a store does not keep.
+
+    Attributes:
+        rule: The rule of the contract, in one sentence.
+        case: The name of the case, as pytest shows it when the suite is run.
+        seen: The line of the case that failed, with the kind of the error; no value of a record.
+    """
+
+    rule: str
+    case: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    function: Function
+    name: str
+    run: Callable[[Storage], Awaitable[None]]
+
+
+async def check(
+    storage: Storage,
+    *,
+    seconds: float = 120.0,
+    case_seconds: float = _CASE_SECONDS,
+    cleaning_seconds: float = _CLEANING_SECONDS,
+) -> list[Finding]:
+    """Check whether an open storage keeps the contract, and leave its contents as they were.
+
+    The storage may be in use. The cases write under random app ids and names that begin with
+    `wix-asgi-check-`; all of it is removed again, also after a failure or a cancellation. Nothing
+    is purged, and the storage stays open.
+
+    Args:
+        storage: An open storage.
+        seconds: Seconds after which no further case is begun. The cases take some seconds on a
+            local database, and two minutes are enough for a slow one.
+        case_seconds: Seconds after which a case is given up, and counted as a finding.
+        cleaning_seconds: Seconds that removing the records of a case may take.
+
+    Returns:
+        The rules that the storage breaks; an empty list if it keeps all of them. A finding is added
+        if the time is up or the store stops answering before the last case.
+
+    Raises:
+        RuntimeError: Python leaves out assertions (`-O`), so that nothing would be found.
+    """
+    if not __debug__:
+        raise RuntimeError("A storage cannot be checked by a Python that leaves out assertions.")
+    todo = [*_cases()]
+    known, findings = len(todo), list[Finding]()
+    deadline = anyio.current_time() + seconds
+    while todo and (left := deadline - anyio.current_time()) > 0:
+        found = await _check_one(storage, todo.pop(0), min(left, case_seconds), cleaning_seconds)
+        findings += found
+        if found and not await _answers(storage, case_seconds):
+            break
+    if todo:
+        seen = f"{len(todo)} of {known} were left when time was up or nothing answered"
+        findings.append(Finding("Every rule is looked at.", "check", seen))
+    return findings
+
+
+def _cases() -> Iterator[_Case]:
+    for function in functions():
+        for name, run in expand(function):
+            yield _Case(function, name, run)
+
+
+async def _check_one(
+    storage: Storage, case: _Case, case_seconds: float, cleaning_seconds: float
+) -> list[Finding]:
+    rule = (inspect.getdoc(case.function) or "").partition("\n")[0]
+    sandbox, findings = Sandbox(storage), list[Finding]()
+    try:
+        with anyio.move_on_after(case_seconds) as scope:
+            await case.run(sandbox)
+        if scope.cancelled_caught:
+            findings.append(Finding(rule, case.name, "it was not done when its time was up"))
+    except Exception as exc:
+        findings.append(Finding(rule, case.name, _seen(exc, case.function)))
+    finally:
+        errors: list[Exception] = [TimeoutError()]
+        with anyio.move_on_after(cleaning_seconds, shield=True):
+            errors = await sandbox.remove_all()
+    if errors:
+        kinds = ", ".join(sorted({type(error).__name__ for error in errors}))
+        seen = f"something is left under {sandbox.prefix}… ({kinds})"
+        findings.append(Finding("What was written can be removed.", case.name, seen))
+    return findings
+
+
+async def _answers(storage: Storage, seconds: float) -> bool:
+    try:
+        with anyio.fail_after(seconds):
+            await storage.get(f"wix-asgi-check-{secrets.token_hex(8)}", "nobody")
+    except Exception:
+        return False
+    return True
+
+
+def _seen(error: Exception, function: Function) -> str:
+    """Return the kind of the error, and the line of the case that raised it.
+
+    The line is source text, and so contains no value of a record.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+        frames += traceback.extract_tb(error.__traceback__)
+    source = inspect.getfile(function)
+    *_, frame = (frame for frame in frames if frame.filename == source)
+    first = frame.lineno or 0
+    lines = linecache.getlines(source)[first - 1 : frame.end_lineno or first]
+    kind = type(error).__name__
+    if error.__cause__ is not None:
+        kind += f" from {type(error.__cause__).__name__}"
+    return f"{kind} at: {' '.join(' '.join(lines).split())}"

@@ -2,11 +2,11 @@
 
     python -m benchmarks.calls
 
-All clients talk to one upstream in another process, in rounds that take turns; what counts are
-the ratios of one run (the medians over its rounds).
+All clients talk to one upstream in another process, in rounds that take turns; the
+result is the ratios of one run (the medians over its rounds).
 
 httpx's own pool has two states, so it is here twice, both times with limits of 100/100. `httpx`
-keeps idle connections for 30 s, as the pool here does: it stays slow for as long as it is busy.
+keeps idle connections for 30 s, as the pool here does: it stays slow while it is busy.
 `httpx_settled` has the default of 5 s, and ran until then: the many connections that it never
 uses again have expired, a dozen are left, and those it finds faster.
 """

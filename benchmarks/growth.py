@@ -1,7 +1,7 @@
-"""What grows with the number of sites and installs: a read, the memory of tokens, what is begun.
+"""The growth with the number of sites and installs: reads, the memory of tokens, open installs.
 
 A read is measured at the storage, by key, among a thousand rows and among a million, on SQLite and
-on a Postgres of its own; what counts is the ratio within one run.
+on a Postgres of its own; the result is the ratio within one run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def fill(storage: SQLStorage, statement: str, first: int, last: int) -> No
 
 
 async def read(storage: SQLStorage, rows: int) -> float:
-    """Return the median seconds of a read among so many rows."""
+    """Return the median seconds of a read among `rows` rows."""
     chosen = random.Random(7)
     times: list[float] = []
     for _ in range(READS):
@@ -91,7 +91,7 @@ async def read(storage: SQLStorage, rows: int) -> float:
 
 
 async def measure_reads(storage: SQLStorage, statement: str) -> tuple[float, float]:
-    """Return what a read takes among few rows and among many."""
+    """Return the seconds of a read among few rows and among many."""
     async with storage:
         await fill(storage, statement, 1, FEW)
         few = median([await read(storage, FEW) for _ in range(ROUNDS)])

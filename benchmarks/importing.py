@@ -1,4 +1,4 @@
-"""What `import wix_asgi` costs, beside importing the libraries that it cannot do without."""
+"""The cost of `import wix_asgi`, beside that of the libraries which it cannot do without."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the middleware adds to a request that does not use the client, and the client's first use.
+"""The cost of the middleware for a request without a call, and of the client's first use.
 
 In process, without a server. The yardstick is the least a pure ASGI middleware can do: copy the
-scope and set one key of its state. What counts are the ratios of one run.
+scope and set one key of its state. The result is the ratios of one run.
 """
 
 from __future__ import annotations

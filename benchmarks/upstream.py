@@ -1,6 +1,6 @@
 """A small HTTP/1.1 server for the benchmarks, in a process of its own.
 
-`GET /<milliseconds>` is answered after so long, `GET /` at once, always with the same 13 bytes.
+`GET /<milliseconds>` is answered after that time, `GET /` at once, always with the same 13 bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m chaos [names]`: break things at full size, and print what was counted."""
+"""`python -m chaos [names]`: break things at full size, and print all counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted and timed while things break, and what is wanted of it."""
+"""The counts and times of a scenario, and the bounds that each of them has to keep."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Figure", "at_most", "exactly", "missed", "noted", "table"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number that was seen, where, and between what it has to be.
+    """One number that was seen on a store, and the bounds between which it has to be.
 
     Attributes:
-        what: What was counted or timed, with its unit.
-        place: On which storage.
+        name: The name of the count or time, with its unit.
+        store: The kind of the store, as in `chaos.stores.KINDS`.
         timed: Whether it is a time, which the table tells and no test asserts.
     """
 
-    what: str
-    place: str
+    name: str
+    store: str
     seen: float
     least: float = -math.inf
     most: float = math.inf
@@ -28,30 +28,30 @@ class Figure:
 
     @property
     def held(self) -> bool:
-        """Whether it is what is wanted."""
+        """Whether the number is within its bounds."""
         return self.least <= self.seen <= self.most
 
     def __str__(self) -> str:
-        return f"{self.what} on {self.place}: {_number(self.seen)}, wanted {_wanted(self)}"
+        return f"{self.name} on {self.store}: {_number(self.seen)}, wanted {_wanted(self)}"
 
 
-def exactly(what: str, place: str, seen: float, wanted: float) -> Figure:
+def exactly(name: str, store: str, seen: float, wanted: float) -> Figure:
     """Return a count that has to be `wanted`."""
-    return Figure(what, place, seen, least=wanted, most=wanted)
+    return Figure(name, store, seen, least=wanted, most=wanted)
 
 
-def at_most(what: str, place: str, seen: float, most: float, *, timed: bool = False) -> Figure:
+def at_most(name: str, store: str, seen: float, most: float, *, timed: bool = False) -> Figure:
     """Return a number that must not be more than `most`."""
-    return Figure(what, place, seen, most=most, timed=timed)
+    return Figure(name, store, seen, most=most, timed=timed)
 
 
-def noted(what: str, place: str, seen: float) -> Figure:
-    """Return a time of which nothing is wanted."""
-    return Figure(what, place, seen, timed=True)
+def noted(name: str, store: str, seen: float) -> Figure:
+    """Return a time without bounds."""
+    return Figure(name, store, seen, timed=True)
 
 
 def missed(figures: Iterable[Figure]) -> list[str]:
-    """Return the counts that are not what is wanted; times depend on the machine."""
+    """Return the counts outside of their bounds; times depend on the machine, and are left out."""
     return [str(figure) for figure in figures if not figure.timed and not figure.held]
 
 
@@ -59,8 +59,8 @@ def table(figures: Iterable[Figure]) -> str:
     """Return the lines that `python -m chaos` prints."""
     rows = [("what", "storage", "seen", "wanted", "")] + [
         (
-            figure.what,
-            figure.place,
+            figure.name,
+            figure.store,
             _number(figure.seen),
             _wanted(figure),
             "" if figure.held else "MISSED",

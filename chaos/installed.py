@@ -20,14 +20,14 @@ LIFETIME: Final = 300.0
 
 
 def many_sites(count: int) -> dict[str, str]:
-    """Return the names of so many sites, by instance ID."""
+    """Return the names of `count` sites, by instance ID."""
     return {f"5e000000-0000-4000-8000-{number:012}": f"Site {number}" for number in range(count)}
 
 
 def installations(
     fake: FakeWix, storage: Storage, options: Mapping[str, Any]
 ) -> InstallationRepository:
-    """Return what an app with these options has stored."""
+    """Return the installations that an app with these options has stored."""
     vault = Vault(WixSettings.load(**options).key_ring())
     return InstallationRepository(fake.app_id, storage, vault)
 
@@ -40,7 +40,7 @@ async def install(
     lifetime: float = LIFETIME,
     left: float = 0,
 ) -> None:
-    """Store an installation with an access token that has so many seconds left of its lifetime."""
+    """Store an installation with an access token that has `left` seconds of its lifetime left."""
     value = fake.issue_access_token(site)
     token = AccessToken(value, lifetime, time.monotonic() + left)
     await stored.put(site, Grant(token, fake.issue_refresh_token(site)))

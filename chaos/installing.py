@@ -1,9 +1,9 @@
-"""Installs in which a connection fails, in every way at every moment, and what must hold.
+"""Installs in which a connection fails, in every way at every moment, and the promises that hold.
 
-Whatever happens: no code is exchanged twice, no install is lost after it was answered as a success,
-an address that may be loaded again works again (but where a changed byte had the database say what
-it did not), every request ends within 30 seconds, no secret is in any log, and the site can be
-installed on once all is well.
+At every fault: no code is exchanged twice, no install is lost after it was answered as a
+success, an address that may be loaded again works again (but where a changed byte falsified the
+answer of the database), every request ends within 30 seconds, no secret is in any log, and the site
+can be installed on once all is well.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ MOMENTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One install and what goes wrong in it: once, or until it is answered."""
+    """One install and the fault in it, which happens once or until the install is answered."""
 
     kind: Kind
     moment: Moment
@@ -96,7 +96,7 @@ class Case:
 
     @property
     def fault(self) -> Fault:
-        """What the proxy is to do."""
+        """The fault that the proxy has to make."""
         times = None if self.lasting else 1
         return Fault(self.kind, self.moment.when, self.moment.after, times)
 
@@ -108,7 +108,7 @@ class Case:
 
     @property
     def may_mislead(self) -> bool:
-        """Whether a byte changes on its way, and with it what the database says or is told."""
+        """Whether a changed byte may change a statement or an answer of the database."""
         return self.kind == "corrupt" and not self.moment.to_wix
 
 
@@ -118,7 +118,7 @@ def moments_of(kind: str) -> list[Moment]:
 
 
 def cases(moments: Sequence[Moment], seed: int) -> list[Case]:
-    """Return every fault at every one of these moments."""
+    """Return every fault at each of these moments."""
     every = itertools.product(KINDS, moments, [False, True])
     return [Case(kind, moment, lasting, seed) for kind, moment, lasting in every]
 
@@ -131,7 +131,7 @@ class _Log(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what any formatter could show."""
+        """Keep everything that any formatter could show."""
         self.lines += [self.format(record), repr(record.__dict__)]
 
 
@@ -153,7 +153,7 @@ class Install:
         self.callback = self.fake.approve(begun.one("Location") or "", instance_id=self.site)
 
     async def load(self) -> Answer:
-        """Load the callback with the cookies that the browser has; keep those that it is given."""
+        """Load the callback with the cookies of the browser; keep the cookies of the answer."""
         path, query = split_url(self.callback)
         headers = [(b"host", b"app.example.com"), (b"cookie", self.cookie.encode())]
         answer = await ask(self._app, path, query, headers=headers)
@@ -250,7 +250,7 @@ class Night:
                 again = await install.load()
                 if again.status != 409 or not install.cookie:
                     return again
-                # What may have been claimed is given back behind the answer.
+                # A claim is given back behind the answer.
                 await anyio.sleep(_PAUSE)
         return None
 

@@ -48,7 +48,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "half of a JSON": {"status": 200, "body": '{"access_token": "ey', "headers": _JSON},
     "JSON without a token": {"status": 200, "body": {"expires_in": 300}},
 }
-"""What the token endpoint answers with."""
+"""The answers of the failing token endpoint."""
 
 BROKEN: Final[dict[str, Kind]] = {
     "reset": "reset_before",
@@ -56,7 +56,7 @@ BROKEN: Final[dict[str, Kind]] = {
     "hanging": "hang",
     "an answer dropped": "drop_answer",
 }
-"""What becomes of the connection on which it is asked."""
+"""The faults of the connection on which the token endpoint is asked."""
 
 
 class _ImpatientTransport(PoolTransport):
@@ -74,19 +74,21 @@ class _ImpatientTransport(PoolTransport):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long a token still lives, how long the outage lasts, and how long an answer is awaited.
+    """The seconds of a scenario.
 
-    All are seconds; `read` is None for the timeouts that users have.
+    Attributes:
+        left: How long the token still lives when the outage begins.
+        outage: How long the outage lasts. A call fails if this ends after the token does, so on a
+            busy machine there have to be seconds between the two.
+        lifetime: How long the token was to live when it was granted, which decides how long before
+            its end it is refreshed.
+        read: How long an answer is awaited; None for the timeouts that users have.
     """
 
     left: float = 61.0
     outage: float = 60.0
+    lifetime: float = LIFETIME
     read: float | None = None
-
-    @property
-    def lifetime(self) -> float:
-        """The life that the token was granted for, of which that much is left."""
-        return LIFETIME * self.left / 61
 
     @property
     def most_calls(self) -> int:
@@ -101,7 +103,7 @@ class Times:
 
 @dataclass
 class Seen:
-    """What became of the calls of an app, and of the refreshes they led to."""
+    """The outcome of the calls of an app, and of the refreshes they led to."""
 
     served: int = 0
     failed: list[str] = field(default_factory=list)
@@ -215,7 +217,7 @@ async def _breaking(name: str, url: str, times: Times, seen: dict[str, Seen]) ->
 
 
 async def outages(kind: str, url: str, times: Times) -> list[Figure]:
-    """Have every outage at once, each at a Wix of its own; return what became of the calls."""
+    """Have every outage at once, each at a Wix of its own; return the outcome of the calls."""
     seen: dict[str, Seen] = {}
     async with anyio.create_task_group() as tasks:
         for name in ANSWERS:
@@ -237,7 +239,7 @@ def _figures(kind: str, seen: dict[str, Seen], times: Times) -> Iterator[Figure]
     yield noted(f"{of}: calls served", kind, sum(one.served for one in every))
     yield exactly(f"{of}: calls failed", kind, len(failed), 0)
     later = max(one.asked_later for one in every)
-    # The one that brings the token, and one that is lost at the moment when the outage ends.
+    # The call that brings the token, and a call that is lost at the moment when the outage ends.
     yield at_most(f"{of}: token calls after it, of one site", kind, later, 2, timed=True)
     yield noted(f"{of}: the longest call, s", kind, max(one.longest for one in every))
     yield noted(f"{of}: a new token after it, s", kind, max(one.back for one in every))

@@ -50,12 +50,12 @@ class _Provider:
 
 @dataclass
 class _Told:
-    """What the callers of one process, or of all, went through.
+    """The outcome of the calls of one process, or of all processes.
 
     Attributes:
         served_at: When each was served, by the clock that the processes of a host share.
         refused: How often they were told to come again, and why.
-        failed: What became of another call of those who had been served.
+        failed: The errors of another call of each caller that had been served.
     """
 
     served_at: list[float] = field(default_factory=list)
@@ -63,16 +63,16 @@ class _Told:
     failed: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: _Told) -> None:
-        """Add what those of another process went through."""
+        """Add the outcome of the calls of another process."""
         self.served_at += other.served_at
         self.refused += other.refused
         self.failed += other.failed
 
 
 def crowd(kind: str, url: str, *, sites: int, outage: float, processes: int = 1) -> list[Figure]:
-    """Have every installation be called through an outage of so many seconds, and after it.
+    """Have every installation be called through an outage of `outage` seconds, and after it.
 
-    Each is called by one of the processes of an app, which know nothing of each other.
+    Each installation is called by a single process of the app; the processes share only the store.
     """
     with (
         _provider(sites) as (provider, settings),
@@ -127,7 +127,7 @@ async def _install(fake: FakeWix, options: dict[str, Any]) -> None:
 
 def _call_in_process(options: dict[str, Any], sites: Sequence[str], patience: float) -> _Told:
     """Call for these sites in a process of its own, until each was served."""
-    # What is refused is counted.
+    # Refusals are counted, so their log lines are not needed.
     logging.disable()
     return anyio.run(_call_all, options, sites, patience)
 

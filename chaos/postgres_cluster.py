@@ -79,7 +79,7 @@ class Cluster:
 
     @property
     def kind(self) -> str:
-        """What its clients speak to: "postgresql" or "pgbouncer"."""
+        """The server that clients speak to: "postgresql" or "pgbouncer"."""
         return "pgbouncer" if self._bouncer else "postgresql"
 
     @property
@@ -94,14 +94,14 @@ class Cluster:
 
     @contextlib.contextmanager
     def emptied(self) -> Iterator[None]:
-        """Leave no tables in the database after a block, and nobody who holds a lock on one."""
+        """Leave no tables in the database after a block, nor a session that locks a table."""
         yield
         asyncio.run(self.hang_up())
         asyncio.run(execute(self.url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
 
     @contextlib.asynccontextmanager
     async def stopped(self, how: signal.Signals = signal.SIGINT) -> AsyncIterator[None]:
-        """Have no server for as long as a block lasts; PgBouncer goes on."""
+        """Have no server while a block runs; PgBouncer goes on."""
         await asyncio.to_thread(self.server.stop, how)
         try:
             yield
@@ -110,7 +110,7 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Have no process of the server run for as long as a block lasts."""
+        """Have all processes of the server stopped while a block runs."""
         self.server.signal_all(signal.SIGSTOP)
         try:
             yield
@@ -129,7 +129,7 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def read_only(self) -> AsyncIterator[None]:
-        """Answer as a standby does, SQLSTATE 25006, for as long as a block lasts."""
+        """Answer as a standby does, SQLSTATE 25006, while a block runs."""
         reload = "SELECT pg_reload_conf()"
         await self._tell("ALTER SYSTEM SET default_transaction_read_only = on", reload)
         try:
@@ -141,7 +141,7 @@ class Cluster:
     async def sessions_with(self, name: str, value: str) -> AsyncIterator[None]:
         """Have every session with the database begin anew, with a setting; later ones are without.
 
-        Those that began during the block keep the setting.
+        Sessions that began during the block keep the setting.
         """
         await self._tell(f"ALTER DATABASE {self.database} SET {name} = {value}")
         try:
@@ -174,7 +174,7 @@ class Cluster:
                         await asyncio.sleep(0.01)
 
     async def commits_unanswered(self, times: int) -> None:
-        """Return once so many commits are done of which the clients do not know.
+        """Return once `times` commits are done without an answer to their clients.
 
         With `synchronous_commit` on they never will: end their sessions, or the server.
         """
@@ -188,7 +188,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def open_cluster(kind: str, *, login_retry: float = 1.0) -> Iterator[Cluster]:
-    """Have a cluster of this kind for as long as a block lasts.
+    """Have a cluster of this kind while a block runs.
 
     PgBouncer asks for a server that was gone every `login_retry` seconds.
     """

@@ -1,4 +1,4 @@
-"""What a Postgres goes through in a bad night, under load: nothing is lost, nobody waits long."""
+"""The faults of a Postgres in a bad night, under load: nothing is lost, no caller waits long."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fault:
         lasts: How many seconds the block takes.
         is_felt: Whether attempts fail because of it for certain.
         pool_size: How many connections the storage has.
-        crowd: How many times as many tasks as usual there are.
+        crowd: The factor by which the number of tasks is multiplied.
         kinds: Where it can happen.
     """
 
@@ -70,7 +70,7 @@ async def _answers_lost(cluster: Cluster) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _all_connections_taken(cluster: Cluster) -> AsyncIterator[None]:
-    """Hold every connection that the server takes, for as long as a block lasts."""
+    """Hold every connection that the server takes while a block runs."""
     async with contextlib.AsyncExitStack() as stack:
         held: list[asyncpg.Connection] = []
         while len(held) < CONNECTIONS:
@@ -92,7 +92,7 @@ FAULTS: Final = {
     "paused": Fault(Cluster.paused, lasts=3.0, is_felt=False),
     "paused for longer than a command may take": Fault(Cluster.paused, lasts=6.0, is_felt=False),
     "full pool": Fault(_connections_ended, is_felt=False, pool_size=2, crowd=4),
-    # PgBouncer would be quicker than whoever is to take its connections.
+    # PgBouncer would be quicker than the test at taking the connections again.
     "too many connections": Fault(_all_connections_taken, lasts=2.0, kinds=("postgresql",)),
     "standby promoted": Fault(Cluster.read_only, lasts=2.0),
     # PgBouncer stays with a server until it is told of another.
@@ -131,21 +131,21 @@ async def under_load(
                     await asyncio.sleep(fault.lasts / speed)
                 recoveries.append(await load.goes_on())
         left = connections_in_use(storage)
-    place = cluster.kind
+    store = cluster.kind
     return [
-        exactly(f"{name}: failed operations", place, load.failed, 0),
-        exactly(f"{name}: wrong answers or rows", place, len(load.wrong), 0),
-        exactly(f"{name}: connections not given back", place, left, 0),
-        Figure(f"{name}: attempts repeated", place, repeated, least=int(fault.is_felt)),
-        at_most(f"{name}: longest operation, s", place, load.longest, 30, timed=True),
-        noted(f"{name}: from its end until all tasks went on, s", place, max(recoveries)),
-        noted(f"{name}: removals repeated with nothing left to remove", place, load.unsure),
+        exactly(f"{name}: failed operations", store, load.failed, 0),
+        exactly(f"{name}: wrong answers or rows", store, len(load.wrong), 0),
+        exactly(f"{name}: connections not given back", store, left, 0),
+        Figure(f"{name}: attempts repeated", store, repeated, least=int(fault.is_felt)),
+        at_most(f"{name}: longest operation, s", store, load.longest, 30, timed=True),
+        noted(f"{name}: from its end until all tasks went on, s", store, max(recoveries)),
+        noted(f"{name}: removals repeated with nothing left to remove", store, load.unsure),
     ]
 
 
 def measure(_stores: Stores) -> Iterator[Figure]:
-    """Measure at full size, on servers that have to themselves what is done to them."""
-    # What is refused here is counted, and need not be told.
+    """Measure at full size, on servers that nothing else uses."""
+    # Refusals are counted, so their log lines are not needed.
     logging.getLogger("wix_asgi").addHandler(logging.NullHandler())
     for kind in ("postgresql", "pgbouncer"):
         with open_cluster(kind) as cluster:

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from chaos.stores import try_for
-from tests.backends.support import connections_in_use
+from tests.backends.support import connections_in_use, try_for
 from tests.support import Browser, running
 from wix_asgi import WixMiddleware
 from wix_asgi._http import httpx
@@ -48,7 +47,7 @@ class Storage(PostgresStorage):
         self._ends_at = math.inf
 
     def give_up_after(self, total: float) -> None:
-        """Try each operation for `total` seconds from now on, also those that are under way."""
+        """Try each operation for `total` seconds from now on, operations under way included."""
         try_for(self, total)
         self._ends_at = time.monotonic() + total
 
@@ -111,7 +110,7 @@ class Installs:
         self._loading = asyncio.gather(*map(self._load, self._urls))
 
     async def answers(self) -> dict[str, int]:
-        """Return what all of these loads are answered with, and how often."""
+        """Return how often each answer was given to these loads."""
         assert self._loading is not None
         return Counter(await self._loading)
 
@@ -153,5 +152,5 @@ async def installing(url: str, sites: int, total: float) -> AsyncIterator[Instal
         async with running(fake, storage=storage) as app:
             installs = Installs(app, fake, storage)
             yield installs
-        # The app has waited for what went on behind the installs.
+        # The app has waited for the background tasks of the installs.
         installs.left = connections_in_use(storage)

@@ -1,4 +1,4 @@
-"""Tasks that use a storage without a pause, and know what it has to answer."""
+"""Tasks that use a storage without a pause, and know the answers that it has to give."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _AFTER_FAILURE: Final = 0.1
 
 
 class Load:
-    """So many tasks, each with a site of its own.
+    """Tasks that use one storage, each with a site of its own.
 
     Attributes:
         failed: How many operations raised StorageUnavailable.
         unsure: How many removals took place and said that there was nothing to remove.
-        wrong: What was answered or stored otherwise than it has to be.
+        wrong: The answers and rows that are not as they have to be.
         longest: The seconds of the operation that took the most.
     """
 
@@ -44,7 +44,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work for as long as a block lasts, then compare what is stored with what has to be."""
+        """Work while a block runs, then compare the stored rows with the expected ones."""
         async with asyncio.TaskGroup() as tasks:
             for worker in self._workers:
                 tasks.create_task(worker.work())
@@ -78,7 +78,7 @@ class Load:
             self.longest = max(self.longest, time.monotonic() - began)
 
     def see(self, what: str, expected: object, actual: object) -> None:
-        """Note what is not as it has to be."""
+        """Note an answer that is not the expected one."""
         if expected != actual:
             self.wrong.append(f"{what}: {actual}, not {expected}")
 
@@ -87,7 +87,7 @@ class _Worker:
     """One task, the only one to touch its site.
 
     Attributes:
-        version: What is stored of the site; None where it is removed.
+        version: The stored version of the site; None where it is removed.
     """
 
     def __init__(self, load: Load, number: int) -> None:

@@ -67,10 +67,10 @@ class Moment:
 
     Attributes:
         reached: A block at whose begin all installs have come so far, and at whose end they go on.
-        refused: What is answered where the outage takes longer than the storage tries.
-        later: What the same address is answered with when the server is back.
+        refused: The answer where the outage takes longer than the storage tries.
+        later: The answer to the same address when the server is back.
         is_spent: Whether the code is spent by then.
-        away: A block for as long as which the server does not answer.
+        away: A block during which the server does not answer.
     """
 
     reached: Callable[[Cluster, Installs], AbstractAsyncContextManager[None]]
@@ -119,15 +119,15 @@ async def long_outage(
             await cluster.claims_freed()
         later = await installs.load()
         on_paper = await installs.on_paper()
-    place, what = cluster.kind, f"outage {name}"
+    store, what = cluster.kind, f"outage {name}"
     return [
-        exactly(f"{what}: answers '{moment.refused}'", place, refused[moment.refused], sites),
-        exactly(f"{what}: codes exchanged meanwhile", place, spent, sites * moment.is_spent),
-        exactly(f"{what}: then '{moment.later}'", place, later[moment.later], sites),
-        exactly(f"{what}: codes exchanged", place, installs.exchanges, sites),
-        exactly(f"{what}: successes without a row", place, on_paper, 0),
-        exactly(f"{what}: connections not given back", place, installs.left, 0),
-        at_most(f"{what}: longest answer, s", place, installs.longest, 30, timed=True),
+        exactly(f"{what}: answers '{moment.refused}'", store, refused[moment.refused], sites),
+        exactly(f"{what}: codes exchanged meanwhile", store, spent, sites * moment.is_spent),
+        exactly(f"{what}: then '{moment.later}'", store, later[moment.later], sites),
+        exactly(f"{what}: codes exchanged", store, installs.exchanges, sites),
+        exactly(f"{what}: successes without a row", store, on_paper, 0),
+        exactly(f"{what}: connections not given back", store, installs.left, 0),
+        at_most(f"{what}: longest answer, s", store, installs.longest, 30, timed=True),
     ]
 
 
@@ -146,12 +146,12 @@ async def short_outage(
         answers = await installs.answers()
         recovery = time.monotonic() - began
         rows = len(await installs.rows())
-    place, what = cluster.kind, f"short outage {name}"
+    store, what = cluster.kind, f"short outage {name}"
     return [
-        exactly(f"{what}: successes", place, answers[_SUCCESS], sites),
-        exactly(f"{what}: codes exchanged", place, installs.exchanges, sites),
-        exactly(f"{what}: rows", place, rows, sites),
-        exactly(f"{what}: connections not given back", place, installs.left, 0),
-        at_most(f"{what}: longest answer, s", place, installs.longest, 30, timed=True),
-        noted(f"{what}: from the server's return to the last success, s", place, recovery),
+        exactly(f"{what}: successes", store, answers[_SUCCESS], sites),
+        exactly(f"{what}: codes exchanged", store, installs.exchanges, sites),
+        exactly(f"{what}: rows", store, rows, sites),
+        exactly(f"{what}: connections not given back", store, installs.left, 0),
+        at_most(f"{what}: longest answer, s", store, installs.longest, 30, timed=True),
+        noted(f"{what}: from the server's return to the last success, s", store, recovery),
     ]

@@ -8,8 +8,7 @@ from typing import Final
 
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.postgres_cluster import USUAL, Cluster
-from chaos.stores import try_for
-from tests.backends.support import connections_in_use, refusal
+from tests.backends.support import connections_in_use, refusal, try_for
 from wix_asgi.testing.storage_check.records import APP, record
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
@@ -59,12 +58,12 @@ async def silence(
         recovery = time.monotonic() - began
         left = connections_in_use(storage)
         stored = len(await storage.scan(APP, limit=callers + 1))
-    what, place = f"paused before {callers} callers", cluster.kind
+    what, store = f"paused before {callers} callers", cluster.kind
     return [
-        exactly(f"{what}: refused", place, refused, callers),
-        exactly(f"{what}: refused when it goes on", place, failed, 0),
-        exactly(f"{what}: rows", place, stored, callers),
-        exactly(f"{what}: connections not given back", place, left, 0),
-        at_most(f"{what}: longest wait, s", place, longest, 30, timed=True),
-        noted(f"{what}: until all are served when it goes on, s", place, recovery),
+        exactly(f"{what}: refused", store, refused, callers),
+        exactly(f"{what}: refused when it goes on", store, failed, 0),
+        exactly(f"{what}: rows", store, stored, callers),
+        exactly(f"{what}: connections not given back", store, left, 0),
+        at_most(f"{what}: longest wait, s", store, longest, 30, timed=True),
+        noted(f"{what}: until all are served when it goes on, s", store, recovery),
     ]

@@ -1,4 +1,4 @@
-"""A proxy that does to connections what networks and servers do on a bad night."""
+"""A proxy that breaks connections as networks and servers do on a bad night."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Kind = Literal[
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 HARMLESS: Final[frozenset[Kind]] = frozenset({"latency", "bandwidth", "slices"})
-"""Those that only take time."""
+"""The kinds of faults that only take time."""
 
 _CHUNK: Final = 64 * 1024
 _SLOW_PART: Final = 64
@@ -52,12 +52,12 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a connection, from the moment on that its client sends certain bytes.
+    """A fault of a connection, from the moment on that its client sends certain bytes.
 
     Attributes:
         kind: `reset_before` and `hang` keep the request from its server; `drop_answer`,
             `reset_middle`, `truncate` and `corrupt` let it arrive, and spoil the answer.
-        when: The bytes; none stand for whatever is sent.
+        when: The bytes; empty bytes stand for any.
         after: How many of the client's writes pass between these bytes and the fault.
         times: How many connections it happens to; None until the proxy is healed.
     """
@@ -69,7 +69,7 @@ class Fault:
 
 
 class Proxy:
-    """Listens for as long as a block lasts, and passes on what comes but for one fault at a time.
+    """Listens while a block runs, and passes all bytes on but for one fault at a time.
 
     Attributes:
         struck: How many connections a fault has happened to.
@@ -107,12 +107,12 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where an HTTP client finds what is behind it; not for one in a directory."""
+        """The URL at which an HTTP client reaches the server; not for a proxy in a directory."""
         assert not isinstance(self.address, Path)
         return "http://{}:{}".format(*self.address)
 
     async def arm(self, fault: Fault) -> None:
-        """Have `fault` happen from now on; one that refuses ends what is connected, too."""
+        """Have `fault` happen from now on; a fault that refuses ends open connections, too."""
         self._fault, self._left = fault, fault.times
         if fault.kind == "refuse":
             self._count()
@@ -123,7 +123,7 @@ class Proxy:
         await self._changed.wait()
 
     async def heal(self) -> None:
-        """Pass on everything from now on; what hangs already stays as it is."""
+        """Pass on everything from now on; a connection that hangs already stays as it is."""
         self._fault = None
         self.nights += 1
         if self._server is None:
@@ -162,7 +162,7 @@ class Proxy:
         for link in list(self._links):
             link.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)
-        # What is aborted is closed by the loop's next turn, which may be its last.
+        # The loop closes an aborted connection in its next turn, which may be its last.
         await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,7 +206,7 @@ class _Link:
 
     @property
     def _kind(self) -> Kind | None:
-        """What is wrong with this connection, until the proxy is healed."""
+        """The kind of this connection's fault, until the proxy is healed."""
         return self._fault.kind if self._fault and self._night == self._proxy.nights else None
 
     async def _up(self, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""One refresh of an installation over all processes, whatever they do at that moment."""
+"""One refresh of an installation over all processes, at any moment and in any state of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SINGLES: Final = 5
 
 @dataclass
 class _Tally:
-    """What was counted in rounds, in each of which every token has just ended."""
+    """The counts of rounds at whose beginning every token has just ended."""
 
     told: Told = field(default_factory=Told)
     refreshes: int = 0
@@ -52,25 +52,25 @@ class _Tally:
         self.seconds.append(told.seconds)
 
     def figures(
-        self, what: str, place: str, *, refreshes: int, callers: int, refused: bool = False
+        self, what: str, store: str, *, refreshes: int, callers: int, refused: bool = False
     ) -> list[Figure]:
-        """Return what was counted and what is wanted; `refused` says that Wix answers 401s."""
+        """Return the counts and their bounds; `refused` says that Wix answers 401s."""
         if self.told.failed:
-            logger.error("%s on %s: %s", what, place, dict(self.told.failed))
+            logger.error("%s on %s: %s", what, store, dict(self.told.failed))
         figures = [
-            exactly(f"{what}: token calls", place, self.refreshes, refreshes),
-            exactly(f"{what}: sites refreshed twice in a round", place, self.again, 0),
-            exactly(f"{what}: failed callers", place, callers - self.told.served, 0),
-            exactly(f"{what}: calls as another site", place, self.told.strangers, 0),
+            exactly(f"{what}: token calls", store, self.refreshes, refreshes),
+            exactly(f"{what}: sites refreshed twice in a round", store, self.again, 0),
+            exactly(f"{what}: failed callers", store, callers - self.told.served, 0),
+            exactly(f"{what}: calls as another site", store, self.told.strangers, 0),
         ]
         if not refused:
-            figures.append(exactly(f"{what}: calls with a dead token", place, self.refused, 0))
+            figures.append(exactly(f"{what}: calls with a dead token", store, self.refused, 0))
         return figures
 
 
 async def crowd(
     url: str,
-    place: str,
+    store: str,
     *,
     processes: int,
     tasks: int,
@@ -78,7 +78,7 @@ async def crowd(
     end: End = "its time is over",
     rotating: bool = False,
 ) -> list[Figure]:
-    """Have so many tasks of each process call for one site whose token has just ended.
+    """Have `tasks` tasks of each process call for one site whose token has just ended.
 
     Where Wix rotates, a refresh token that is sent twice ends every token of the site.
     """
@@ -92,11 +92,11 @@ async def crowd(
     what = f"{processes} x {tasks} callers, {'rotating, ' if rotating else ''}{end}"
     callers = processes * tasks * rounds
     refused = end == "Wix refuses it"
-    return tally.figures(what, place, refreshes=rounds, callers=callers, refused=refused)
+    return tally.figures(what, store, refreshes=rounds, callers=callers, refused=refused)
 
 
 async def many(
-    url: str, place: str, *, processes: int, sites: int, rounds: int, delay: float
+    url: str, store: str, *, processes: int, sites: int, rounds: int, delay: float
 ) -> list[Figure]:
     """Have each process call for many sites at once, with a Wix that takes `delay` to refresh."""
     tally, single = _Tally(), _Tally()
@@ -110,15 +110,15 @@ async def many(
     what, one = f"{processes} x {sites} sites", statistics.mean(single.seconds)
     bound = 1.5 * one + 0.1
     return [
-        *tally.figures(what, place, refreshes=sites * rounds, callers=processes * sites * rounds),
-        noted(f"{what}: a single refresh, s", place, one),
-        noted(f"{what}: a usual round, in single refreshes", place, _median(tally) / one),
-        at_most(f"{what}: a usual round, s", place, _median(tally), bound, timed=True),
-        at_most(f"{what}: the longest round, s", place, max(tally.seconds), bound, timed=True),
+        *tally.figures(what, store, refreshes=sites * rounds, callers=processes * sites * rounds),
+        noted(f"{what}: a single refresh, s", store, one),
+        noted(f"{what}: a usual round, in single refreshes", store, _median(tally) / one),
+        at_most(f"{what}: a usual round, s", store, _median(tally), bound, timed=True),
+        at_most(f"{what}: the longest round, s", store, max(tally.seconds), bound, timed=True),
     ]
 
 
-async def clocks_off(url: str, place: str, *, tasks: int, rounds: int) -> list[Figure]:
+async def clocks_off(url: str, store: str, *, tasks: int, rounds: int) -> list[Figure]:
     """Have the wall clocks of two of four hosts be an hour off, one early and one late.
 
     Not for SQLite, whose processes are on one host and share its clock.
@@ -133,15 +133,15 @@ async def clocks_off(url: str, place: str, *, tasks: int, rounds: int) -> list[F
                 await _round(at, crew, partial(_call_twice, sites=at.sites, tasks=tasks), tally)
     what, callers = "clocks an hour off", 2 * len(shifts) * tasks * rounds
     return [
-        exactly("hosts whose clock is an hour off", place, sum(map(abs, off)), 2),
-        *tally.figures(what, place, refreshes=rounds, callers=callers),
+        exactly("hosts whose clock is an hour off", store, sum(map(abs, off)), 2),
+        *tally.figures(what, store, refreshes=rounds, callers=callers),
     ]
 
 
 async def _round(
     at: Scene, crew: Crew, work: Work[Told], tally: _Tally, end: End = "its time is over"
 ) -> None:
-    """End every token, have the crew do `work` at once, and count what came of it."""
+    """End every token, have the crew do `work` at once, and count the outcome."""
     if end == "its time is over":
         await at.end_tokens()
         await crew.do(outlive)

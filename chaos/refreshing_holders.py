@@ -23,9 +23,9 @@ _REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_gra
 
 
 async def gone(
-    url: str, place: str, how: str, *, processes: int, tasks: int, rounds: int
+    url: str, store: str, how: str, *, processes: int, tasks: int, rounds: int
 ) -> list[Figure]:
-    """Kill or freeze the holder in mid-refresh; a frozen one goes on when the others are served."""
+    """Kill or freeze the holder in mid-refresh; a frozen holder goes on once the rest is served."""
     others, holder, refreshes, late = Told(), Told(), 0, 0
     async with scene(url) as at:
         await at.install()
@@ -43,23 +43,23 @@ async def gone(
     name, bound = f"holder {how}", _LEASE + single + _SLACK
     callers = (processes - 1) * tasks * rounds
     figures = [
-        exactly(f"{name}: failed callers elsewhere", place, callers - others.served, 0),
-        exactly(f"{name}: token calls", place, refreshes, 2 * rounds),
-        exactly(f"{name}: failed calls and refreshes of who comes next", place, late, 0),
-        noted(f"{name}: a single refresh, s", place, single),
-        at_most(f"{name}: the longest wait elsewhere, s", place, others.longest, bound, timed=True),
+        exactly(f"{name}: failed callers elsewhere", store, callers - others.served, 0),
+        exactly(f"{name}: token calls", store, refreshes, 2 * rounds),
+        exactly(f"{name}: failed calls and refreshes of who comes next", store, late, 0),
+        noted(f"{name}: a single refresh, s", store, single),
+        at_most(f"{name}: the longest wait elsewhere, s", store, others.longest, bound, timed=True),
     ]
     if how == "frozen":
         failed = tasks * rounds - holder.served
-        figures.append(exactly(f"{name}: failed callers when it wakes", place, failed, 0))
+        figures.append(exactly(f"{name}: failed callers when it wakes", store, failed, 0))
     return figures
 
 
-async def woken(url: str, place: str, *, processes: int, tasks: int, rounds: int) -> list[Figure]:
+async def woken(url: str, store: str, *, processes: int, tasks: int, rounds: int) -> list[Figure]:
     """Freeze the holder once Wix has given it the only refresh token that is good from now on.
 
-    What the others send is refused, which they note in the store. This Wix ends no tokens for
-    that: where it does, there is nothing left that could be saved.
+    The refresh tokens that other workers send are refused, which they note in the store. This Wix
+    ends no tokens for that: where it does, no token is left that could be saved.
     """
     refused, served, refreshes = 0, 0, 0
     async with scene(url, rotating=True) as at:
@@ -79,9 +79,9 @@ async def woken(url: str, place: str, *, processes: int, tasks: int, rounds: int
     name, every = "holder woken with the only token", processes * tasks * rounds
     callers = tasks * rounds + 2 * every
     return [
-        exactly(f"{name}: refused before it wakes", place, refused, every - tasks * rounds),
-        exactly(f"{name}: failed callers from then on", place, callers - served, 0),
-        exactly(f"{name}: token calls", place, refreshes, 3 * rounds),
+        exactly(f"{name}: refused before it wakes", store, refused, every - tasks * rounds),
+        exactly(f"{name}: failed callers from then on", store, callers - served, 0),
+        exactly(f"{name}: token calls", store, refreshes, 3 * rounds),
     ]
 
 
@@ -94,7 +94,7 @@ async def _end_tokens(at: Scene, crew: Crew) -> None:
 async def _struck(
     at: Scene, crew: Crew, work: Work[Told], signum: signal.Signals, *, refuse: bool = False
 ) -> Told:
-    """Signal the holder once Wix has its answer ready; return what came of the others' work."""
+    """Signal the holder once Wix has its answer ready; return the outcome of the work elsewhere."""
     holder, *others = crew.workers
     told: list[Told] = []
 
@@ -117,7 +117,7 @@ async def _struck(
 
 
 async def _go_on(crew: Crew, work: Work[Told], signum: signal.Signals) -> Told:
-    """Have a frozen holder go on, and a new worker be there for one that was killed."""
+    """Have a frozen holder go on, and a new worker be there for a killed one."""
     holder = crew.workers[0]
     if signum == signal.SIGKILL:
         await crew.replace(holder)
@@ -127,7 +127,7 @@ async def _go_on(crew: Crew, work: Work[Told], signum: signal.Signals) -> Told:
 
 
 async def _refreshes_of_a_newcomer(at: Scene) -> int:
-    """Return how many refreshes it takes, and calls that fail, with what is stored now."""
+    """Return how many refreshes and failures a call of a new process costs."""
     before = at.refreshes
     async with Wix(**at.options) as wix:
         told = await call(wix, sites=at.sites)

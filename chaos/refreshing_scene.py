@@ -1,4 +1,4 @@
-"""What workers refresh at: a fake Wix that takes its time, and a store that both sides know."""
+"""The scene of refreshes: a fake Wix that takes its time, and a store that both sides know."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Scene:
             assert await self.storage.replace(ended, expected=record.version)
 
     async def record(self, site: str) -> Record:
-        """Return what is stored of a site."""
+        """Return the stored record of a site."""
         record = await self.storage.get(self.fake.app_id, site)
         assert record is not None
         return record

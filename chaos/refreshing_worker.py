@@ -16,13 +16,13 @@ __all__ = ["set_off"]
 
 
 def set_off(seconds: int) -> None:
-    """Have this process take the time to be so many seconds later than it is."""
+    """Shift the wall clock of this process by `seconds`."""
     now, now_ns = time.time, time.time_ns
 
     class Shifted(dt.datetime):
         """A datetime that asks the shifted clock."""
 
-        # As large as the one that C knows.
+        # As large as the class that C code knows.
         __slots__ = ()
 
         @classmethod
@@ -35,12 +35,12 @@ def set_off(seconds: int) -> None:
 
     time.time = lambda: now() + seconds
     time.time_ns = lambda: now_ns() + seconds * 10**9
-    # Before anybody has taken the other one.
+    # Before any module has imported the original class.
     vars(dt)["datetime"] = Shifted
 
 
 def main(file: int, seconds: int) -> None:
-    """Work for whoever has the other end of this file."""
+    """Work for the process at the far end of the pipe with this file number."""
     if seconds:
         set_off(seconds)
     from chaos.workers import obey  # noqa: PLC0415 - it takes the clocks that there are

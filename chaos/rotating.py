@@ -53,7 +53,7 @@ class _Load:
             self.begun.set()
 
 
-async def rotated(url: str, place: str, *, processes: int, sites: int, rounds: int) -> list[Figure]:
+async def rotated(url: str, store: str, *, processes: int, sites: int, rounds: int) -> list[Figure]:
     """Rotate from key to key and back for rounds of refreshes, and at last by the command.
 
     This Wix ends every token of a site whose refresh token is sent twice: losing one shows.
@@ -74,18 +74,18 @@ async def rotated(url: str, place: str, *, processes: int, sites: int, rounds: i
         refreshes, lost = at.refreshes, await _lost(at)
     name, callers = f"keys rotated under {processes} x {sites} refreshes", processes * sites
     if load.told.failed:
-        logger.error("%s on %s: %s", name, place, dict(load.told.failed))
+        logger.error("%s on %s: %s", name, store, dict(load.told.failed))
     return [
-        Figure(f"{name}: rounds of refreshes", place, load.rounds, least=rounds),
-        Figure(f"{name}: rows resealed meanwhile", place, resealed, least=sites),
-        exactly(f"{name}: status of the command", place, status, 0),
-        exactly(f"{name}: failed callers", place, callers * load.rounds - load.told.served, 0),
-        exactly(f"{name}: token calls", place, refreshes, sites * load.rounds),
-        exactly(f"{name}: sites lost to [new] alone", place, lost, 0),
+        Figure(f"{name}: rounds of refreshes", store, load.rounds, least=rounds),
+        Figure(f"{name}: rows resealed meanwhile", store, resealed, least=sites),
+        exactly(f"{name}: status of the command", store, status, 0),
+        exactly(f"{name}: failed callers", store, callers * load.rounds - load.told.served, 0),
+        exactly(f"{name}: token calls", store, refreshes, sites * load.rounds),
+        exactly(f"{name}: sites lost to [new] alone", store, lost, 0),
     ]
 
 
-async def lazily(url: str, place: str, *, processes: int, sites: int) -> list[Figure]:
+async def lazily(url: str, store: str, *, processes: int, sites: int) -> list[Figure]:
     """Have workers with the new key before the old one do nothing but refresh, once."""
     async with scene(url, sites=sites, rotating=True) as at:
         await at.install([_text(OLD)])
@@ -94,9 +94,9 @@ async def lazily(url: str, place: str, *, processes: int, sites: int) -> list[Fi
         refreshes, lost = at.refreshes, await _lost(at)
     name = f"keys rotated lazily by {processes} x {sites} refreshes"
     return [
-        exactly(f"{name}: failed callers", place, processes * sites - told.served, 0),
-        exactly(f"{name}: token calls", place, refreshes, sites),
-        exactly(f"{name}: sites lost to [new] alone", place, lost, 0),
+        exactly(f"{name}: failed callers", store, processes * sites - told.served, 0),
+        exactly(f"{name}: token calls", store, refreshes, sites),
+        exactly(f"{name}: sites lost to [new] alone", store, lost, 0),
     ]
 
 
@@ -112,7 +112,7 @@ async def _rotate_by_command(at: Scene, url: str) -> int:
 
 
 async def _lost(at: Scene) -> int:
-    """Return of how many sites the new key alone opens no row, or one of no use."""
+    """Return how often the new key alone opens no row of a site, or a useless row."""
     rows = InstallationRepository(at.fake.app_id, at.storage, Vault([NEW]))
     lost = set()
     for site in at.sites:

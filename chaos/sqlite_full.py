@@ -35,7 +35,7 @@ _MOUNT: Final = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 @dataclass
 class _Seen:
-    """What came of filling a disk."""
+    """The outcome of filling a disk."""
 
     kept: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)

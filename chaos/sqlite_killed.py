@@ -27,8 +27,8 @@ def killed(room: Path, *, rounds: int, wait: float = 2.0) -> Iterator[Figure]:
     """Kill a process in the middle of its puts, and have another write within `wait` seconds."""
     put, lost, refused = 0, 0, 0
     for number in range(rounds):
-        with tempfile.TemporaryDirectory(dir=room) as place:
-            path = Path(place) / "test.db"
+        with tempfile.TemporaryDirectory(dir=room) as store:
+            path = Path(store) / "test.db"
             names = _kill_writer(path, after=5 + 7 * number)
             put += len(names)
             refused += asyncio.run(_is_refused(path, wait))
@@ -39,14 +39,14 @@ def killed(room: Path, *, rounds: int, wait: float = 2.0) -> Iterator[Figure]:
 
 
 def _kill_writer(path: Path, *, after: int) -> list[str]:
-    """Return the names that a process said were put, which is killed when it said so many."""
+    """Return the names that a process has printed as put; it is killed after `after` of them."""
     command = [sys.executable, "-m", "chaos.sqlite_killed", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
         try:
             assert writer.stdout
             names = list(itertools.islice(writer.stdout, after))
             writer.kill()
-            # What it said before it died, but for a line that it did not end.
+            # The lines it printed before it died, but for an unfinished one.
             names += [line for line in writer.stdout if line.endswith("\n")]
         finally:
             writer.kill()
@@ -55,7 +55,7 @@ def _kill_writer(path: Path, *, after: int) -> list[str]:
 
 
 async def _is_refused(path: Path, wait: float) -> bool:
-    # Not even the lock of one that died is to be waited for.
+    # Not even the lock of a dead process may cost a wait.
     async with SQLiteStorage(path, retry=Retry(total=wait)) as storage:
         return await refusal(storage.put(record("the next"))) is not None
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import Figure, at_most, exactly
-from chaos.stores import try_for
-from tests.backends.support import refusal
+from tests.backends.support import refusal, try_for
 from wix_asgi.testing.storage_check.records import APP, put_all, record
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -91,7 +90,7 @@ async def locked_out(
 
 @asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Have another process keep others from writing, for as long as a block lasts."""
+    """Have another process hold the write lock while a block runs."""
     command = [sys.executable, "-c", _LOCK, str(path)]
     locker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
@@ -107,7 +106,7 @@ async def _locked(path: Path) -> AsyncIterator[None]:
 
 
 async def _put(storage: SQLiteStorage, number: int) -> str | None:
-    """Return what was said where it was refused."""
+    """Return the message of the refusal, or None for a put that succeeded."""
     return await refusal(storage.put(record(f"site-{number}")))
 
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from tests.daemons import running
 from tests.pgbouncer_server import PgBouncer
 from tests.postgres_server import PostgresServer, database
-from wix_asgi_backends._sql import SQLStorage
 
-__all__ = ["KINDS", "Stores", "open_stores", "try_for"]
+__all__ = ["KINDS", "Stores", "open_stores"]
 
 KINDS: Final = ("sqlite", "postgresql", "pgbouncer")
-
-
-def try_for(storage: SQLStorage, total: float) -> None:
-    """Have `storage` try each operation that begins from now on for `total` seconds."""
-    vars(storage)["_retry"] = replace(storage._retry, total=total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class Stores:
 
     @contextlib.contextmanager
     def empty(self, kind: str) -> Iterator[str]:
-        """Give the URL of an empty store of one of `KINDS`, for as long as a block lasts."""
+        """Give the URL of an empty store of this kind, from `KINDS`, while a block runs."""
         if kind == "sqlite":
             with tempfile.TemporaryDirectory(prefix="wix-asgi-") as room:
                 yield f"sqlite:///{room}/wix-asgi.db"
@@ -43,6 +37,6 @@ class Stores:
 
 @contextlib.contextmanager
 def open_stores() -> Iterator[Stores]:
-    """Have servers of our own for as long as a block lasts."""
+    """Have servers of our own while a block runs."""
     with running(PostgresServer()) as server, running(PgBouncer(server.url)) as pgbouncer:
         yield Stores(server, pgbouncer)

@@ -30,7 +30,7 @@ __all__ = ["Crew", "Told", "Work", "Worker", "call", "obey", "outlive"]
 
 T = TypeVar("T")
 Work = Callable[[Wix], Awaitable[T]]
-"""What a worker can be told to do: it is pickled, and so is what it returns."""
+"""A function that a worker can be told to call: it is pickled, and so is its result."""
 
 _READY: Final = "ready"
 
@@ -57,17 +57,17 @@ class Worker:
         assert await self._told() == _READY
 
     def begin(self) -> None:
-        """Have it begin what it was prepared for."""
+        """Have the worker begin the work that it was prepared for."""
         self._connection.send(None)
 
     async def outcome(self, work: Work[T]) -> T:
-        """Return what came of `work`, which it has begun."""
+        """Return the outcome of `work`, which the worker has begun."""
         del work  # names the type
         outcome: T = await self._told()
         return outcome
 
     async def do(self, work: Work[T]) -> T:
-        """Have it do `work` now; return what comes of it."""
+        """Have the worker do `work` now; return the outcome."""
         await self.prepare(work)
         self.begin()
         return await self.outcome(work)
@@ -92,7 +92,7 @@ class Worker:
 
 
 class Crew:
-    """Worker processes that begin what they do at the same moment, for as long as a block lasts.
+    """Worker processes that begin their work at the same moment, while a block runs.
 
     Attributes:
         workers: In the order of `shifts`, which are how far their clocks are off.
@@ -114,7 +114,7 @@ class Crew:
                     tasks.start_soon(worker.end)
 
     async def do(self, work: Work[T], *, by: Sequence[Worker] | None = None) -> list[T]:
-        """Have all of them, or some, do `work` from the same moment on; return what came of it."""
+        """Have all of them, or some, do `work` from the same moment on; return the outcomes."""
         chosen = self.workers if by is None else by
         for worker in chosen:
             await worker.prepare(work)
@@ -130,11 +130,11 @@ class Crew:
 
 @dataclass
 class Told:
-    """What came of many calls.
+    """The outcome of many calls.
 
     Attributes:
         served: How many were answered, and as the site they were made for.
-        failed: Why the others failed, and how many of them.
+        failed: The reasons of the failed calls, and how often each occurred.
         longest: The seconds of the call that took the most.
         seconds: How long it took until the last one was answered.
     """
@@ -145,7 +145,7 @@ class Told:
     seconds: float = 0.0
 
     def __add__(self, other: Told) -> Told:
-        """Return what came of the calls of both, which were made at the same time."""
+        """Return the outcome of the calls of both, which were made at the same time."""
         return Told(
             self.served + other.served,
             self.failed + other.failed,
@@ -160,7 +160,7 @@ class Told:
 
 
 async def call(wix: Wix, *, sites: Sequence[str], tasks: int = 1) -> Told:
-    """Call Wix in so many tasks for each of these sites at once."""
+    """Call Wix in `tasks` tasks for each of these sites at once."""
     told, began = Told(), time.monotonic()
     async with anyio.create_task_group() as group:
         for site in sites:
@@ -194,8 +194,8 @@ async def outlive(wix: Wix) -> None:
 
 
 def obey(connection: Connection) -> None:
-    """Do what comes through `connection`, in the process of a worker, until it is closed."""
-    # What is refused is counted, and need not be told.
+    """Do the work that comes through `connection`, in a worker's process, until it is closed."""
+    # Refusals are counted, so their log lines are not needed.
     logging.getLogger("wix_asgi").addHandler(logging.NullHandler())
     with suppress(EOFError, BrokenPipeError):
         asyncio.run(_obey(connection))

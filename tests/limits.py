@@ -15,7 +15,6 @@ __all__ = ["PATIENCE"]
 PATIENCE: Final = 120.0
 """Seconds that a test waits for one condition.
 
-The slowest condition, a server that has started, takes 2 s on two idle cores and was seen to take
-20 s with eight busy processes beside the tests. It is below `timeout` in pyproject.toml, since a
-limit of the test's own tells which condition was not met.
+The slowest condition, the start of a server, took 7 s on two cores at a load of 8. The limit is
+below `timeout` in pyproject.toml, since a limit of the test tells which condition was not met.
 """

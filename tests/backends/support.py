@@ -6,6 +6,7 @@ import importlib
 import multiprocessing
 import sys
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,11 @@ def connections_in_use(storage: Storage) -> int:
     assert isinstance(storage, SQLStorage)
     engines = [held.engine for held in storage._engines._by_loop.values()]
     return sum(pool_of(engine).checkedout() for engine in engines)
+
+
+def try_for(storage: SQLStorage, total: float) -> None:
+    """Have `storage` try each operation that begins from now on for `total` seconds."""
+    vars(storage)["_retry"] = replace(storage._retry, total=total)
 
 
 async def refusal(work: Awaitable[object]) -> str | None:

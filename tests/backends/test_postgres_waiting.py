@@ -12,7 +12,7 @@ import anyio
 import asyncpg
 import pytest
 
-from tests.backends.support import connections_in_use, pool_of
+from tests.backends.support import connections_in_use, pool_of, try_for
 from tests.daemons import connected
 from tests.limits import PATIENCE
 from wix_asgi.errors import StorageUnavailable
@@ -48,11 +48,14 @@ async def test_locked_table(postgres_url: str) -> None:
             await storage.get(APP, SITE)
         refused.append(caught.value)
 
-    async with PostgresStorage(parse_url(postgres_url), retry=Retry(total=0.3)) as storage:
+    async with PostgresStorage(parse_url(postgres_url)) as storage:
         await storage.put(record())
-        async with locked_table(postgres_url), anyio.create_task_group() as tasks:
-            for _ in range(20):
-                tasks.start_soon(read, storage)
+        async with locked_table(postgres_url):
+            try_for(storage, 0.3)
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(read, storage)
+        try_for(storage, PATIENCE)
 
         assert 20 == len(refused)
         assert all(isinstance(error.__cause__, Exception) for error in refused)

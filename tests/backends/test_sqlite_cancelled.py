@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 
@@ -19,8 +20,8 @@ def anyio_backend() -> str:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody keeps others from writing, for longer than an operation takes."""
-    with closing(sqlite3.connect(path, timeout=2, isolation_level=None)) as connection:
+    """Whether a connection holds the write lock for longer than any operation takes."""
+    with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:

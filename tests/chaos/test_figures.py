@@ -1,4 +1,4 @@
-"""What the table of a run says."""
+"""The figures of a run and the table of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FIGURES = [
 
 
 def test_only_counts_fail_a_test() -> None:
-    """A count that is not what is wanted is named; a time is not, since machines differ."""
+    """A count outside of its bounds is named; a time is not, since machines differ."""
     assert ["token calls on sqlite: 2, wanted 1"] == missed(FIGURES)
 
 
 def test_the_table_names_what_was_missed() -> None:
-    """Every figure has a line, and what is not as it has to be says so, times included."""
+    """Every figure has a line, and is marked where it is out of bounds, times included."""
     assert (
         "what             storage     seen   wanted\n"
         "token calls      sqlite      2      1       MISSED\n"

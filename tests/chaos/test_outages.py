@@ -13,7 +13,7 @@ async def test_an_outage_that_the_token_outlives_costs_no_call(
     store: tuple[str, str],
 ) -> None:
     """However the token endpoint fails, it is asked seldom, and nobody is refused meanwhile."""
-    scaled = Times(left=4.0, outage=3.0, read=1.0)
+    scaled = Times(left=6.0, outage=3.0, lifetime=60.0, read=1.0)
 
     assert [] == missed(await outages(*store, scaled))
 

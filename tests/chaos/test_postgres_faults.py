@@ -47,7 +47,7 @@ def _cluster(servers: Cluster) -> Iterator[Cluster]:
 
 @everywhere([name for name, fault in FAULTS.items() if len(fault.kinds) == len(KINDS)])
 async def test_fault_under_load(cluster: Cluster, name: str) -> None:
-    """What passes within ten seconds fails no operation, and loses or changes no row."""
+    """A fault that passes within ten seconds fails no operation, and loses or changes no row."""
     figures = await under_load(cluster, name, tasks=10, rounds=1, speed=10, total=PATIENCE)
 
     assert [] == missed(figures)

@@ -1,4 +1,4 @@
-"""What a proxy does to a connection, seen from both of its ends."""
+"""The faults that a proxy makes, seen from both ends of a connection."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_what_hangs_keeps_its_client_waiting(server: Server, proxy: Proxy)
 
 
 async def test_a_fault_has_its_moment(server: Server, proxy: Proxy) -> None:
-    """It waits for certain bytes of the client's, and for as many writes after them as it says."""
+    """A fault waits for certain bytes of the client's, and for `after` writes that follow them."""
     await proxy.arm(Fault("reset_before", when=b"something else"))
     assert ANSWER == await ask(proxy)
     await proxy.arm(Fault("reset_before", when=REQUEST, after=2))

@@ -38,7 +38,7 @@ async def test_many_sites_cost_one_refresh_each(store: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("how", SIGNALS)
 async def test_a_holder_that_is_gone_is_replaced(store: tuple[str, str], how: str) -> None:
-    """Others refresh in its place and what they store is good; who wakes up is served, too."""
+    """Another process refreshes and stores a good token; a woken holder serves its callers."""
     kind, url = store
     figures = await gone(url, kind, how, processes=2, tasks=5, rounds=1)
 
@@ -59,7 +59,7 @@ async def test_who_wakes_with_the_only_token_saves_it(store: tuple[str, str]) ->
     indirect=True,
 )
 async def test_clocks_an_hour_off(store: tuple[str, str]) -> None:
-    """A host whose clock is off neither refreshes more nor uses what is dead.
+    """A host whose clock is off neither refreshes more nor uses a dead token.
 
     Processes over SQLite are on one host, and have one clock.
     """

@@ -14,7 +14,7 @@ pytestmark = [
 
 
 async def test_keys_rotate_under_refreshes(store: tuple[str, str]) -> None:
-    """No caller fails, and the new key alone opens what is good for the next refresh (R33)."""
+    """No caller fails, and the new key alone opens good refresh tokens (R33)."""
     kind, url = store
     figures = await rotated(url, kind, processes=2, sites=10, rounds=4)
 
@@ -22,7 +22,7 @@ async def test_keys_rotate_under_refreshes(store: tuple[str, str]) -> None:
 
 
 async def test_refreshing_rotates_keys(store: tuple[str, str]) -> None:
-    """A worker seals what it refreshes with the new key, and the old one may go (R33)."""
+    """A worker seals refreshed tokens with the new key, and the old key may go (R33)."""
     kind, url = store
     figures = await lazily(url, kind, processes=2, sites=10)
 

@@ -40,19 +40,19 @@ def test_no_record_is_lost(path: Path) -> None:
 
 
 async def test_a_lock_is_waited_for(path: Path) -> None:
-    """Of many who write while another process has the lock, none is refused."""
+    """No write is refused that waits while another process has the lock."""
     assert [] == missed(await locked_for_a_while(path, seconds=1, callers=50, retry=PATIENT))
 
 
 async def test_a_lock_that_stays(path: Path) -> None:
-    """Who writes while a lock is kept too long is told so; nothing changes, and it goes on."""
+    """A writer is told of a lock that is kept too long; no row changes, and writing goes on."""
     figures = await locked_out(path, seconds=1, callers=50, total=0.8, patience=PATIENCE, busy=0.1)
 
     assert [] == missed(figures)
 
 
 def test_a_killed_writer(tmp_path: Path) -> None:
-    """What a process had put when it was killed is there, and the next one writes at once."""
+    """The records that a killed process had put are there, and the next process writes at once."""
     assert [] == missed(killed(tmp_path, rounds=1, wait=PATIENCE))
 
 

@@ -1,4 +1,4 @@
-"""An app under uvicorn beside a fake Wix, and what browsers do with the two."""
+"""An app under uvicorn beside a fake Wix, and the browsers that use the two."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SSL: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Secrets:
-    """What nobody but the browser and Wix may see."""
+    """The secrets that nobody but the browser and Wix may see."""
 
     def __init__(self) -> None:
         self.values: set[str] = set()
@@ -55,13 +55,13 @@ class Secrets:
                 self.values.add(token)
 
     def found_in(self, data: bytes) -> list[str]:
-        """Return the last letters of those that are in `data`."""
+        """Return the last letters of the secrets that are in `data`."""
         return sorted(value[-8:] for value in self.values if value.encode() in data)
 
 
 @dataclass
 class App:
-    """An app that runs, and what it was asked in a test."""
+    """An app that runs, and the secrets that were sent to it in a test."""
 
     server: Server
     url: str
@@ -102,7 +102,7 @@ class App:
 
     @contextlib.asynccontextmanager
     async def spread(self, each: int, workers: int) -> AsyncIterator[list[httpx.AsyncClient]]:
-        """Open `each` connections to every one of the workers, as browsers of their own."""
+        """Open `each` connections to each of the workers, as browsers of their own."""
         held: dict[str, list[httpx.AsyncClient]] = {}
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(100 * each):
@@ -125,7 +125,7 @@ def running(
     port: int | None = None,
     log_level: str = "info",
 ) -> Iterator[App]:
-    """Run the app for as long as a block lasts; it logs to its output from `log_level` on."""
+    """Run the app while a block runs; its log goes to its output, from `log_level` on."""
     port = port or free_port()
     log_config = room / "logging.json"
     root = {"level": log_level.upper(), "handlers": ["stderr"]}

@@ -1,4 +1,4 @@
-"""What the tests of servers begin with."""
+"""The fixtures of all tests of servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wix_asgi.testing import FakeWix
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on one event loop: what is tested runs in other processes."""
+    """Run on one event loop: the app under test runs in other processes."""
     return "asyncio"
 
 

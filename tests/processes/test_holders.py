@@ -43,7 +43,7 @@ def _servers(
 async def test_a_holder_that_is_gone_is_replaced(
     servers: tuple[App, App], fake: FakeWix, signum: signal.Signals
 ) -> None:
-    """The other server refreshes once the lease has run out; who wakes up again is served, too."""
+    """The other server refreshes after the lease; a woken holder serves its caller, too."""
     holder, other = servers
     statuses: dict[str, int] = {}
 

@@ -1,4 +1,4 @@
-"""No secret in what a server prints, nor in its database (R32, R35)."""
+"""No secret is in the output of a server, nor in its database (R32, R35)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ DONE = [
     "refused: exchange_rejected",
     "refused: browser_mismatch",
 ]
-"""What must be in the log, so that the search for secrets had something to search."""
+"""Words that must be in the log, so that the search for secrets had something to search."""
 
 
 async def use(app: App, http: httpx.AsyncClient) -> None:
-    """Do with the app what is done with apps, the wrong things included."""
+    """Use the app as people use apps, the wrong uses included."""
     fake = app.fake
     callback = await app.begin(http, BAKERY)
     app.secrets.note((await http.get(callback)).headers["Location"], "access_token")

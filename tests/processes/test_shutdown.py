@@ -1,4 +1,4 @@
-"""What a server that stops does with an install under way (R25), and servers without a lifespan."""
+"""Servers that stop in the middle of an install (R25), and servers without a lifespan."""
 
 from __future__ import annotations
 

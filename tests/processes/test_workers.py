@@ -95,7 +95,7 @@ async def a_crowd_of_calls_on_an_expired_token_refreshes_once(app: App) -> None:
 async def refuse_all_at_the_same_moment(app: App, calls: int) -> None:
     """Have both workers know of the expired token before the first of them has another one."""
     with app.fake.hold(**REFRESH) as refreshes:
-        # The app under test waits for this answer as long as the test does.
+        # For this answer the app under test has the patience of the test.
         with app.fake.hold(PRODUCTS):
             await app.fake.asked(PRODUCTS, calls, timeout=PATIENCE)
         await refreshes.arrived(timeout=PATIENCE)

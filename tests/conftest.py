@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 from wix_asgi.testing import FakeWix
@@ -14,6 +15,10 @@ pytest_plugins = ["tests.engine_fixtures", "tests.postgres_server", "tests.pgbou
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:
     del os.environ[_name]
 os.environ.pop("WEB_CONCURRENCY", None)
+
+# An example that takes long says nothing of the code: other programs may use the machine, too.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

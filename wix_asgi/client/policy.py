@@ -18,7 +18,7 @@ class CallPolicy:
     """How long a call may take, how much it may read, and how often it is sent again."""
 
     timeout: httpx.Timeout = field(default_factory=_default_timeout)
-    """Seconds for single steps of a call, as httpx counts them (R39).
+    """Seconds for single steps of a call, as httpx counts them.
 
     Connecting takes five: a SYN packet that is lost is sent again after one second and after three
     (RFC 6298). The wait for a connection of the pool may take all of `total_seconds`: it ends as
@@ -26,13 +26,13 @@ class CallPolicy:
     """
 
     total_seconds: float = 30.0
-    """Seconds for a whole call, redirects and refusals included, under the default `timeout` (R39).
+    """Seconds for a whole call, redirects and refusals included, under the default `timeout`.
 
     A server that sends a byte every nine seconds would never exceed the timeout of a single read.
     """
 
     max_bytes: int = 10 * 1024 * 1024
-    """Bytes, unpacked, that a call may read before its answer is handed over (R39).
+    """Bytes, unpacked, that a call may read before its answer is handed over.
 
     An answer that is read whole is in memory as a whole, once for each call under way.
     """

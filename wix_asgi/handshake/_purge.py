@@ -15,7 +15,7 @@ __all__ = ["Purge"]
 _INTERVAL: Final = 60.0
 """Seconds from the end of a purge until the next is due.
 
-Strangers can load the callback at any rate, which may not become a rate of writes (R8). A name is
+Strangers can load the callback at any rate, which may not become a rate of writes. A name is
 kept for over an hour anyway, so a minute more matters to nobody.
 """
 

@@ -11,17 +11,17 @@ from wix_asgi.errors import HandshakeRefused, Reason
 __all__ = ["Query", "read_query"]
 
 _MAX_QUERY: Final = 16 * 1024
-"""Bytes of a query with its escapes: a code and a state at their bounds, and 4 kB more (R14)."""
+"""Bytes of a query with its escapes: a code and a state at their bounds, and 4 kB more."""
 
 _MAX_CODE: Final = 8 * 1024
-"""Characters of a code: Wix's codes were seen at 4.7 kB (R14)."""
+"""Characters of a code: Wix's codes were seen at 4.7 kB."""
 
 _MAX_VALUE: Final = 4 * 1024
 """Characters of any other value: a state of ours has under 600, and Wix's install token is opaque
-and bounded like all else (R10)."""
+and bounded like all else."""
 
 _MAX_PARAMETERS: Final = 20
-"""Parameters of a query: Wix sends three, and links of a campaign add a handful (R14)."""
+"""Parameters of a query: Wix sends three, and links of a campaign add a handful."""
 
 _ONCE: Final = frozenset({"code", "state", "instanceId", "error", "token"})
 """The parameters of the handshake: each may be there once (RFC 6749, 3.1)."""

@@ -38,7 +38,7 @@ def refuse_other_methods(request: Request, *, allow: str) -> None:
 
 
 def refuse_automatic_loads(request: Request) -> None:
-    """Refuse a load that no person asked for, before it can use up a state or a code (R23).
+    """Refuse a load that no person asked for, before it can use up a state or a code.
 
     Raises:
         HandshakeRefused: A browser prefetches, an element of a page loads it, or a bot does.

@@ -33,7 +33,7 @@ _READER: Final = "reader"
 
 
 class StateUse:
-    """The one use of a state, which leaves one name in storage (R4, R8)."""
+    """The one use of a state, which leaves one name in storage."""
 
     def __init__(
         self, storage: Storage, flow: Flow, detached: DetachedTasks, *, state_ttl: float

@@ -114,19 +114,19 @@ class Callback:
             response = await self._call_on_install(installation, request)
             if self._settings.finish_setup:
                 await self._finish_setup(instance_id, grant.access_token)
-            # No local holds the address, in which the token may be (R35).
+            # No local holds the address, in which the token may be.
             return response or self._responses.with_headers(
                 RedirectResponse(self._next_url(grant.access_token), 303)
             )
 
-        # A browser that hangs up from here on does not cost the site owner the install (R25).
+        # A browser that hangs up from here on does not cost the site owner the install.
         task = self._detached.start(lambda: self._responses.answer(request, install(), ending=flow))
         response = await task.result()
         self._purge.start()
         return response
 
     async def _check_browser(self, request: Request, flow: Flow, state_use: StateUse) -> None:
-        """Refuse every browser but the one in which the flow began (R2)."""
+        """Refuse every browser but the one in which the flow began."""
         cookies = read_cookies(request.scope["headers"], self._signer.cookie_prefix)
         if flow.is_bound_to(cookies):
             return
@@ -178,7 +178,7 @@ class Callback:
             )
 
     def _next_url(self, token: AccessToken) -> str:
-        """Return where the browser is led; only the settings choose it (R18)."""
+        """Return where the browser is led; only the settings choose it."""
         target = self._settings.after_install
         if target == "close":
             return self._endpoints.close_window_url(token.value)

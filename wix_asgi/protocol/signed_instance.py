@@ -23,7 +23,7 @@ from wix_asgi.settings import WixSettings
 __all__ = ["SIGNED", "SignedInstances"]
 
 _MAX_INSTANCE: Final = 8192
-"""Characters. A longer value is refused before it costs time (R41); it would not fit into a
+"""Characters. A longer value is refused before it costs time; it would not fit into a
 header of common servers either (8 kB in nginx and gunicorn)."""
 
 # 32 bytes are 43 characters. The last character carries four bits, so 16 of 64 are canonical.

@@ -110,7 +110,7 @@ def test_quickstart(example: Example) -> None:
 @pytest.mark.processes
 @pytest.mark.parametrize("example", ["starlette_app"], indirect=True)
 def test_starlette_app(example: Example) -> None:
-    """Its hooks answer the install and the refusal, and its routes know who is calling."""
+    """Its hooks answer the install and the refusal, and its routes know the caller."""
     installed = example.install(BAKERY)
     example.fake.cancel_redirects = True
     refused = example.http.get(str(example.fake.cancel(example.begin(BAKERY))))
@@ -174,7 +174,7 @@ def _background_job(monkeypatch: pytest.MonkeyPatch, fake: FakeWix) -> ModuleTyp
 async def test_one_site_that_fails_does_not_stop_the_job(
     background_job: ModuleType, fake: FakeWix, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The other sites are read, and the log says which one was not."""
+    """The remaining sites are read, and the log names the failing site."""
     wix: Wix = background_job.wix
     async with wix:
         async with httpx.AsyncClient(

@@ -22,7 +22,7 @@ SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what the README says to set."""
+    """Set the environment variables of the README."""
     monkeypatch.setenv("WIX_APP_ID", "app-1")
     monkeypatch.setenv("WIX_APP_SECRET", "test-app-secret-number-one")
     monkeypatch.setenv("WIX_PUBLIC_URL", PUBLIC_URL)
@@ -82,7 +82,7 @@ def test_the_hooks_snippet_wraps_the_app() -> None:
 
 
 def test_the_fake_of_the_readme_has_links() -> None:
-    """What the README says to serve shows where to add the app and where to open it."""
+    """The fake Wix of the README shows the links that add and open the app."""
     fake = run(snippet("dashboard_url"))["fake"]
     page = TestClient(fake).get("/", headers={"accept": "text/html"}).text
 

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 from functools import cached_property
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -21,6 +21,7 @@ from wix_asgi.storage import Storage, open_storage
 
 __all__ = ["WixSettings"]
 
+_ENV_PREFIX: Final = "WIX_"
 _PLACEHOLDER = re.compile(
     r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|todo|placeholder"
     r"|((your|my|the)[-_ ])?(wix[-_ ])?app[-_ ]?(id|secret([-_ ]?key)?)"
@@ -29,10 +30,10 @@ _PLACEHOLDER = re.compile(
 )
 # Refused for secrets only: a generated secret never begins with these words, an app ID may.
 _PHRASE = re.compile(r"(your|my|the)[-_ ].*", re.IGNORECASE)
-_MIN_SECRET_LENGTH = 8
+_MIN_SECRET_LENGTH: Final = 8
 """Characters. A shorter value was typed, or cut off when it was copied: Wix generates the keys."""
 
-_MAX_STATE_TTL = 600
+_MAX_STATE_TTL: Final = 600
 """Seconds: the life of Wix's authorization codes, and the most that ASVS 10.4.3 allows a code."""
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
@@ -61,7 +62,7 @@ class WixSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="WIX_",
+        env_prefix=_ENV_PREFIX,
         env_ignore_empty=True,
         extra="forbid",
         frozen=True,
@@ -331,7 +332,7 @@ def _variable(name: str, field: FieldInfo) -> str:
     """Return the environment variable of a setting."""
     if isinstance(field.validation_alias, AliasChoices):
         return str(field.validation_alias.choices[-1])
-    return f"{WixSettings.model_config['env_prefix']}{name.upper()}"
+    return f"{_ENV_PREFIX}{name.upper()}"
 
 
 def _problem(error: ErrorDetails) -> str:

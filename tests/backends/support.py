@@ -1,4 +1,4 @@
-"""What the tests of the backends have in common."""
+"""Shared parts of the tests of the backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi_backends._sql import SQLStorage
 
-# What takes long to import is imported once for all the processes of a case.
+# The slow imports are done once for all the processes of a case.
 multiprocessing.set_forkserver_preload(
     [
         "wix_asgi.testing.storage.processes",
@@ -55,7 +55,7 @@ def try_for(storage: SQLStorage, total: float) -> None:
 
 
 async def refusal(work: Awaitable[object]) -> str | None:
-    """Return what a storage says where it refuses `work`; None where it does not."""
+    """Return the message with which a storage refuses `work`; None if it does not refuse."""
     try:
         await work
     except StorageUnavailable as exc:

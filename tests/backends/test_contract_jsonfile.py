@@ -17,7 +17,7 @@ from wix_asgi.testing.storage.unreachable import *
 JsonFileStorage = example()
 
 
-@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # the kit has its users override its defaults so
+@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # users of the suite override its defaults in this way
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run on both event loops."""
     loop: str = request.param
@@ -26,7 +26,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_storage(tmp_path: Path) -> Callable[[], Storage]:
-    """Give what makes storages over one file."""
+    """Return a function that makes storages over one file."""
     return partial(JsonFileStorage, tmp_path / "store.json")
 
 

@@ -11,7 +11,7 @@ from wix_asgi.testing.storage import *
 from wix_asgi_backends.memory import MemoryStorage
 
 
-@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # the kit has its users override its defaults so
+@pytest.fixture(params=["asyncio", "trio"])  # type: ignore[no-redef] # users of the suite override its defaults in this way
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run on both event loops."""
     loop: str = request.param
@@ -20,6 +20,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_storage() -> Callable[[], Storage]:
-    """Give the one storage: nobody else sees what it holds."""
+    """Return a function that always returns the same storage: no other storage sees its records."""
     storage = MemoryStorage()
     return lambda: storage

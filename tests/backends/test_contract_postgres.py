@@ -32,7 +32,7 @@ def _shared_url(postgres_server: str) -> Iterator[str]:
 def make_storage(
     shared_url: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[], Storage]]:
-    """Give what makes storages over one database, which is left without tables."""
+    """Return a function that makes storages over one database, which is left without tables."""
     url = shared_url
     if request.param == "pgbouncer":
         url = request.getfixturevalue("pgbouncer").url(shared_url)
@@ -47,7 +47,7 @@ def unreachable_storage(tmp_path: Path) -> Storage:
     return PostgresStorage(target, retry=Retry(total=0.1))
 
 
-@pytest.fixture  # type: ignore[no-redef] # the kit has its users override its defaults so
+@pytest.fixture  # type: ignore[no-redef] # users of the suite override its defaults in this way
 def connections_in_use() -> Callable[[Storage], int]:
     """Count the connections of the pool."""
     return count

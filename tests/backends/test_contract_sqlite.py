@@ -19,7 +19,7 @@ from wix_asgi_backends.sqlite import SQLiteStorage
 
 @pytest.fixture
 def make_storage(tmp_path: Path) -> Callable[[], Storage]:
-    """Give what makes storages over one file."""
+    """Return a function that makes storages over one file."""
     return partial(SQLiteStorage, tmp_path / "store.db")
 
 
@@ -31,7 +31,7 @@ def unreachable_storage(tmp_path: Path) -> Storage:
     return SQLiteStorage(path, retry=Retry(total=0.3))
 
 
-@pytest.fixture  # type: ignore[no-redef] # the kit has its users override its defaults so
+@pytest.fixture  # type: ignore[no-redef] # users of the suite override its defaults in this way
 def connections_in_use() -> Callable[[Storage], int]:
     """Count the connections of the pool."""
     return count

@@ -59,7 +59,7 @@ async def test_one_engine_for_a_loop(sql: SQLiteStorage | PostgresStorage) -> No
 async def test_opening_that_fails_leaves_nothing_open(
     sql: SQLiteStorage | PostgresStorage,
 ) -> None:
-    """Nobody closes what a block could not be entered with, so it is closed at once."""
+    """A storage whose block cannot be entered is closed at once: its block will not close it."""
     async with sql, (await sql._engines.current()).connect() as connection:
         await connection.execute(text("DROP TABLE wix_claims"))
         await connection.execute(text("CREATE TABLE wix_claims (another BIGINT)"))
@@ -71,7 +71,7 @@ async def test_opening_that_fails_leaves_nothing_open(
 
 
 def test_trio_is_refused(sql: SQLiteStorage | PostgresStorage) -> None:
-    """On trio the storage says what it needs, and closing it is no error."""
+    """On trio the storage says that it needs asyncio, and closing it is no error."""
     with pytest.raises(StorageUnavailable, match="needs asyncio"):
         anyio.run(sql.open, backend="trio")
     anyio.run(sql.aclose, backend="trio")
@@ -155,7 +155,7 @@ async def test_fork_has_engines_of_its_own(
 async def test_fork_of_a_process_that_has_a_file_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_running: bool
 ) -> None:
-    """The child is told so, and closes nothing; where a loop had ended, all was closed with it."""
+    """The child is refused, and closes nothing; after the end of the parent's loop it is served."""
     sql = SQLiteStorage(tmp_path / "test.db")
     if is_running:
         await sql.open()
@@ -210,7 +210,7 @@ asyncio.run(main())
 
 
 def fork(url: str) -> list[str]:
-    """Run a process that forks while it uses this storage; return what both print."""
+    """Run a process that forks while it uses this storage; return the output of both."""
     # From 3.12 on Python warns of any fork beside threads.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -225,7 +225,7 @@ def test_fork_on_postgres(postgres_url: str) -> None:
 
 
 def test_fork_on_sqlite(tmp_path: Path) -> None:
-    """The child of a process that uses a file is told so, for it would lose what it writes."""
+    """The child of a process that uses a file gets an error, since its writes would be lost."""
     said, stored = fork(f"sqlite:///{tmp_path}/test.db")
 
     assert "in use when its process was forked" in said

@@ -80,7 +80,7 @@ async def test_claims_in_use_are_kept() -> None:
 
 
 async def test_repr_has_no_record() -> None:
-    """What is shown of a storage is its size."""
+    """The repr of a storage shows its size only."""
     storage = MemoryStorage.from_url("memory://")
     await storage.put(record())
 
@@ -91,7 +91,7 @@ async def test_repr_has_no_record() -> None:
 async def test_several_workers_are_warned_of(
     is_child: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A worker process is told that no other sees what it stores (R48)."""
+    """A worker process is warned that no other process sees its records (R48)."""
     parent = object() if is_child else None
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
     async with MemoryStorage():
@@ -101,7 +101,7 @@ async def test_several_workers_are_warned_of(
 
 
 async def test_nothing_is_left_of_an_app_without_installations() -> None:
-    """What is kept is bounded by what is installed, however many apps there were."""
+    """The memory in use is bounded by the installations, for any number of former apps."""
     storage = MemoryStorage()
     for number in range(100):
         await storage.put(record(app_id=f"app-{number}"))
@@ -111,7 +111,7 @@ async def test_nothing_is_left_of_an_app_without_installations() -> None:
 
 
 def in_threads(work: Callable[[int], object], number: int = 4) -> None:
-    """Do `work` in so many threads at once."""
+    """Do `work` in this number of threads at once."""
     barrier = Barrier(number)
 
     def begin(thread: int) -> None:
@@ -123,7 +123,7 @@ def in_threads(work: Callable[[int], object], number: int = 4) -> None:
 
 
 def test_event_loops_at_once() -> None:
-    """Loops in several threads share a storage: one of them gets a name, no id is lost (R4)."""
+    """Loops in several threads share a storage: each name goes to one loop, no id is lost (R4)."""
     storage = MemoryStorage()
     won: list[str] = []
 

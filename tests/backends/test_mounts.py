@@ -1,4 +1,4 @@
-"""On which file system a file is, and that one of a network is refused."""
+"""The type of a file's file system, and the refusal of network file systems."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ async def test_stopped_server(server: PostgresServer) -> None:
 
 
 async def test_silent_server(tmp_path: Path) -> None:
-    """A server that accepts and never answers is given up in the time there is."""
+    """A server that accepts and never answers is given up within the time of an operation."""
     callers: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_unix_server(
         lambda _, caller: callers.append(caller), tmp_path / ".s.PGSQL.5432"
@@ -206,7 +206,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_unknown_database(postgres_url: str) -> None:
-    """What does not pass by itself is told at once, with a hint and without a value (R35)."""
+    """A lasting error is raised at once, with a hint and without a value (R35)."""
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -224,7 +224,7 @@ async def test_unknown_database(postgres_url: str) -> None:
 
 
 async def test_tokens_are_not_in_errors(postgres_url: str) -> None:
-    """Neither the message nor the causes of an error show what was to be written (R35)."""
+    """Neither the message nor the causes of an error show the values of the statement (R35)."""
     async with PostgresStorage(parse_url(postgres_url)) as storage:
         async with connected(postgres_url) as connection:
             await connection.execute("ALTER TABLE wix_installations DROP COLUMN failure")
@@ -317,7 +317,7 @@ LASTING = [
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("wrap", [False, True])
 def test_passing_errors(error: Exception, *, wrap: bool) -> None:
-    """What a restart, a failover or a race makes is repeated, wrapped by SQLAlchemy or not."""
+    """The errors of a restart, a failover or a race are repeated, wrapped by SQLAlchemy or not."""
     storage = PostgresStorage(parse_url("postgres://host/db"))
 
     assert storage._is_transient(wrapped(error) if wrap else error)
@@ -326,7 +326,7 @@ def test_passing_errors(error: Exception, *, wrap: bool) -> None:
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("wrap", [False, True])
 def test_lasting_errors(error: Exception, *, wrap: bool) -> None:
-    """What will be the same the next time is not repeated."""
+    """A statement whose error would be the same the next time is not repeated."""
     storage = PostgresStorage(parse_url("postgres://host/db"))
 
     assert not storage._is_transient(wrapped(error) if wrap else error)

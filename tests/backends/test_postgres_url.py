@@ -1,4 +1,4 @@
-"""What asyncpg is told for the URLs that services hand out."""
+"""The arguments for asyncpg from the URLs that services hand out."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_url(url: str, expected: dict[str, Any]) -> None:
 
 
 def test_asyncpg_knows_all_arguments() -> None:
-    """Nothing is told to asyncpg that it does not take, but for one that SQLAlchemy takes out."""
+    """Every argument is accepted by asyncpg, except for the argument that SQLAlchemy removes."""
     known = set(inspect.signature(asyncpg.connect).parameters)
     used = {name for url, _ in URLS for name in parse_url(url).arguments}
 
@@ -185,7 +185,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("url", "message"), WRONG)
 def test_wrong_url(url: str, message: str) -> None:
-    """What cannot be understood is named and never shown (R35)."""
+    """A part that cannot be understood is named, and its value is never shown (R35)."""
     with pytest.raises(SettingsError, match=message) as caught:
         PostgresStorage.from_url(url)
 

@@ -1,4 +1,4 @@
-"""A Postgres that keeps its callers waiting, and what a storage shows of itself."""
+"""A Postgres that keeps its callers waiting, and the repr of a storage."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Pauses:
         self.two = anyio.Event()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds, but after the last one for ever."""
+        """Sleep for these seconds, but after the last pause for ever."""
         self._count += 1
         if self._count == 2:
             self.two.set()
@@ -110,7 +110,7 @@ class Pauses:
 
 
 async def test_statement_that_is_not_answered(postgres_url: str) -> None:
-    """It is given up after its time and sent again, for as long as its caller waits."""
+    """A statement is given up after its time and sent again while its caller waits."""
     pauses = Pauses()
     async with PostgresStorage(parse_url(postgres_url)) as storage:
         target = parse_url(postgres_url)

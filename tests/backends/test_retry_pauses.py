@@ -1,4 +1,4 @@
-"""How long is waited between attempts."""
+"""The pauses between the attempts of an operation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_pauses_double_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize("attempt", [16, 1000, 100_000])
 async def test_any_number_of_attempts(attempt: int) -> None:
-    """The bound holds for attempts of any number."""
+    """The upper bound holds for attempts with any number."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:

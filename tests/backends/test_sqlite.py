@@ -1,4 +1,4 @@
-"""The storage in an SQLite file: its mode, its log, its locks, and what is said when it fails."""
+"""The storage in an SQLite file: its mode, its log, its locks, and its error messages."""
 
 # ruff: noqa: ASYNC221, ASYNC240 # a test has its loop for itself
 
@@ -37,7 +37,7 @@ def _path(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="nobodys_mask")
 def _nobodys_mask() -> Iterator[None]:
-    """Let everybody read what is made, unless it says otherwise."""
+    """Let everybody read new files, unless their mode forbids it."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -50,7 +50,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("nobodys_mask")
 async def test_files_are_their_owner_s(path: Path) -> None:
-    """The database and the files beside it are for their owner alone, whatever the umask (R37)."""
+    """The database and the files beside it are for their owner alone, under any umask (R37)."""
     async with SQLiteStorage(path) as storage:
         await storage.put(record())
         found = {file.name: mode(file) for file in path.parent.iterdir()}
@@ -111,7 +111,7 @@ async def test_locks_outlive_another_opening(path: Path) -> None:
 
 
 async def pragma(storage: SQLiteStorage, name: str) -> object:
-    """Return what a connection of the storage says."""
+    """Return the value of a pragma on a connection of the storage."""
     engine = await storage._engines.current()
     async with engine.connect() as connection:
         return (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
@@ -126,7 +126,7 @@ async def test_settings_of_a_connection(path: Path) -> None:
 
 
 def test_no_log_no_start() -> None:
-    """Where no write-ahead log can be had, start-up stops and says what to do."""
+    """If no write-ahead log is possible, the start stops and names the remedy."""
     with (
         closing(sqlite3.connect(":memory:")) as connection,
         pytest.raises(SettingsError, match=r"stays in 'memory' mode.*: put it on a local disk"),

@@ -1,4 +1,4 @@
-"""Callers who give up in the middle of an operation on an SQLite file."""
+"""Callers that are cancelled in the middle of an operation on an SQLite file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_a_claim_that_is_given_up_locks_nobody_out(tmp_path: Path) -> None
         for step in range(150):
             task = asyncio.ensure_future(storage.claim(f"name-{step}", "owner", 60))
             for _ in range(step % 30):
-                # A turn of the loop in which the driver's thread goes on, too.
+                # A pass of the loop during which the driver's thread goes on, too.
                 await asyncio.to_thread(int)
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -37,7 +37,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def remove_log(path: Path, *ends: str) -> None:
-    """Remove what SQLite keeps beside the file."""
+    """Remove the files that SQLite keeps beside the database."""
     for end in ends or ("-wal", "-shm"):
         Path(f"{path}{end}").unlink()
 
@@ -74,7 +74,7 @@ def another_writer(path: Path) -> Iterator[None]:
 
 
 def names(path: Path) -> list[str]:
-    """Return what is in a file that is whole."""
+    """Return the instance ids in an intact file."""
     with closing(sqlite3.connect(path)) as connection:
         assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
         found = connection.execute("SELECT instance_id FROM wix_installations ORDER BY 1")
@@ -83,8 +83,8 @@ def names(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("ends", LOGS, ids="".join)
 async def test_nothing_is_lost(path: Path, ends: list[str]) -> None:
-    """What was in the log is seen by who comes next, and what came too late was refused."""
-    # As long as there is another one, SQLite itself saves nothing when a connection is closed.
+    """The next process sees the content of the log, and later writes were refused."""
+    # While another connection is open, SQLite itself saves nothing when a connection is closed.
     async with SQLiteStorage(path), SQLiteStorage(path) as storage:
         await put_all(storage, "one", "two")
         remove_log(path, *ends)
@@ -159,7 +159,7 @@ async def test_log_that_sqlite_removes(path: Path) -> None:
 
 
 def test_other_loops(path: Path) -> None:
-    """A loop that begins anew is refused as long as another one has a removed log open."""
+    """A loop that begins anew is refused while another loop has a removed log open."""
     storage = SQLiteStorage(path)
 
     async def use() -> None:
@@ -184,11 +184,11 @@ def test_other_loops(path: Path) -> None:
 
 
 class Entry(ConnectionPoolEntry):
-    """The place of a connection in a pool."""
+    """The entry of a connection in a pool."""
 
 
 def test_connection_that_nobody_closed(path: Path) -> None:
-    """One that a loop left behind keeps nobody from connecting once it was collected."""
+    """A connection that a loop left open does not block new ones after it was collected."""
     logs, entry = Logs(path), Entry()
     Path(f"{path}-wal").touch()
     logs.add(entry)

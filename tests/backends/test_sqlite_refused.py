@@ -1,4 +1,4 @@
-"""SQLite files that cannot be used: what is said, and that nothing is left open."""
+"""SQLite files that cannot be used: the messages, and that nothing is left open."""
 
 # ruff: noqa: ASYNC240 # a test has its loop for itself
 
@@ -43,7 +43,7 @@ def _room() -> Iterator[Path]:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Give up what root may do; another user is who it is."""
+    """Give up the rights of root, and become another user."""
     if os.geteuid() != 0:
         yield
         return
@@ -146,7 +146,7 @@ async def test_file_that_vanishes_in_use(tmp_path: Path) -> None:
 
 
 async def test_file_that_is_replaced_in_use(tmp_path: Path) -> None:
-    """All who use a file that takes the place of another see the new one."""
+    """All connections to a replaced file see the new file."""
     path, backup = tmp_path / "test.db", tmp_path / "backup.db"
     async with SQLiteStorage(backup) as before:
         await before.put(record(version="of-the-backup"))
@@ -170,7 +170,7 @@ def failed(code: int, name: str) -> Exception:
 
 
 def ran_out() -> Exception:
-    """Return what a time that ran out raises."""
+    """Return the error of an operation whose time is up."""
     error = TimeoutError()
     error.__cause__ = asyncio.CancelledError()
     return error
@@ -197,7 +197,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("error", "reason"), REASONS, ids=[reason for _, reason in REASONS])
 def test_reasons(error: Exception, reason: str) -> None:
-    """A message says why in plain words, and nothing of what the driver says (R35)."""
+    """A message gives the reason in plain words, without the text of the driver (R35)."""
     said = SQLiteStorage("test.db")._explain(error)
 
     assert said.startswith("The SQLite storage cannot be used: ")

@@ -1,4 +1,4 @@
-"""Which file an SQLite URL names, and what is no such URL."""
+"""The file that an SQLite URL names, and URLs that are refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_parameters_are_refused_by_name() -> None:
 
 
 def test_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory counts when the storage is made, not when it connects."""
+    """A relative path is resolved when the storage is created, not when it connects."""
     monkeypatch.chdir(tmp_path)
     storage = SQLiteStorage("file.db")
     monkeypatch.chdir("/")

@@ -24,7 +24,7 @@ _FLAGS = [
 
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Browser]:
-    """Run it with these flags besides, for as long as a `with` block."""
+    """Run Chromium with these further flags during a `with` block."""
     path = shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])

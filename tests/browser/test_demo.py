@@ -34,7 +34,7 @@ class Demo:
 
 @dataclass
 class Shown:
-    """A tab, and what its console complained of."""
+    """A tab, and the complaints of its console."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -164,7 +164,7 @@ def test_cancelling_shows_our_page(demo: Demo, shown: Shown) -> None:
 
 
 def test_loading_the_callback_again_shows_that_it_is_finished(demo: Demo, page: Page) -> None:
-    """Whoever goes back in the browser is told that all is well, and nothing happens twice (R4)."""
+    """Going back in the browser shows that all is well, and nothing happens twice (R4)."""
     callbacks: list[str] = []
     page.on(
         "request",
@@ -203,7 +203,7 @@ def test_installs_in_three_tabs_end_in_another_order(demo: Demo, page: Page) -> 
 def test_an_install_cannot_be_finished_in_another_browser(
     demo: Demo, page: Page, browser: Browser
 ) -> None:
-    """Who is lured to a callback that another one began is refused (R2)."""
+    """A visitor lured to a callback of another browser's install is refused (R2)."""
     page.goto(demo.wix_url)
     button_of(page, "Corner Bakery", "Add to site")
     page.get_by_role("button", name="Approve").wait_for()

@@ -1,4 +1,4 @@
-"""Running the command in process, and what the operators' commands find."""
+"""Running the command in process, and the storages for the commands of operators."""
 
 from __future__ import annotations
 

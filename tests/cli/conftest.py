@@ -1,4 +1,4 @@
-"""What tests of the command begin with."""
+"""Fixtures of the tests of the command."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def instead_of_serving(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
 
 
 def started(server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
-    """Do as a server that has run and was ended."""
+    """Act like a server that has run and was stopped."""
     server.started = True
 
 
@@ -84,7 +84,7 @@ def test_version_is_shown() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
 def test_help_names_the_commands(arguments: list[str]) -> None:
-    """The help of the command says what there is."""
+    """The help of the command lists the commands."""
     result = run(*arguments)
 
     assert 0 == result.exit_code
@@ -93,7 +93,7 @@ def test_help_names_the_commands(arguments: list[str]) -> None:
 
 
 def test_help_of_the_demo_names_its_options() -> None:
-    """Ports and storage can be set, and the help says what they are unless they are."""
+    """Ports and storage can be set, and the help shows their defaults."""
     result = run("demo", "--help")
 
     assert 0 == result.exit_code
@@ -160,7 +160,7 @@ def test_a_server_that_does_not_start_is_a_failure(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(("taken", "other"), [("--port", "--wix-port"), ("--wix-port", "--port")])
 def test_a_taken_port_is_one_clear_line(taken: str, other: str) -> None:
-    """It names the port, and the option with which to choose another one."""
+    """The message names the port, and the option that chooses another port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         result = run("demo", taken, str(port), other, "0", "--storage", "memory://")
@@ -188,7 +188,7 @@ def test_an_error_without_a_number_is_told_as_it_is(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_storage_that_cannot_be_used_is_told_without_its_password() -> None:
-    """There is no traceback and no secret: only what to write instead (R47)."""
+    """There is no traceback and no secret: only the correct form (R47)."""
     result = run("demo", *ANY_PORTS, "--storage", "nosuch://user:the-test-password@host/db")
 
     assert 1 == result.exit_code
@@ -223,7 +223,7 @@ def test_without_the_extra_it_says_what_to_install(
 
 
 def test_another_missing_module_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the extra does not bring is an error as it is."""
+    """A missing module that the extra does not bring is raised as it is."""
     hide(monkeypatch, "starlette.routing")
     with pytest.raises(ModuleNotFoundError, match=r"starlette\.routing"):
         wix_asgi.cli.main()
@@ -242,7 +242,7 @@ def test_the_command_runs(
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    """Have `missing` not be installed for what the command imports."""
+    """Make the imports of the command fail for the module `missing`."""
     for name in list(sys.modules):
         if name.startswith("wix_asgi.cli."):
             monkeypatch.delitem(sys.modules, name)

@@ -51,7 +51,7 @@ async def test_the_page_shows_data_of_the_calling_site(
 
 
 async def test_the_page_escapes_what_wix_says(http: httpx.AsyncClient, fake: FakeWix) -> None:
-    """A site's name is text, whatever is in it."""
+    """A site's name is shown as text, with any content."""
     fake.sites = {YOGA: "<script>alert(1)</script>"}
     await install(http, fake, YOGA)
     page = await http.get("/", params={"instance": fake.signed_instance(YOGA)})

@@ -31,7 +31,7 @@ def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(name="settings", autouse=True)
 def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Set what an app has in its environment, with the new key and the old."""
+    """Set the environment variables of an app, with the new key and the old."""
     settings = {
         "WIX_APP_ID": APP,
         "WIX_APP_SECRET": "test-app-secret-number-one",
@@ -45,7 +45,7 @@ def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]
 
 
 def test_help_names_the_commands() -> None:
-    """`keys` alone says what there is."""
+    """`keys` alone lists its commands."""
     result = run("keys")
 
     assert "new" in result.output
@@ -89,7 +89,7 @@ def test_everything_is_sealed_with_the_newest_key(url: str, settings: dict[str, 
 
 
 def test_what_cannot_be_read_is_a_failure(settings: dict[str, str]) -> None:
-    """The missing key is named, the row stays, and the status is 1 (R33)."""
+    """The missing key is named, the record stays, and the status is 1 (R33)."""
     url = settings["WIX_STORAGE"]
     seal(url, "a", key=OLD)
     seal(url, "b", "c", key=LOST)
@@ -120,7 +120,7 @@ def test_what_was_tampered_with_is_a_failure(
 
 
 def test_an_empty_storage_is_a_mistake(settings: dict[str, str]) -> None:
-    """Where nothing was opened, no key may go: the status says so."""
+    """A rotation that found no installation ends with status 1: it proves no key unnecessary."""
     store(settings["WIX_STORAGE"])
     result = run("keys", "rotate")
 
@@ -158,7 +158,7 @@ def test_progress_is_shown_on_request(settings: dict[str, str]) -> None:
 def test_wrong_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
 ) -> None:
-    """Weak keys, and storages that cannot be had, end it with what is wrong (R34, R35)."""
+    """Weak keys, and storages that cannot be opened, end it with the reason (R34, R35)."""
     monkeypatch.setenv(variable, value)
     result = run("keys", "rotate")
 
@@ -170,7 +170,7 @@ def test_wrong_settings_are_refused(
 
 
 def test_the_command_runs_for_real(url: str, settings: dict[str, str]) -> None:
-    """In a process of its own it does the same, and shows no key, token or secret (R35)."""
+    """In its own process the command does the same, and shows no key, token or secret (R35)."""
     seal(url, "a", key=OLD)
     seal(url, "b", key=LOST)
     env = {**os.environ, "WIX_STORAGE": url}

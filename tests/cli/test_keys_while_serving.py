@@ -36,7 +36,7 @@ def _storage(tmp_path: Path) -> str:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *keys: bytes) -> None:
-    """Have what starts from now on use these keys."""
+    """Let the processes that start from now on use these keys."""
     given = ",".join(base64.urlsafe_b64encode(key).decode() for key in keys)
     monkeypatch.setenv("WIX_ENCRYPTION_KEYS", given)
 

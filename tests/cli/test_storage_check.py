@@ -13,7 +13,7 @@ from wix_asgi.cli import _operating
 
 
 def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> None:
-    """The command says so, and the installations that are there stay."""
+    """The command says that all rules are kept, and the installations stay as they are."""
     url = f"sqlite:///{tmp_path}/store.db"
     store(url, "a", "b")
     before = stored(url)
@@ -36,7 +36,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_storage_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    """Nothing is made where there is nothing, and no password is shown."""
+    """The command creates no storage, and shows no password."""
     missing = run("storage", "check", f"sqlite:///{tmp_path}/missing/store.db")
     mistyped = run("storage", "check", f"sqlite:///{tmp_path}/mistyped.db")
     unknown = run("storage", "check", "nosuch://me:test-canary@host/db")

@@ -43,12 +43,12 @@ def _target(tmp_path: Path) -> str:
 
 
 def test_help_names_the_commands() -> None:
-    """`storage` alone says what there is."""
+    """`storage` alone lists its commands."""
     assert "copy" in run("storage").output
 
 
 def test_help_says_how_an_app_is_moved() -> None:
-    """The help of the command is the procedure, and says what it does not do."""
+    """The help of the command is the procedure, with the limits of the copy."""
     result = run("storage", "copy", "--help")
     text = " ".join(result.output.split())
 
@@ -71,7 +71,7 @@ def test_everything_is_copied(source: str, target: str) -> None:
 def test_urls_and_id_come_from_the_environment(
     source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What has a password in it need not stand on the command line."""
+    """A URL with a password need not stand on the command line."""
     monkeypatch.setenv("WIX_APP_ID", APP)
     monkeypatch.setenv("WIX_COPY_FROM", source)
     monkeypatch.setenv("WIX_COPY_TO", target)
@@ -82,7 +82,7 @@ def test_urls_and_id_come_from_the_environment(
 
 
 def test_what_is_in_the_target_only_is_told(source: str, target: str) -> None:
-    """It is no failure: it is what was removed since, or installed there."""
+    """Extra records are no failure: they were removed in the source, or installed in the target."""
     store(target, "d")
     result = run("storage", "copy", source, target, *OF_APP)
 
@@ -92,7 +92,7 @@ def test_what_is_in_the_target_only_is_told(source: str, target: str) -> None:
 
 
 def test_what_an_app_wrote_in_the_target_is_named(source: str, target: str) -> None:
-    """It stays, and the status is 1."""
+    """A record that an app wrote in the target stays, and the status is 1."""
     store(target, "b")
     before = stored(target)
     result = run("storage", "copy", source, target, *OF_APP)
@@ -106,7 +106,7 @@ def test_what_an_app_wrote_in_the_target_is_named(source: str, target: str) -> N
 
 
 def test_only_the_first_are_named_on_one_line(source: str, target: str) -> None:
-    """Ids are shown escaped, ten of them, and the number of the others (R36)."""
+    """Ten ids are shown, escaped, and the number of the remaining ids (R36)."""
     sites = [f"line\nbreak-{number:02}" for number in range(12)]
     store(source, *sites)
     store(target, *sites)
@@ -117,7 +117,7 @@ def test_only_the_first_are_named_on_one_line(source: str, target: str) -> None:
 
 
 def test_a_failed_verification_is_a_failure(source: str, target: str) -> None:
-    """What has the version of the source and other contents is named, and the status is 1."""
+    """A record with the version of the source and other contents is named, and the status is 1."""
     run("storage", "copy", source, target, *OF_APP)
     # Without a new version.
     change(target, "UPDATE wix_installations SET refresh_token = x'00' WHERE instance_id = x'61'")
@@ -130,7 +130,7 @@ def test_a_failed_verification_is_a_failure(source: str, target: str) -> None:
 def test_what_never_rests_is_a_failure(
     source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When each pass had something to write, the app is to be stopped."""
+    """If each pass had records to write, the message says to stop the app."""
 
     async def busy(*_: object, **__: object) -> Copy:
         return Copy(passes=10, written=30, seen=3, same=1, unsettled=2, in_target=3)
@@ -159,7 +159,7 @@ def test_progress_is_shown_on_request(source: str, target: str) -> None:
 
 
 def multiply(url: str, times: int) -> None:
-    """Make so many records more, all at once."""
+    """Add this number of records, all at once."""
     change(url, MULTIPLY, times)
 
 
@@ -174,7 +174,7 @@ def change(url: str, statement: str, *values: object) -> None:
 def test_progress_is_shown_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever watches is shown it without asking."""
+    """On a terminal the progress is shown without the option."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     progress = _operating.Progress(verbose=False)
     progress.tell(999, "999")
@@ -197,7 +197,7 @@ def test_an_empty_source_is_asked_about(source: str, target: str) -> None:
 
 @pytest.mark.parametrize("name", ["from.db", "elsewhere/../from.db"])
 def test_one_storage_is_not_copied_onto_itself(tmp_path: Path, source: str, name: str) -> None:
-    """It is one storage under any of its names."""
+    """A storage is recognised under any of its URLs."""
     (tmp_path / "elsewhere").mkdir()
     result = run("storage", "copy", source, f"sqlite:///{tmp_path}/{name}", *OF_APP)
 
@@ -218,7 +218,7 @@ def test_one_storage_is_not_copied_onto_itself(tmp_path: Path, source: str, name
     ],
 )
 def test_storages_that_cannot_be_had_are_told(source: str, url: str, expected: str) -> None:
-    """One line says which side it is and what is wrong with it, and shows no password (R35)."""
+    """One line names the side and its fault, and shows no password (R35)."""
     wrong_target = run("storage", "copy", source, url, *OF_APP)
     wrong_source = run("storage", "copy", url, source, *OF_APP)
 
@@ -232,7 +232,7 @@ def test_storages_that_cannot_be_had_are_told(source: str, url: str, expected: s
 
 
 def test_the_app_id_is_asked_for(source: str, target: str) -> None:
-    """Without it nothing can be read."""
+    """The app id is required, since records are read by it."""
     result = run("storage", "copy", source, target)
 
     assert 2 == result.exit_code

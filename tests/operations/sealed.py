@@ -25,7 +25,7 @@ def token(value: str) -> AccessToken:
 
 
 def installations(storage: Storage, *keys: bytes) -> InstallationRepository:
-    """Return what is in `storage`, sealed with the first of `keys`."""
+    """Return the installations in `storage`, sealed with the first of `keys`."""
     return InstallationRepository(APP, storage, Vault(keys))
 
 
@@ -37,7 +37,7 @@ async def install(storage: Storage, *sites: str, key: bytes = OLD) -> None:
 
 
 async def read(storage: Storage, site: str, *keys: bytes) -> StoredInstallation:
-    """Return what is stored of a site, opened with `keys`."""
+    """Return the stored installation of a site, unsealed with `keys`."""
     stored = await installations(storage, *keys).get(site)
     assert stored is not None
     return stored
@@ -56,7 +56,7 @@ async def record_of(storage: Storage, site: str = SITE) -> Record:
 
 
 def record(site: str = SITE, **fields: Any) -> Record:
-    """Return a record with contents of its own, or what `fields` say."""
+    """Return a record with random contents; `fields` replace its fields."""
     values: dict[str, Any] = {
         "version": secrets.token_hex(8),
         "refresh_token": secrets.token_bytes(40),

@@ -29,7 +29,7 @@ ROUNDS = 10
 
 
 async def fill(storage: Storage, *sites: str) -> list[Record]:
-    """Store records of these sites; return what they contain."""
+    """Store records of these sites; return their contents."""
     for site in sites:
         await storage.put(record(site))
     return await contents(storage)
@@ -71,7 +71,7 @@ async def test_an_app_with_no_installations_is_copied(source: Storage, target: S
 
 
 async def test_what_is_there_already_is_not_written_again(source: Storage, target: Storage) -> None:
-    """Run again, a copy compares everything, and writes what is new."""
+    """Run again, a copy compares everything, and writes the new records only."""
     await fill(source, *SITES)
     await copy_installations(APP, source, target)
     await fill(source, "site-new")
@@ -85,7 +85,7 @@ async def test_what_is_there_already_is_not_written_again(source: Storage, targe
 async def test_what_the_app_refreshed_in_the_source_is_brought_up_to_date(
     source: Storage, target: Storage
 ) -> None:
-    """A record as a copy left it is replaced by what the source has now; its install stays."""
+    """A record as a copy left it is replaced by the source's; its moment of install stays."""
     await fill(source, *SITES)
     await copy_installations(APP, source, target)
     before = await record_of(target, SITES[3])
@@ -118,7 +118,7 @@ async def test_what_an_app_wrote_in_the_target_is_never_written_over(
 async def test_an_install_in_the_target_is_never_written_over(
     source: Storage, target: Storage
 ) -> None:
-    """A site that was installed there, before or after a copy, keeps what it has there."""
+    """A site that was installed in the target, before or after a copy, keeps its record there."""
     await fill(source, "a", "b")
     await fill(target, "a")
     await copy_installations(APP, source, target)
@@ -131,7 +131,7 @@ async def test_an_install_in_the_target_is_never_written_over(
 
 
 async def test_nothing_is_deleted(source: Storage, target: Storage) -> None:
-    """What the source does not have, or not any more, stays in the target and is counted."""
+    """Records that the source does not have, or has lost, stay in the target and are counted."""
     await fill(source, "b", "d")
     await copy_installations(APP, source, target)
     await fill(target, "a", "c", "e")
@@ -171,7 +171,7 @@ async def test_a_verdict_is_copied(source: Storage, target: Storage) -> None:
 async def test_keys_that_rotate_meanwhile_are_a_change_like_any(
     source: Storage, target: Storage
 ) -> None:
-    """What is sealed anew in the source is copied again."""
+    """A record that is sealed anew in the source is copied again."""
     await install(source, SITE)
     await copy_installations(APP, source, target)
     await rotate_keys(APP, source, Vault([NEW, OLD]))
@@ -182,7 +182,7 @@ async def test_keys_that_rotate_meanwhile_are_a_change_like_any(
 
 
 async def test_a_copy_goes_back(source: Storage, target: Storage) -> None:
-    """What nobody has changed since is the same both ways; it is not copied over itself."""
+    """An unchanged record is the same in both directions, and is not copied over itself."""
     await fill(source, *SITES)
     await copy_installations(APP, source, target)
     before = [one.version for one in await contents(source)]
@@ -192,14 +192,14 @@ async def test_a_copy_goes_back(source: Storage, target: Storage) -> None:
     assert before == [(await record_of(source, site)).version for site in SITES]
 
 
-async def test_one_place_is_told_from_two(source: Storage, target: Storage) -> None:
+async def test_one_store_is_told_from_two(source: Storage, target: Storage) -> None:
     """Two storages are one if a claim in the first is held in the second."""
     assert await is_same_storage(source, source)
     assert not await is_same_storage(source, target)
 
 
 async def test_an_app_may_refresh_in_the_source_meanwhile(source: Storage, target: Storage) -> None:
-    """While workers refresh, a copy brings what was; after they have stopped, all there is."""
+    """While workers refresh, a copy brings earlier records; after their end it brings all."""
     await fill(source, *SITES)
 
     async def work(site: str) -> None:
@@ -219,7 +219,7 @@ async def test_an_app_may_refresh_in_the_source_meanwhile(source: Storage, targe
 async def test_nothing_an_app_writes_in_the_target_meanwhile_is_lost(
     source: Storage, target: Storage
 ) -> None:
-    """Workers on both sides, by mistake: each row of the target is the last that was written."""
+    """With workers on both sides, by mistake, each record of the target is the last one written."""
     await fill(source, *SITES)
     await copy_installations(APP, source, target)
     last: dict[str, Record] = {}
@@ -229,8 +229,8 @@ async def test_nothing_an_app_writes_in_the_target_meanwhile_is_lost(
             last[site] = await rewrite(storage, site)
 
     async with anyio.create_task_group() as tasks:
-        for place, site in enumerate(SITES):
-            tasks.start_soon(work, (source, target)[place % 2], site)
+        for index, site in enumerate(SITES):
+            tasks.start_soon(work, (source, target)[index % 2], site)
         tasks.start_soon(functools.partial(copy_installations, APP, source, target))
     copy = await copy_installations(APP, source, target)
 

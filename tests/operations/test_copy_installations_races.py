@@ -1,4 +1,4 @@
-"""Copying, and what others do between its steps."""
+"""Copying, and writes of apps between its steps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _target(clock: ManualClock) -> Steps:
 
 
 async def test_a_copy_that_broke_off_goes_on(source: Steps, target: Steps) -> None:
-    """What was written stays, and the next run writes the rest only."""
+    """Written records stay, and the next run writes the rest only."""
     for site in "abcde":
         await source.put(record(site))
     target.after["put"] = after_two(target)
@@ -57,7 +57,7 @@ async def test_a_copy_that_broke_off_goes_on(source: Steps, target: Steps) -> No
 
 
 def after_two(storage: Steps) -> Callable[[], Awaitable[object]]:
-    """Return what lets two records be written, and no third."""
+    """Return a hook that lets two records be written, and no third."""
 
     async def count() -> None:
         if storage.log.count("put") == 2:
@@ -69,7 +69,7 @@ def after_two(storage: Steps) -> Callable[[], Awaitable[object]]:
 async def test_a_change_behind_the_copy_is_found_by_another_pass(
     source: Steps, target: Steps
 ) -> None:
-    """What is refreshed and installed in the source once it was read is copied all the same."""
+    """Records refreshed or installed in the source after their page was read are copied, too."""
     for site in "bc":
         await source.put(record(site))
 
@@ -86,7 +86,7 @@ async def test_a_change_behind_the_copy_is_found_by_another_pass(
 
 
 async def test_a_source_that_never_rests_is_told(source: Steps, target: Steps) -> None:
-    """After ten passes it is left at that, and what could not be compared is counted."""
+    """After ten passes the copy gives up, and counts the records that it could not compare."""
     await source.put(record())
 
     async def change() -> None:
@@ -123,7 +123,7 @@ async def test_a_refresh_in_the_target_in_between_wins(source: Steps, target: St
 
 
 async def test_an_install_in_the_target_in_between_wins(source: Steps, target: Steps) -> None:
-    """A site that is installed there after its page was read keeps what it has there."""
+    """A site that is installed in the target after its page was read keeps its record there."""
     await source.put(record())
     fresh = record()
 
@@ -141,7 +141,7 @@ async def test_an_install_in_the_target_in_between_wins(source: Steps, target: S
 async def test_tokens_end_when_they_would_have(
     source: Steps, target: Steps, clock: ManualClock
 ) -> None:
-    """Of lives that were read some time ago, what has passed since is gone; so it is of pauses."""
+    """Lifetimes and pauses are shorter by the time that has passed since they were read."""
     for site in "ab":
         await source.put(record(site, failure="unavailable", retry_in=60.0))
 
@@ -184,7 +184,7 @@ async def test_progress_is_told(source: Steps, target: Steps) -> None:
 
 
 async def test_a_copy_of_a_copy_is_marked_once(source: Steps, target: Steps) -> None:
-    """From storage to storage a version stays the one that the app gave, with one mark."""
+    """From storage to storage a version stays the app's own version, with a single mark."""
     await source.put(record(version="version-1"))
     third = MemoryStorage()
     await copy_installations(APP, source, target)
@@ -204,7 +204,7 @@ async def test_finding_out_leaves_no_claim(source: Steps, target: Steps) -> None
 
 @given(wanted=ids, other=ids)
 def test_any_two_sets_of_ids_are_put_together(wanted: set[str], other: set[str]) -> None:
-    """Whatever the ids are, all of both are in the target afterwards."""
+    """For any two sets of ids, all records of both are in the target afterwards."""
 
     async def main() -> None:
         source, target = MemoryStorage(), MemoryStorage()

@@ -53,7 +53,7 @@ async def test_the_old_key_may_go(source: Storage) -> None:
 
 
 async def test_before_a_rotation_both_keys_open(source: Storage) -> None:
-    """With both keys what is sealed with either is read, and the next refresh has the new (R33)."""
+    """With both keys, tokens of either are read, and the next refresh uses the new key (R33)."""
     await install(source, SITE)
     before = await read(source, SITE, NEW, OLD)
     replaced = await installations(source, NEW, OLD).replace(
@@ -75,8 +75,8 @@ async def test_what_is_new_already_is_not_written(source: Storage) -> None:
     assert before == await contents(source)
 
 
-async def test_an_unknown_key_is_named_and_its_row_kept(source: Storage) -> None:
-    """Rows whose key is missing are counted by its id and stay; the others go on (R33)."""
+async def test_an_unknown_key_is_named_and_its_record_kept(source: Storage) -> None:
+    """Records whose key is missing are counted by its id and stay; the rest are resealed (R33)."""
     await install(source, "a", "c", key=LOST)
     await install(source, "b")
     before = [await record_of(source, site) for site in "ac"]
@@ -93,7 +93,7 @@ async def test_an_unknown_key_is_named_and_its_row_kept(source: Storage) -> None
 
 
 async def test_what_was_tampered_with_is_kept(source: Storage) -> None:
-    """A row that cannot be opened with its key is counted, and stays as it is (R32)."""
+    """A record that cannot be opened with its key is counted, and stays as it is (R32)."""
     moved = RING.seal("test-token", app_id=APP, instance_id="other", field="refresh_token")
     await source.put(record(SITE, refresh_token=moved))
     before = await contents(source)
@@ -102,7 +102,7 @@ async def test_what_was_tampered_with_is_kept(source: Storage) -> None:
     assert before == await contents(source)
 
 
-async def test_a_row_needs_no_access_token(source: Storage) -> None:
+async def test_a_record_needs_no_access_token(source: Storage) -> None:
     """Where there is none, none is made."""
     sealed = Vault([OLD]).seal("test-token", app_id=APP, instance_id=SITE, field="refresh_token")
     await source.put(record(SITE, refresh_token=sealed, access_token=None))
@@ -143,7 +143,7 @@ async def test_other_apps_are_left_alone(source: Storage) -> None:
 
 
 async def test_a_changed_app_secret_loses_nothing(source: Storage) -> None:
-    """What the former secret's key sealed is read, resealed, and read without that secret (R33)."""
+    """Tokens of the former secret are read, resealed, and read without that secret (R33)."""
     first, second = "test-app-secret-number-one", "test-app-secret-number-two"
     before = settings(app_secret=first)
     during = settings(app_secret=second, previous_app_secrets=[first])
@@ -174,7 +174,7 @@ async def test_no_refresh_is_lost(source: Storage) -> None:
     await install(source, *sites)
 
     async def work(site: str) -> None:
-        """Refresh as workers do: what was granted is stored by comparison, or again."""
+        """Refresh as workers do: store the grant by comparison, until that succeeds."""
         worker = installations(source, NEW, OLD)
         for number in range(ROUNDS):
             grant = Grant(token(f"access-{number}"), f"refresh-{number}-of-{site}")
@@ -196,7 +196,7 @@ async def test_no_refresh_is_lost(source: Storage) -> None:
 
 
 async def test_installs_and_removals_beside_it_stay(source: Storage) -> None:
-    """What is installed anew, removed or added meanwhile is as it was made (R33)."""
+    """Records installed anew, removed or added meanwhile are as they were written (R33)."""
     sites = [f"site-{number}" for number in range(12)]
     await install(source, *sites)
 

@@ -1,4 +1,4 @@
-"""Rotating keys, and what others do between its steps."""
+"""Rotating keys, and writes of workers between its steps."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def _engine(storage: Steps, clock: ManualClock) -> Iterator[Engine]:
 
 
 async def refresh_with_the_old_key(storage: Steps) -> None:
-    """Do what a worker does that knows of no other key yet."""
+    """Refresh as a worker does that has only the old key."""
     grant = Grant(token("access-2"), "refresh-2")
     worker = installations(storage, OLD)
     assert await worker.replace(await read(storage, SITE, OLD), grant)
 
 
 async def test_a_refresh_in_between_wins(storage: Steps) -> None:
-    """A row that was refreshed after it was read is looked at again, and keeps the new (R33)."""
+    """A record refreshed after it was read is read again, and keeps the new tokens (R33)."""
     await install(storage, SITE)
 
     async def overtake() -> None:
@@ -77,7 +77,7 @@ async def test_a_refresh_in_between_wins(storage: Steps) -> None:
 
 
 async def test_a_refresh_since_the_page_was_read_wins(storage: Steps) -> None:
-    """A row that was refreshed while others of its page were resealed keeps the new (R33)."""
+    """A record refreshed while its page was being resealed keeps the new tokens (R33)."""
     await install(storage, "a", SITE)
 
     async def overtake() -> None:
@@ -92,7 +92,7 @@ async def test_a_refresh_since_the_page_was_read_wins(storage: Steps) -> None:
 
 
 async def test_what_is_removed_in_between_does_not_come_back(storage: Steps) -> None:
-    """A row that is gone when it would be written stays gone, and is not counted."""
+    """A record that is gone when it would be written stays gone, and is not counted."""
     await install(storage, SITE)
 
     async def remove() -> None:
@@ -106,7 +106,7 @@ async def test_what_is_removed_in_between_does_not_come_back(storage: Steps) -> 
 
 
 async def test_a_slow_page_is_taken_off(storage: Steps, clock: ManualClock) -> None:
-    """Of durations that were read some time ago, what has passed since is gone (R33)."""
+    """Durations are shorter by the time that has passed since they were read (R33)."""
     await install(storage, "a", SITE)
     worker = installations(storage, OLD)
     await worker.note_failure(await read(storage, SITE, OLD), RefreshFailure.UNAVAILABLE, 60.0)
@@ -119,13 +119,13 @@ async def test_a_slow_page_is_taken_off(storage: Steps, clock: ManualClock) -> N
     await rotate_keys(APP, storage, RING, clock=clock)
     after = await record_of(storage)
 
-    # Seven seconds after the first row, and seven after the second.
+    # Seven seconds after the first record, and seven after the second.
     assert (60.0 - 14.0, "unavailable") == (after.retry_in, after.failure)
     assert before.expires_in - 14.0 == after.expires_in
 
 
 async def test_a_rotation_that_broke_off_goes_on(storage: Steps) -> None:
-    """What was done stays, and another rotation does the rest (R33)."""
+    """Resealed records stay, and another rotation reseals the rest (R33)."""
     await install(storage, "a", "b", "c")
 
     async def second_fails() -> None:
@@ -144,7 +144,7 @@ async def test_a_rotation_that_broke_off_goes_on(storage: Steps) -> None:
 
 
 async def test_a_refresh_on_its_way_to_wix_is_not_lost(engine: Engine) -> None:
-    """What Wix grants while the row is resealed is stored over that, with one call (R33)."""
+    """A grant made while the record is resealed is stored over it, with one call (R33)."""
     await engine.install(left=0)
     before = await engine.stored()
     derived = derive_key(engine.fake.app_secret, "tokens at rest")

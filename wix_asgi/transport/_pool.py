@@ -105,8 +105,8 @@ class Pool:
         self._keepalive_seconds = policy.keepalive_seconds
         self._fresh_seconds = policy.fresh_seconds
         self._connect = connect
-        # Not `Slots`, which are per event loop: the pool is so already, and is on the way of
-        # every request.
+        # Not `concurrency.slots`, which looks up its event loop each time: this pool belongs to
+        # one, and every request comes through here.
         self._free_slots = anyio.Semaphore(self.size, max_value=self.size)
         self._idle = _Idle()
         self._epoch = 0

@@ -79,7 +79,7 @@ async def test_products_are_those_of_the_site(fake: FakeWix, http: httpx.AsyncCl
 
 
 async def test_everything_else_is_an_echo(http: httpx.AsyncClient) -> None:
-    """Any method and path is answered with what was asked and whose token it was, without it."""
+    """Any request is answered with itself and the site of its token, but without the token."""
     answer = await http.patch(
         "/any/v1/path%20x?a=1&b=2&b=3&b=4&c=", json={"k": [1]}, headers={"x-test": "yes"}
     )
@@ -107,7 +107,7 @@ async def test_the_echo_shows_a_body_that_is_not_json_as_text(
 
 
 async def test_the_echo_refuses_json_that_is_none(http: httpx.AsyncClient) -> None:
-    """What is said to be JSON must be JSON."""
+    """A body with the content type of JSON must be JSON."""
     headers = {"content-type": "application/json"}
 
     assert 400 == (await http.post("/echo", content=b"{", headers=headers)).status_code

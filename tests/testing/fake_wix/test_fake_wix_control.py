@@ -18,7 +18,7 @@ ECHO = "/echo"
 
 
 def test_a_clock_follows_real_time_until_it_is_set() -> None:
-    """It moves by itself, also after an advance; once set it stands still."""
+    """The clock moves by itself, also after an advance; once set it stands still."""
     clock = Clock()
     before = time.time()
     following = clock.now()
@@ -32,7 +32,7 @@ def test_a_clock_follows_real_time_until_it_is_set() -> None:
 
 
 def test_a_clock_that_is_set_moves_by_what_it_is_told() -> None:
-    """It takes a datetime, and goes forward and back."""
+    """The clock takes a datetime, and goes forward and back."""
     at = datetime(2025, 1, 1, tzinfo=UTC)
     clock = Clock(at)
     clock.advance(10)
@@ -103,7 +103,7 @@ async def test_the_record_may_be_cleared_at_any_time(
 async def test_a_gate_holds_answers_until_it_is_released(
     fake: FakeWix, http: httpx.AsyncClient
 ) -> None:
-    """All that arrive are done and wait; others pass; after the release all go."""
+    """Matching calls take effect and wait; different calls pass; the release lets all go."""
     statuses: list[int] = []
     held: list[int] = []
     passing: list[int] = []
@@ -136,7 +136,7 @@ async def test_waiting_for_a_call_has_a_bound(fake: FakeWix) -> None:
 
 
 async def test_a_signal_between_looking_and_waiting_is_not_missed() -> None:
-    """What comes true before anyone knows of the waiter is looked at once more."""
+    """A condition that comes true before the waiting task is registered is checked once more."""
     answers = [False, True, True]
     await Signal().wait_until(lambda: answers.pop(0))
 
@@ -201,7 +201,7 @@ def test_without_sites_there_is_no_first_one() -> None:
 
 
 def test_a_site_can_be_added_and_renamed() -> None:
-    """An added site has an ID of its own, or the one that is given."""
+    """An added site has a new ID, or the given ID."""
     fake = FakeWix(sites={})
     site = fake.add_site("Garage")
     fake.add_site("Kiosk", "kiosk-id")

@@ -53,7 +53,7 @@ async def test_a_failure_says_what_it_is_told(
 async def test_failures_happen_in_the_order_they_were_told(
     fake: FakeWix, http: httpx.AsyncClient
 ) -> None:
-    """Each happens so many times, then the next one is due."""
+    """Each fault happens the given number of times, and then the next fault is due."""
     fake.fail(ECHO, status=500, times=2)
     fake.fail("/ec*", status=502)
 

@@ -84,7 +84,7 @@ def test_cancel_leads_back_with_an_error_and_the_state(fake: FakeWix) -> None:
 
 
 def test_cancel_may_lead_nowhere(fake: FakeWix) -> None:
-    """What Wix does is not documented: the browser may stay there."""
+    """Without a redirect, as Wix may do it, the browser stays at Wix."""
     fake.cancel_redirects = False
 
     assert fake.cancel(_installer_url()) is None
@@ -272,7 +272,7 @@ async def test_close_window_refuses_a_token_that_is_not_live(
 async def test_my_sites_shows_each_site_with_its_links(
     fake: FakeWix, browser: httpx.AsyncClient
 ) -> None:
-    """Each site has a link that adds the app and one that opens it, and says if it is installed."""
+    """Each site has links that add the app and open it, and says whether it is installed."""
     fake.app_url = "https://app.example.com/wix/install?a=1"
     fake.issue_refresh_token(YOGA)
     page = await browser.get("/")

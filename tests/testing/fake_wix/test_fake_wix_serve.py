@@ -78,7 +78,7 @@ def test_an_install_goes_through_over_a_port(fake: FakeWix) -> None:
 
 
 def test_it_can_be_served_at_a_port_of_choice(fake: FakeWix) -> None:
-    """The port may be given, and served at twice, one time after the other."""
+    """The port may be given, and used for two servers in succession."""
     with fake.serve() as first:
         port = urlsplit(first).port or 0
     with fake.serve(port=port) as second:
@@ -101,7 +101,7 @@ def test_the_url_is_one_that_reaches_it(fake: FakeWix, host: str, reached: str) 
 
 
 async def test_answers_are_held_across_threads(fake: FakeWix) -> None:
-    """A test on its own event loop holds and awaits what another thread's loop answers."""
+    """A test on its own event loop holds back and awaits the answers of another thread's loop."""
     statuses: list[int] = []
     held: list[int] = []
 
@@ -137,7 +137,7 @@ def test_a_lost_connection_is_lost_over_a_port(
 
 
 async def test_it_stops_although_a_call_hangs(fake: FakeWix) -> None:
-    """What is still being answered is cut off when the block ends."""
+    """Unanswered requests are cut off when the block ends."""
     failures: list[Exception | int] = []
 
     async def call(url: str) -> None:

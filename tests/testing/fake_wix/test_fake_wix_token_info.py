@@ -66,7 +66,7 @@ async def test_token_info_may_answer_in_json_types(fake: FakeWix, http: httpx.As
 async def test_token_info_of_a_dead_token_is_inactive(
     fake: FakeWix, http: httpx.AsyncClient
 ) -> None:
-    """Nothing but `active` is said of a token that is expired or unknown."""
+    """The answer for an expired or unknown token has only the field `active`."""
     token = fake.issue_access_token()
     fake.clock.advance(300)
 
@@ -75,7 +75,7 @@ async def test_token_info_of_a_dead_token_is_inactive(
 
 
 async def test_token_info_can_be_made_to_lie(fake: FakeWix, http: httpx.AsyncClient) -> None:
-    """An override is given the true answer and returns the one that is sent (for R21)."""
+    """An override gets the true answer and returns the answer to send (for R21)."""
 
     def lie(info: dict[str, Any]) -> Mapping[str, Any]:
         return {**info, "instanceId": BAKERY}
@@ -98,7 +98,7 @@ async def test_token_info_knows_the_signed_instance(fake: FakeWix, http: httpx.A
 
 
 def test_a_signed_instance_has_the_documented_form(fake: FakeWix) -> None:
-    """It is an HMAC-SHA256 of the encoded data and the data, both base64url without padding."""
+    """The instance is the HMAC-SHA256 of the data and the data, both base64url without padding."""
     instance = fake.signed_instance("an-instance", uid=None, aid="visitor")
     signature, data = instance.split(".")
     mac = hmac.new(fake.app_secret.encode(), data.encode(), hashlib.sha256).digest()

@@ -119,7 +119,7 @@ async def test_wrong_credentials_are_refused_and_leave_the_code_unspent(
 
 @pytest.mark.parametrize("code", ["OAUTH2.unknown", "\ud800"])
 async def test_an_unknown_code_is_refused(http: httpx.AsyncClient, code: str) -> None:
-    """A code that was never issued is `invalid_grant`, whatever is in it."""
+    """A code that was never issued is `invalid_grant`, with any content."""
     assert (400, "invalid_grant") == _error(await _exchange(http, code))
 
 
@@ -197,7 +197,7 @@ async def test_an_access_token_lives_five_minutes(fake: FakeWix, http: httpx.Asy
 
 
 async def test_expired_access_tokens_are_forgotten(fake: FakeWix, http: httpx.AsyncClient) -> None:
-    """Issuing a token clears the ones that are over, and keeps the others."""
+    """Issuing a token removes the expired tokens, and keeps the live tokens."""
     over = fake.issue_access_token()
     fake.clock.advance(200)
     live = fake.issue_access_token()
@@ -259,7 +259,7 @@ async def test_rotated_refresh_tokens_work_once() -> None:
 
 @pytest.mark.parametrize("token", ["OAUTH2.forged", "forged", "\ud800", "OAUTH2.\ud800"])
 async def test_an_unknown_refresh_token_is_refused(http: httpx.AsyncClient, token: str) -> None:
-    """A refresh token of nobody's is `invalid_grant`, whatever is in it."""
+    """An unknown refresh token is `invalid_grant`, with any content."""
     assert (400, "invalid_grant") == _error(await _refresh(http, token))
 
 

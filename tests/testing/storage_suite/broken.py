@@ -30,7 +30,7 @@ class SelectThenDelete(MemoryStorage):
 
 
 class LastWriterWins(MemoryStorage):
-    """Replaces what is there without a look at its version."""
+    """Replaces a record without comparing its version."""
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         del expected
@@ -65,7 +65,7 @@ class FoldedKeys(MemoryStorage):
 
 
 class SwallowedErrors(MemoryStorage):
-    """Takes a database that is down for one that is empty."""
+    """Takes a database that is down for an empty database."""
 
     def __init__(self, *, is_down: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Checking a store in use: what is found, and that nothing is left behind."""
+"""Checking a store in use finds its faults, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(name="in_utc", autouse=True)
 def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in the zone for which it is written down what a backend of naive times fails."""
+    """Set the time zone in which the expected failures of naive times were written down."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
         time.tzset()
@@ -48,7 +48,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def fill(storage: Storage) -> None:
-    """Put into a store what a live one has: records, names that are held and that ran out."""
+    """Put into a store the contents of a live store: records, held names and expired names."""
     await storage.put(record())
     await storage.put(record(app_id="another", failure="refused"))
     await storage.claim("held", "owner", 3600)
@@ -62,7 +62,7 @@ def cases(findings: Sequence[Finding]) -> set[str]:
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 def test_memory(loop: str) -> None:
-    """The storage in memory keeps every rule, and has afterwards what it had."""
+    """The storage in memory keeps every rule, and has the same contents afterwards."""
 
     async def main() -> None:
         storage = MemoryStorage()
@@ -142,7 +142,7 @@ async def test_postgres(postgres_url: str) -> None:
     ],
 )
 async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> None:
-    """The faults that a store in use shows are found by the cases of the kit, which are named."""
+    """The faults that a store in use shows are found by cases of the suite, which are named."""
     storage = backend()
     await fill(storage)
     before = dict(storage._rows), dict(storage._claims)
@@ -166,7 +166,7 @@ async def test_what_is_told() -> None:
 
 
 class Failing(MemoryStorage):
-    """Raises for what it does not like, and once it is down for everything."""
+    """Raises for long ids, and for every call once it is down."""
 
     is_down = False
 
@@ -184,7 +184,7 @@ class Failing(MemoryStorage):
 
 
 async def test_error_of_one_rule() -> None:
-    """What is raised in one case fails that case, with the kind of the error; the others go on."""
+    """An error in a case fails that case, with the kind of the error; the remaining cases go on."""
     findings = await check(Failing())
 
     assert {
@@ -243,7 +243,7 @@ class Keeping(MemoryStorage):
 
 
 async def test_what_cannot_be_removed() -> None:
-    """What stays behind is told with where it is, and no other app's record is touched."""
+    """Records that stay behind are reported with their prefix; no other app's record is touched."""
     storage = Keeping()
     await fill(storage)
     findings = [finding for finding in await check(storage) if finding.rule == LEFT]
@@ -259,7 +259,7 @@ async def test_caller_gives_up() -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(check, storage)
-            while not storage._claims:  # whatever it is doing by then
+            while not storage._claims:  # until the check has begun to write
                 await anyio.lowlevel.checkpoint()
             scope.cancel()
 
@@ -267,7 +267,7 @@ async def test_caller_gives_up() -> None:
 
 
 async def test_sandbox_is_a_storage() -> None:
-    """What the cases are given is a storage, which neither purges nor closes the real one."""
+    """The sandbox of the cases is a storage that neither purges nor closes the real storage."""
     storage = MemoryStorage()
     await fill(storage)
     async with Sandbox(storage) as sandbox:
@@ -302,7 +302,7 @@ def fail() -> Storage:
 
 
 def test_error_of_a_process() -> None:
-    """A process that fails tells with what, so that the case shows it."""
+    """A process that fails reports the kind of its error, so that the case shows it."""
     told: Any = SimpleQueue()
     start: Any = Barrier(1)
     processes.take_part(processes._claim, fail, ("asyncio", {}), 0, start, told)

@@ -91,7 +91,7 @@ def test_broken_backend(tmp_path: Path, name: str, cases: set[str]) -> None:
 
 
 def test_swallowed_errors(tmp_path: Path) -> None:
-    """A store that is down and answers as though it were empty is found out."""
+    """A store that is down and pretends to be empty is detected."""
     counts, failed, shown = run_suite(tmp_path, PLAIN.format(name="SwallowedErrors") + DOWN)
 
     assert expected.ERRORS == failed, shown
@@ -99,7 +99,7 @@ def test_swallowed_errors(tmp_path: Path) -> None:
 
 
 def test_both_sides_are_shown(tmp_path: Path) -> None:
-    """An author sees what was found, and what should have been."""
+    """An author sees both the expected and the actual value."""
     _, _, shown = run_suite(
         tmp_path, PLAIN.format(name="LastWriterWins"), "-k", "test_replace_has_one_winner"
     )
@@ -133,7 +133,7 @@ def test_names_are_unique() -> None:
 
 
 def test_every_case_states_its_rule() -> None:
-    """The first line of a case is one sentence, which is what `check` tells."""
+    """The first line of a case is one sentence, which `check` reports as the rule."""
     modules = [*MODULES, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
@@ -154,7 +154,7 @@ from wix_asgi.testing.storage_check import check
 
 
 def test_pytest_is_not_needed_to_check() -> None:
-    """What checks a store in use is there without pytest."""
+    """A store in use can be checked without pytest."""
     ran = subprocess.run(
         [sys.executable, "-c", WITHOUT_PYTEST], capture_output=True, text=True, check=False
     )

@@ -129,9 +129,9 @@ def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list
     outcomes = _CONTEXT.Queue()
     processes = [
         _CONTEXT.Process(
-            target=take_part, args=(work, make, loop, place, start, outcomes), daemon=True
+            target=take_part, args=(work, make, loop, index, start, outcomes), daemon=True
         )
-        for place in range(1, number)
+        for index in range(1, number)
     ]
     for process in processes:
         process.start()

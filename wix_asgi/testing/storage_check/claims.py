@@ -253,7 +253,7 @@ async def test_holds_alone(storage: Storage) -> None:
     inside: list[str] = []
     most: list[int] = []
 
-    async def take_a_turn(who: str) -> None:
+    async def hold_name(who: str) -> None:
         await until(partial(storage.claim, "name", who, _LONG))
         inside.append(who)
         most.append(len(inside))
@@ -261,6 +261,6 @@ async def test_holds_alone(storage: Storage) -> None:
         inside.remove(who)
         await storage.release("name", who)
 
-    await together(*[partial(take_a_turn, who) for who in _CALLERS[:6]])
+    await together(*[partial(hold_name, who) for who in _CALLERS[:6]])
 
     assert [1] * 6 == most

@@ -61,7 +61,7 @@ async def test_a_body_that_hangs_ends(fake: FakeWix) -> None:
     """An answer that begins and does not go on is bounded, too, and its connection closed."""
     body = Body(b"{", then=anyio.sleep_forever)
     transport = Answers(httpx.Response(200, stream=body))
-    policy = OAuthPolicy(total_seconds=0.05)
+    policy = OAuthPolicy(total_seconds=0.25)
     await fails(lambda: make_oauth(fake, transport, policy=policy).exchange(CANARY))
 
     assert body.closed

@@ -15,7 +15,9 @@ from wix_asgi.models import AccessToken
 from wix_asgi.oauth.client import OAuthPolicy
 from wix_asgi.testing import FakeWix
 
-QUICK = OAuthPolicy(total_seconds=0.05)
+QUICK = OAuthPolicy(total_seconds=0.25)
+"""Long enough for a request to be sent, also on a busy machine, and short for one that hangs."""
+
 TOKEN_INFO = "/oauth2/token-info"
 EVENT = "/apps/v1/bi-event"
 

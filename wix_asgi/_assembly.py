@@ -66,7 +66,7 @@ def assemble(
 ) -> Assembly:
     """Build all parts; nothing is opened.
 
-    Without `transport` there are three pools. Refreshes have one of their own, since calls that
+    Without `transport` there are three pools. Refreshes have their own, since calls that
     fill their pool wait for refreshes; and installs have one, since anybody can begin installs.
     `ready` is awaited before a part uses the storage.
     """

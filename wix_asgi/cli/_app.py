@@ -63,6 +63,6 @@ def demo(
     """Run an app beside a fake Wix, to install it in the browser.
 
     Open the address that is printed and add the app to a site. Ctrl-C ends
-    both; what was installed is still there the next time.
+    both; installations are still there the next time.
     """
     _demo.run(port=port, wix_port=wix_port, storage=storage)

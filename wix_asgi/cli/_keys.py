@@ -25,7 +25,7 @@ def new() -> None:
     """Print a fresh key for WIX_ENCRYPTION_KEYS.
 
     It is 32 random bytes, written as base64. Keep it where passwords are kept:
-    without it, what is sealed with it is lost.
+    without it, the tokens sealed with it are lost.
     """
     typer.echo(secrets.token_urlsafe(32))
 
@@ -49,13 +49,13 @@ def rotate(
     run this with the same WIX_… variables. When it ends with status 0, every
     token was opened and is sealed with NEW: OLD may go.
 
-    Where workers restart one after another, all must know NEW before one of them
+    Where workers restart one after another, all must know NEW before any worker
     seals with it: let them run with OLD,NEW first, and then with NEW,OLD.
 
-    After a change of the app secret it does the same for what is sealed with a
-    key from the former one, which is in WIX_PREVIOUS_APP_SECRETS until then.
+    After a change of the app secret it does the same for tokens sealed with a
+    key from the former secret, which is in WIX_PREVIOUS_APP_SECRETS until then.
 
-    What is sealed with a key that is missing stays as it is. The key's id is
+    Tokens sealed with a missing key stay as they are. The id of that key is
     printed, and the status is 1. No token and no key is ever printed.
     """
     run(functools.partial(_rotate, storage, Progress(verbose=verbose)))

@@ -43,10 +43,10 @@ def copy(
     1. Run it while the app runs on FROM. Where installations change all the
     time, it ends with status 1 and says so: that is enough for now.
 
-    2. Stop the app and run it again. It copies what has changed since.
+    2. Stop the app and run it again. It copies all later changes.
 
-    3. With status 0, TO has all that FROM has. Set WIX_STORAGE to TO, and start
-    the app.
+    3. With status 0, TO has all installations of FROM. Set WIX_STORAGE to TO,
+    and start the app.
 
     The app must not run on TO before that, and on FROM no more after it: each
     would refresh the same tokens on its own, and an install made in TO while its
@@ -55,17 +55,18 @@ def copy(
     Tokens are copied as they are sealed: no key is needed, and the app goes on
     with the keys and secrets it has.
 
-    It may be interrupted, and run again at any time: what TO has already is not
-    written again. In TO a record is written over only while it is as a copy left
-    it. One that an app has written there stays, and is named. Nothing is deleted:
-    a site that FROM has lost and TO has not is told at its next refresh.
+    It may be interrupted, and run again at any time: a record that TO has already
+    is not written again. In TO a record is written over only while it is as a copy
+    left it. A record that an app has written there stays, and is named. Nothing is
+    deleted: a site that was removed from FROM after it was copied is found out at
+    its next refresh.
 
     It ends when it has read both sides from the first record to the last, with
     nothing left to write, and compared them byte for byte, but for the times.
     Tokens end when they would have ended. `installed_at` becomes the moment of
     the copy, for a storage sets it by its own clock.
 
-    Whoever uses this machine can read its command lines: give a URL with a
+    Every user of this machine can read its command lines: give a URL with a
     password in it as WIX_COPY_FROM or WIX_COPY_TO.
     """
     run(functools.partial(_copy, source, target, app_id, Progress(verbose=verbose)))
@@ -77,13 +78,13 @@ def check(
         str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
     ],
 ) -> None:
-    """Check whether a storage does what wix-asgi needs of it.
+    """Check whether a storage keeps the promises that wix-asgi relies on.
 
     It may be in use. The check writes under app ids of its own, which begin with
     wix-asgi-check-, and removes all of that again.
 
-    The status is 1 where something is wrong. What can only be seen in an empty
-    storage, or one that fails, is left to the tests that a backend's author runs.
+    The status is 1 where something is wrong. Promises that show only in an empty
+    or a failing storage are left to the tests that a backend's author runs.
     """
     run(functools.partial(_check, url))
 

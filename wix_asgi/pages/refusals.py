@@ -14,7 +14,7 @@ from wix_asgi.errors import Reason
 
 __all__ = ["STYLE_SOURCE", "refusal_page", "refusal_text"]
 
-_REFUSED: Final = Template(files(__package__).joinpath("refused.html").read_text("utf-8"))
+_REFUSED: Final = Template(files("wix_asgi.pages").joinpath("refused.html").read_text("utf-8"))
 _STYLE: Final = re.search(r"<style>(.*?)</style>", _REFUSED.template, re.DOTALL)
 
 

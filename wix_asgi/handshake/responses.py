@@ -171,7 +171,7 @@ def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
     logger.log(
         logging.ERROR if unexpected else logging.WARNING,
         "install refused: %s, incident %s",
-        _described(refusal),
+        _one_line(refusal),
         incident,
         exc_info=refusal.__cause__ if refusal.reason is Reason.INTERNAL else None,
         extra={"reason": refusal.reason.value, "incident": incident, "path": request.scope["path"]},
@@ -208,10 +208,8 @@ def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
     return without_frames(refusal)
 
 
-def _described(refusal: HandshakeRefused) -> str:
-    reason, message = refusal.reason.value, _one_line(refusal.message)
+def _one_line(refusal: HandshakeRefused) -> str:
+    """Return the reason and the message for the log, in which no line may be forged."""
+    reason = refusal.reason.value
+    message = "".join(char if char.isprintable() else " " for char in refusal.message)
     return reason if message == reason else f"{reason} ({message})"
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -110,7 +110,7 @@ class RequestCaller:
         return found
 
     def _from_signed(self) -> Identity | None:
-        values = _find_instances(self._query, self._headers)
+        values = [*_in_query(self._query), *_in_header(self._headers)]
         identities = [self._signed.verify(value) for value in values]
         if len({identity.instance_id for identity in identities}) > 1:
             raise Unauthenticated("The query and the header are of two sites.")
@@ -122,12 +122,8 @@ class RequestCaller:
         return self._resolve(HTTPConnection(self._scope))
 
 
-def _find_instances(query: bytes, headers: Headers) -> list[str]:
-    """Find the values that claim to be signed instances, in the query and in the header."""
-    return [*_in_query(query), *_in_header(headers)]
-
-
 def _in_query(query: bytes) -> list[str]:
+    """Return the values that claim to be signed instances in the query."""
     if b"instance=" not in query:
         return []
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
@@ -137,6 +133,7 @@ def _in_query(query: bytes) -> list[str]:
 
 
 def _in_header(headers: Headers) -> list[str]:
+    """Return the value that claims to be a signed instance in the Authorization header."""
     for name, value in headers:
         if name == b"authorization":
             text = value.decode("latin-1")

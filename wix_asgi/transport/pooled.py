@@ -160,7 +160,7 @@ class _SlotStream(httpx.AsyncByteStream):
 
 
 async def _exchange(slot: ConnectionSlot, request: httpx.Request) -> httpx.Response:
-    repeatable = _is_repeatable(request)
+    repeatable = request.method in IDEMPOTENT and is_whole(request)
     connection = await slot.take(origin_of(request.url), repeatable=repeatable)
     try:
         return await connection.transport.handle_async_request(request)
@@ -174,10 +174,6 @@ async def _exchange(slot: ConnectionSlot, request: httpx.Request) -> httpx.Respo
 def is_whole(request: httpx.Request) -> bool:
     """Return whether the body of `request` can be sent again."""
     return isinstance(request.stream, httpx.ByteStream)
-
-
-def _is_repeatable(request: httpx.Request) -> bool:
-    return request.method in IDEMPOTENT and is_whole(request)
 
 
 def _connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:

@@ -68,7 +68,7 @@ def _on_small_disk(room: Path, size: str) -> _Seen:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
     return _Seen(**json.loads(done.stdout))
 
 

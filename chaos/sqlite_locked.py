@@ -95,10 +95,10 @@ async def _locked(path: Path) -> AsyncIterator[None]:
     locker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
         assert locker.stdout
-        assert await locker.stdout.readline() == b"locked\n"
+        assert b"locked\n" == await locker.stdout.readline()
         yield
         await locker.communicate(b"")
-        assert locker.returncode == 0
+        assert 0 == locker.returncode
     finally:
         if locker.returncode is None:
             locker.kill()

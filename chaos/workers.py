@@ -54,7 +54,7 @@ class Worker:
     async def prepare(self, work: Work[Any]) -> None:
         """Return once it only waits for `begin`."""
         self._connection.send(work)
-        assert await self._told() == _READY
+        assert _READY == await self._told()
 
     def begin(self) -> None:
         """Have the worker begin the work that it was prepared for."""

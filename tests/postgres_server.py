@@ -44,7 +44,7 @@ class PostgresServer:
         self._data = self.room / "data"
         initialise = ["initdb", "-A", "trust", "-E", "utf8", "-U", "postgres", "--no-sync"]
         status = self._run([*initialise, "-D", str(self._data)]).wait(PATIENCE)
-        assert status == 0, (self.room / "log").read_text()
+        assert 0 == status, (self.room / "log").read_text()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -60,7 +60,7 @@ class Browser:
     async def begin(self, fake: FakeWix, site: str = SITE) -> str:
         """Click on "Add to Site"; return where the app sends the browser."""
         answer = await self.http.get("/wix/install", params={"token": fake.install_token(site)})
-        assert answer.status_code == 303, answer.text
+        assert 303 == answer.status_code, answer.text
         return answer.headers["Location"]
 
     async def install(self, fake: FakeWix, site: str = SITE) -> httpx.Response:

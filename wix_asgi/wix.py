@@ -24,7 +24,10 @@ __all__ = ["Wix", "WixOptions"]
 H = TypeVar("H", bound=Hook)
 
 _SHUTDOWN_GRACE: Final = 10.0
-"""Seconds that `aclose` waits for installs and refreshes under way."""
+"""Seconds that `aclose` waits for installs and refreshes under way.
+
+Most are over in one. Docker kills a container ten seconds after it was told to stop.
+"""
 
 
 class WixOptions(TypedDict, total=False):

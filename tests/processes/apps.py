@@ -82,7 +82,7 @@ class App:
         """Begin an install and approve it; return the address of the callback."""
         token = self.fake.install_token(site)
         begun = await http.get("/wix/install", params={"token": token})
-        assert begun.status_code == 303, begun.text
+        assert 303 == begun.status_code, begun.text
         callback = self.fake.approve(begun.headers["Location"])
         self.secrets.values |= {token, *http.cookies.values()}
         self.secrets.note(callback, "code", "state")

@@ -175,7 +175,7 @@ def test_signed_nonsense_is_refused(payload: bytes) -> None:
 @pytest.mark.parametrize("aid", [{}, {"aid": None}])
 def test_site_member_is_no_anonymous_visitor(aid: dict[str, None]) -> None:
     """Without an `aid`, or with null for one, somebody is there."""
-    assert SIGNED.verify(sign({**CLAIMS, **aid})).instance_id == SITE
+    assert SITE == SIGNED.verify(sign({**CLAIMS, **aid})).instance_id
 
 
 def test_secrets_are_not_compared_by_equality() -> None:

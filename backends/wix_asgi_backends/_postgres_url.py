@@ -14,6 +14,7 @@ __all__ = ["Target", "parse_url"]
 
 _ENCODE = "Write special characters of the user and password as in %40 for @, %2F for /, %3F for ?."
 _DEFAULT_PORT, _COCKROACH_PORT = 5432, 26_257
+# Port numbers have 16 bits (RFC 9293, 3.1).
 _LAST_PORT = 65_535
 
 # Connections of each process: ten workers then stay within the hundred connections that PostgreSQL

@@ -21,7 +21,9 @@ from wix_asgi.errors import UnknownKey, UnsealError
 __all__ = ["Vault"]
 
 _FORMAT: Final = b"\x01"
+# Enough to tell the few keys of one ring apart; the seal itself says whether the key is right.
 _KEY_ID_BYTES: Final = 4
+# The length for which GCM needs no further hashing (NIST SP 800-38D, 5.2.1.1).
 _NONCE_BYTES: Final = 12
 _HEADER: Final = 1 + _KEY_ID_BYTES + _NONCE_BYTES
 

@@ -81,7 +81,7 @@ class RefreshPolicy:
     """How long a lease lasts unless its holder renews it.
 
     A holder that is killed or frozen holds up other processes for this long and one refresh
-    (measured: `chaos killing`, 2.6 s). A shorter lease runs out under its holder where a storage
+    (measured: `chaos refreshing`, 2.6 s). A shorter lease runs out under its holder where a storage
     answers late.
     """
 

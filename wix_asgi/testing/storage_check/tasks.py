@@ -14,6 +14,7 @@ T = TypeVar("T")
 # Seconds: the time that the contract gives to one operation of a storage; the awaited moments come
 # after some hundredths of a second.
 _UNTIL_SECONDS: Final = 10.0
+# Seconds between two looks: short beside the moments, and no load beside the storage.
 _POLL_SECONDS: Final = 0.01
 
 

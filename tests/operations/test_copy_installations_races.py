@@ -25,11 +25,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(name="clock")
-def _clock() -> ManualClock:
-    return ManualClock()
-
-
 @pytest.fixture(name="source")
 def _source(clock: ManualClock) -> Steps:
     return Steps(clock)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import anyio
 import pytest
-import stamina
 
 from tests.engine import ACCESS, Engine, ManualClock, Steps, refresh
 from tests.operations.sealed import (
@@ -27,7 +24,6 @@ from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.keys import derive_key
 from wix_asgi.sealing.vault import Vault
-from wix_asgi.testing import FakeWix
 
 RING = Vault([NEW, OLD])
 
@@ -36,22 +32,6 @@ RING = Vault([NEW, OLD])
 def anyio_backend() -> str:
     """Run on one loop: the order of the steps is given."""
     return "asyncio"
-
-
-@pytest.fixture(name="clock")
-def _clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture(name="storage")
-def _storage(clock: ManualClock) -> Steps:
-    return Steps(clock)
-
-
-@pytest.fixture(name="engine")
-def _engine(storage: Steps, clock: ManualClock) -> Iterator[Engine]:
-    with stamina.set_testing(True, attempts=3):
-        yield Engine(FakeWix(), storage, clock)
 
 
 async def refresh_with_the_old_key(storage: Steps) -> None:

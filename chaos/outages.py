@@ -185,16 +185,25 @@ async def _app(name: str, url: str, times: Times) -> AsyncIterator[_App]:
         async with Proxy(address_of(served)) as proxy:
             options = {**fake.settings(), "api_url": proxy.url, "public_url": PUBLIC_URL}
             options["storage"] = url
-            transport = None if times.read is None else _ImpatientTransport(times.read)
-            if transport is not None:
-                options["transport"] = transport
-            async with Wix(**options) as wix:
+            async with _wix(options, times) as wix:
                 app = _App(fake, clock, wix, options, times, proxy)
                 await app.install(url)
                 await app.call()
                 yield app
-            if transport is not None:
-                await transport.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _wix(options: dict[str, Any], times: Times) -> AsyncIterator[Wix]:
+    """Open a Wix, with a transport of its own where `times` bounds the wait for answers."""
+    if times.read is None:
+        async with Wix(**options) as wix:
+            yield wix
+        return
+    async with (
+        contextlib.aclosing(_ImpatientTransport(times.read)) as transport,
+        Wix(**options, transport=transport) as wix,
+    ):
+        yield wix
 
 
 async def _answering(name: str, url: str, times: Times, seen: dict[str, Seen]) -> None:

@@ -60,15 +60,19 @@ BROKEN: Final[dict[str, Kind]] = {
 
 
 class _ImpatientTransport(PoolTransport):
-    """A pool that waits for every answer for `read` seconds."""
+    """A pool that waits `read` seconds for an answer of the token endpoint.
+
+    Calls of the app keep their own timeouts, which a busy machine may need.
+    """
 
     def __init__(self, read: float) -> None:
         super().__init__()
         self._read = read
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        timeouts = {**request.extensions.get("timeout", {}), "read": self._read}
-        request.extensions = {**request.extensions, "timeout": timeouts}
+        if request.url.path == ACCESS:
+            timeouts = {**request.extensions.get("timeout", {}), "read": self._read}
+            request.extensions = {**request.extensions, "timeout": timeouts}
         return await super().handle_async_request(request)
 
 
@@ -82,7 +86,7 @@ class Times:
             busy machine there have to be seconds between the two.
         lifetime: How long the token was to live when it was granted, which decides how long before
             its end it is refreshed.
-        read: How long an answer is awaited; None for the timeouts that users have.
+        read: How long an answer of the token endpoint is awaited; None for the usual timeout.
     """
 
     left: float = 61.0

@@ -74,7 +74,7 @@ def typing(session: nox.Session) -> None:
 def floor(session: nox.Session) -> None:
     """Run the tests in which errors become answers on the lowest Starlette that is allowed."""
     # Not the group `test`, which asks for a FastAPI that needs a newer Starlette.
-    tools = ["pytest", "pytest-timeout", "fastapi", "httpx2", "trio"]
+    tools = ["pytest", "pytest-timeout", "fastapi", "httpx2", "hypothesis", "trio"]
     session.install("-e", ".", _lowest("starlette"), *tools)
     # That Starlette uses names which anyio has deprecated since.
     session.run("pytest", "-W", "ignore::DeprecationWarning", *MEETING_STARLETTE)

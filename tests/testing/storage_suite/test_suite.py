@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.limits import PATIENCE
+from tests.servers import ROOT
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import lifecycle, processes, purging, unreachable
 from wix_asgi.testing.storage_check.catalogue import MODULES
 
-ROOT = Path(__file__).parents[2]
 PLAIN = """
 import pytest
 from wix_asgi.testing.storage import *

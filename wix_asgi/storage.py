@@ -15,7 +15,7 @@ from typing import Protocol, Self, runtime_checkable
 from wix_asgi.errors import BackendNotFound, SettingsError, without_frames
 from wix_asgi.models import Record
 
-__all__ = ["ENTRY_POINT_GROUP", "Storage", "find_backend", "open_storage"]
+__all__ = ["ENTRY_POINT_GROUP", "ClaimReader", "Storage", "find_backend", "open_storage"]
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
 
@@ -125,6 +125,19 @@ class Storage(Protocol):
         Returns:
             The number of removed claims.
         """
+        ...
+
+
+@runtime_checkable
+class ClaimReader(Protocol):
+    """A storage that also tells the owner of a claimed name; the three backends that come along do.
+
+    A capability beside `Storage`. With a storage that lacks it, an install that is loaded twice
+    shows its outcome in the process that finished it, and nowhere else.
+    """
+
+    async def claim_owner(self, name: str) -> str | None:
+        """Return the owner that has `name` now; None where nobody has, or its seconds are over."""
         ...
 
 

@@ -20,7 +20,7 @@ from wix_asgi.models import Record
 from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._retry import Retry, forget_locals
 from wix_asgi_backends._schema import METADATA, definitions
-from wix_asgi_backends._statements import READ, SCAN, Writes
+from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 
 __all__ = ["SQLStorage"]
 
@@ -143,6 +143,11 @@ class SQLStorage(ABC):
     async def release(self, name: str, owner: str) -> None:
         """Free `name` if `owner` holds it."""
         await self._execute(self._writes.release, {"the_name": name, "the_owner": owner})
+
+    async def claim_owner(self, name: str) -> str | None:
+        """Return the owner that has `name` now, or None."""
+        found = await self._execute(OWNER, {"the_name": name})
+        return str(found.rows[0].owner) if found.rows else None
 
     async def purge(self) -> int:
         """Remove the expired claims, and return their number."""

@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS
 
-__all__ = ["READ", "SCAN", "NowMs", "Writes"]
+__all__ = ["OWNER", "READ", "SCAN", "NowMs", "Writes"]
 
 
 class NowMs(FunctionElement[int]):
@@ -68,6 +68,10 @@ SCAN: Final = (
     .where(_OF_APP, _ROW.instance_id > bindparam("the_start"))
     .order_by(_ROW.instance_id)
     .limit(bindparam("the_limit", type_=BigInteger))
+)
+
+OWNER: Final = select(_CLAIM.owner).where(
+    _CLAIM.name == bindparam("the_name"), _CLAIM.expires_at > _NOW
 )
 
 

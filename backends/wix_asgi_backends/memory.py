@@ -135,6 +135,12 @@ class MemoryStorage:
             if self._claims.get(name, ("", 0))[0] == owner:
                 del self._claims[name]
 
+    async def claim_owner(self, name: str) -> str | None:
+        """Return the owner that has `name` now, or None."""
+        with self._lock:
+            owner, until = self._claims.get(name, ("", 0.0))
+            return owner if until > self._clock() else None
+
     async def purge(self) -> int:
         """Remove the expired claims, and return their number."""
         with self._lock:

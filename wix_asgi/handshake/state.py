@@ -16,14 +16,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
 
 from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.sealing.keys import derive_key
 from wix_asgi.settings import WixSettings
 
-__all__ = ["Flow", "StateSigner"]
+__all__ = ["MAX_CLOCK_DIFFERENCE", "Flow", "StateSigner"]
+
+MAX_CLOCK_DIFFERENCE: Final = 300.0
+"""Seconds that the clock of the host that minted a state may be ahead of the checking host's.
+
+A host judges by its own clock, and a load balancer may send the callback to another host than the
+install. Synchronized clocks differ by less than a second; five minutes is the default of MIT
+Kerberos for the same question (`clockskew` in krb5.conf).
+"""
 
 _COOKIE_PREFIX: Final = "wix-"
 _HOST_PREFIX: Final = "__Host-"
@@ -80,6 +88,7 @@ class StateSigner:
         self._app_id = settings.app_id
         self._redirect_url = settings.redirect_url
         self._ttl = settings.state_ttl
+        self._clock = clock
         self.cookie_prefix = (
             _COOKIE_PREFIX if settings.is_loopback else _HOST_PREFIX + _COOKIE_PREFIX
         )
@@ -101,6 +110,9 @@ class StateSigner:
     def check(self, state: str | None) -> Flow:
         """Return the flow that `state` began at any browser; the flow knows its own.
 
+        A state is good for `state_ttl` seconds by this host's clock, and from a host whose clock is
+        ahead of it by up to `MAX_CLOCK_DIFFERENCE`.
+
         Raises:
             HandshakeRefused: The state is missing, forged, expired, or was minted for another app
                 or redirect URL.
@@ -112,15 +124,26 @@ class StateSigner:
 
     def _read(self, state: str) -> tuple[str, str]:
         try:
-            payload: Any = self._serializer.loads(state, max_age=self._ttl)
-        except SignatureExpired as exc:
-            raise HandshakeRefused(Reason.STATE_EXPIRED) from exc
+            # Not max_age: itsdangerous takes a state of a host that is a second ahead for expired.
+            payload: Any
+            payload, minted_at = self._serializer.loads(state, return_timestamp=True)
         except (BadData, UnicodeEncodeError) as exc:
             raise HandshakeRefused(Reason.STATE_INVALID) from exc
+        self._check_age(int(self._clock()) - int(minted_at.timestamp()))
         nonce, app_id, redirect_url, browser_digest = payload
         if (app_id, redirect_url) != (self._app_id, self._redirect_url):
             raise HandshakeRefused(Reason.STATE_INVALID, "state of another app or redirect URL")
         return nonce, browser_digest
+
+    def _check_age(self, age: int) -> None:
+        if age > self._ttl:
+            raise HandshakeRefused(
+                Reason.STATE_EXPIRED, f"minted {age} s ago, and good for {self._ttl} s"
+            )
+        if -age > MAX_CLOCK_DIFFERENCE:
+            raise HandshakeRefused(
+                Reason.STATE_EXPIRED, f"minted {-age} s ahead of this host's clock"
+            )
 
     def _cookie_name(self, nonce: str) -> str:
         return self.cookie_prefix + hashlib.sha256(nonce.encode()).hexdigest()[:16]

@@ -132,7 +132,8 @@ async def test_every_reason_is_reached(
 
     assert status == answer.status_code
     assert reason.value == record.__dict__["reason"]
-    assert (logging.ERROR if status >= 500 else logging.WARNING) == record.levelno
+    needs_operator = reason in {Reason.STORAGE_UNAVAILABLE, Reason.INTERNAL}
+    assert (logging.ERROR if needs_operator else logging.WARNING) == record.levelno
     assert f"incident {incident}" in record.getMessage()
     assert (status == 503) == ("Retry-After" in answer.headers)
     assert "no-store" == answer.headers["Cache-Control"]
@@ -245,6 +246,6 @@ async def test_refused_code_is_logged_with_the_request_id(
         browser = Browser(app_of(wix, fake))
         state = state_of(await browser.begin(fake))
         await browser.http.get(f"/wix/callback?code=unknown-code-0123456789&state={state}")
-    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
 
     assert "invalid_grant (x-wix-request-id " in record.getMessage()

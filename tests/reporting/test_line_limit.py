@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.engine import ManualClock
-from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.reporting.line_limit import LineLimit, and_more
 
 
 def test_first_line_of_each_kind_is_logged() -> None:
@@ -45,3 +45,8 @@ def test_memory_is_bounded() -> None:
         limit.admit(number)
 
     assert [0, None] == [limit.admit(0), limit.admit(1000)]
+
+
+def test_count_is_told_where_lines_were_left_out() -> None:
+    """The end of a line tells how many were left out before it, and nothing where none were."""
+    assert ["", " (and 7 more before it)"] == [and_more(0), and_more(7)]

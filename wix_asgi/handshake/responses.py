@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import secrets
 from collections.abc import Awaitable
 from typing import Final
@@ -22,14 +21,13 @@ from wix_asgi.errors import (
     WixUnavailable,
     without_frames,
 )
+from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
 from wix_asgi.pages.refusals import STYLE_SOURCE, refusal_page, refusal_text
 from wix_asgi.settings import WixSettings
 
 __all__ = ["Responses"]
-
-logger = logging.getLogger("wix_asgi")
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -41,11 +39,14 @@ _HEADERS: Final = {
 
 
 class Responses:
-    """Makes the responses of the install and callback paths; immutable."""
+    """Makes the responses of the install and callback paths; safe to share."""
 
-    def __init__(self, settings: WixSettings, hooks: Hooks) -> None:
+    def __init__(
+        self, settings: WixSettings, hooks: Hooks, *, log: RefusalLog | None = None
+    ) -> None:
         """Take the kind of cookies and Wix's address from `settings`; ask `hooks` at a refusal."""
         self._hooks = hooks
+        self._log = log or RefusalLog()
         # Python's http.cookies cannot write Partitioned before 3.14, hence by hand.
         self._cookie_attributes = (
             "Path=/; HttpOnly; SameSite=Lax"
@@ -109,8 +110,8 @@ class Responses:
         """Return the refusal of an install that stops because of `exc`, and log its incident."""
         refusal = _hide_frames(_as_refusal(exc))
         incident = secrets.token_hex(6)
-        _log(refusal, incident, request)
-        response = await self._call_on_error(refusal, request)
+        self._log.note(refusal, incident, request)
+        response = await self._call_on_error(refusal, incident, request)
         if response is not None:
             return self.with_headers(response, from_hook=True)
         if _wants_json(request):
@@ -125,11 +126,13 @@ class Responses:
             response = HTMLResponse(page, refusal.status, refusal.headers)
         return self.with_headers(response)
 
-    async def _call_on_error(self, refusal: HandshakeRefused, request: Request) -> Response | None:
+    async def _call_on_error(
+        self, refusal: HandshakeRefused, incident: str, request: Request
+    ) -> Response | None:
         try:
             return await self._hooks.refused(refusal, request)
-        except (Exception, SystemExit):
-            logger.exception("an on_error hook raised")
+        except (Exception, SystemExit) as exc:
+            self._log.note_failed_hook(exc, refusal, incident, request)
             return None
 
 
@@ -166,18 +169,6 @@ def _may_load_again(exc: Exception) -> bool:
     return isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent)
 
 
-def _log(refusal: HandshakeRefused, incident: str, request: Request) -> None:
-    unexpected = refusal.status >= 500
-    logger.log(
-        logging.ERROR if unexpected else logging.WARNING,
-        "install refused: %s, incident %s",
-        _one_line(refusal),
-        incident,
-        exc_info=refusal.__cause__ if refusal.reason is Reason.INTERNAL else None,
-        extra={"reason": refusal.reason.value, "incident": incident, "path": request.scope["path"]},
-    )
-
-
 def _wants_json(request: Request) -> bool:
     accept = request.headers.get("Accept", "").lower()
     return "application/json" in accept and "text/html" not in accept
@@ -206,10 +197,3 @@ def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
     if refusal.reason is Reason.INTERNAL:
         return refusal.with_traceback(None)
     return without_frames(refusal)
-
-
-def _one_line(refusal: HandshakeRefused) -> str:
-    """Return the reason and the message for the log, in which no line may be forged."""
-    reason = refusal.reason.value
-    message = "".join(char if char.isprintable() else " " for char in refusal.message)
-    return reason if message == reason else f"{reason} ({message})"

@@ -1,1 +1,1 @@
-"""What operators are told: how often a line is repeated. Knows no request and no storage."""
+"""Log lines for operators: their limits and their texts. Knows no request and no storage."""

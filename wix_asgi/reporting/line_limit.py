@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["LineLimit"]
+__all__ = ["LineLimit", "and_more"]
 
 _MAX_KINDS: Final = 1000
 """Kinds of lines that are counted; the kind that was logged least recently goes first.
@@ -52,3 +52,8 @@ class LineLimit:
             if len(self._kinds) > _MAX_KINDS:
                 self._kinds.popitem(last=False)
             return known.left_out if known else 0
+
+
+def and_more(left_out: int) -> str:
+    """Return the end of a line before which `left_out` lines of its kind were left out."""
+    return f" (and {left_out} more before it)" if left_out else ""

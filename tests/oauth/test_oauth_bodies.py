@@ -97,7 +97,7 @@ async def test_a_packed_body_is_unpacked(fake: FakeWix) -> None:
     error = await fails(lambda: make_oauth(fake, broken).exchange(CANARY))
 
     assert "a-token" == grant.access_token.value
-    assert "The answer of Wix was lost." == str(error)
+    assert str(error).startswith("The answer of Wix was lost (DecodingError: ")
 
 
 async def test_a_body_that_breaks_off_is_a_lost_answer(fake: FakeWix) -> None:
@@ -126,7 +126,7 @@ async def test_a_body_packed_in_another_way_is_a_lost_answer(
     transport = Answers(httpx.Response(200, stream=body, headers=headers))
     error = unavailable(await fails(lambda: make_oauth(fake, transport).exchange(CANARY)))
 
-    assert "The answer of Wix was lost." == str(error)
+    assert str(error).startswith("The answer of Wix was lost (DecodingError: ")
     assert isinstance(error.__cause__, httpx.DecodingError)
     assert body.closed
 

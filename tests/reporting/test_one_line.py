@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from wix_asgi._http import httpx
@@ -44,6 +46,10 @@ FAILURES = [
     ),
     (caused(httpx.ReadTimeout(""), TimeoutError()), "ReadTimeout"),
     (
+        caused(httpx.ConnectError(""), OSError(), ssl.SSLError(1, "certificate verify failed")),
+        "ConnectError: certificate verify failed",
+    ),
+    (
         httpx.RemoteProtocolError("Server disconnected without sending a response."),
         "RemoteProtocolError: Server disconnected without sending a response.",
     ),
@@ -60,6 +66,6 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("error", "expected"), FAILURES, ids=lambda value: str(value)[:40])
-def test_a_failure_is_described_by_its_first_cause(error: Exception, expected: str) -> None:
-    """The class is httpx's, the text that of the first error beneath it, without bytes (R35)."""
+def test_a_failure_is_described_by_the_systems_error(error: Exception, expected: str) -> None:
+    """The class is httpx's, the text the system's where it has one, without bytes (R35)."""
     assert expected == describe_failure(error)

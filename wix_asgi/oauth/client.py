@@ -14,6 +14,7 @@ import stamina
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixUnavailable, without_frames
 from wix_asgi.models import AccessToken, Grant
+from wix_asgi.oauth._retry_log import RetryLog
 from wix_asgi.oauth.retry_budget import RetryBudget
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import (
@@ -23,6 +24,7 @@ from wix_asgi.protocol.endpoints import (
     parse_grant,
     parse_token_info,
 )
+from wix_asgi.reporting.one_line import describe_failure
 from wix_asgi.transport.bodies import split_body
 
 __all__ = ["OAuthClient", "OAuthPolicy"]
@@ -97,6 +99,7 @@ class OAuthClient:
         self._jitter = jitter
         self._throttle = throttle or FailureThrottle(clock=clock)
         self._retry_budget = RetryBudget()
+        self._retry_log = RetryLog(clock=clock)
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=self._policy.max_tries, timeout=self._policy.total_seconds
         )
@@ -181,9 +184,13 @@ class OAuthClient:
     ) -> T:
         """Ask, throttled, and again after the seconds that `retry` returns, within the budget."""
         tries = 0
+        failure: Exception | None = None
 
         async def ask_throttled() -> T:
             nonlocal tries
+            self._retry_log.end_pause()
+            if failure is not None:
+                self._retry_log.note(failure, tries)
             tries += 1
             self._retry_budget.note_call()
             if not await self._throttle.acquire():
@@ -195,13 +202,20 @@ class OAuthClient:
                 raise
 
         def pause_before_retry(exc: Exception) -> bool | float:
+            nonlocal failure
             # Called after the last try as well, which must spend no retry.
             pause = retry(exc) if tries < self._policy.max_tries else None
             if pause is None or not self._retry_budget.spend():
                 return False
+            failure = exc
+            self._retry_log.begin_pause()
             return pause or self._jitter() * self._policy.backoff * 2**tries
 
-        return await self._retrying(pause_before_retry, ask_throttled)
+        try:
+            return await self._retrying(pause_before_retry, ask_throttled)
+        finally:
+            failure = None  # or it is in a circle with its own traceback
+            self._retry_log.end_pause()
 
     def _retry_transient(self, exc: Exception) -> float | None:
         """Return the pause before a retry: Wix's, or 0 for our own backoff; None for no retry."""
@@ -224,9 +238,14 @@ class OAuthClient:
                 response = await self._transport.handle_async_request(request)
                 return await _read_limited(response, self._policy.max_answer_bytes)
         except _UNSENT as exc:
-            raise WixUnavailable("Wix cannot be reached.", unsent=True) from without_frames(exc)
-        except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-            raise WixUnavailable("The answer of Wix was lost.") from without_frames(exc)
+            said = f"Wix cannot be reached ({describe_failure(exc)})."
+            raise WixUnavailable(said, unsent=True) from without_frames(exc)
+        except (httpx.HTTPError, httpx.StreamError) as exc:
+            said = f"The answer of Wix was lost ({describe_failure(exc)})."
+            raise WixUnavailable(said) from without_frames(exc)
+        except TimeoutError as exc:
+            said = f"Wix did not answer within {self._policy.total_seconds:g} s."
+            raise WixUnavailable(said) from without_frames(exc)
 
 
 async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Response:

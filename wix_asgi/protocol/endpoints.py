@@ -190,7 +190,8 @@ def _read(response: httpx.Response) -> dict[str, Any]:
 def _refusal(response: httpx.Response) -> WixError:
     status, code = response.status_code, _error_code(_json(response.content) or {})
     request_id = _printable(response.headers.get("x-wix-request-id", "-"))
-    said = f"Wix answered {status} {code or ''} (x-wix-request-id {request_id})"
+    answered = f"{status} {code}" if code else f"{status}"
+    said = f"Wix answered {answered} (x-wix-request-id {request_id})"
     if code in _CREDENTIALS:
         return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
     # The token endpoint answers no HTML: a proxy in front of it has answered.

@@ -23,13 +23,14 @@ def one_line(text: str) -> str:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Return the class of a connection's error, and the text of the first error beneath it.
+    """Return the class of a connection's error, and the operating system's text where it has one.
 
-    httpx says "All connection attempts failed"; the error of the operating system says why. No URL,
-    no header and no byte of a body is in these texts.
+    httpx says "All connection attempts failed", and nothing at all for a certificate on trio; the
+    error of the operating system, of the resolver or of TLS beneath it says why. There is no URL,
+    no header and no byte of a body in these texts.
     """
-    texts = (_QUOTED_BYTES.sub("", str(cause)) for cause in reversed([*_causes(error)]))
-    text = one_line(next(filter(None, texts), ""))
+    system = (str(cause) for cause in _causes(error) if isinstance(cause, OSError) and cause.errno)
+    text = one_line(_QUOTED_BYTES.sub("", next(system, str(error))))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -40,4 +41,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             # All addresses of a host failed, mostly for one reason.
             link = link.exceptions[0]
         yield link
-        link = link.__cause__
+        link = link.__cause__ or link.__context__

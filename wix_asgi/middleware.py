@@ -14,11 +14,12 @@ from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
+from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
 
-_Hot: TypeAlias = tuple[ASGIApp, dict[str, ASGIApp], Callable[[Scope], WixClient]]
+_Hot: TypeAlias = tuple[ASGIApp, dict[str, Route], Callable[[Scope], WixClient]]
 
 
 class WixMiddleware:
@@ -51,10 +52,8 @@ class WixMiddleware:
             self._error = exc
             self._hot: _Hot = app, {}, self._refuse
             return
-        paths: dict[str, ASGIApp] = {
-            self.wix.settings.install_path: self.wix.handshake.install,
-            self.wix.settings.callback_path: self.wix.handshake.callback,
-        }
+        self.wix.is_served = True
+        paths = routes(self.wix.settings, self.wix.handshake)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
         self._hot = app, paths, self.wix.clients.for_request
         redact_access_logs()
@@ -95,9 +94,10 @@ class WixMiddleware:
         raise (self._error or SettingsError()).with_traceback(None)
 
 
-def _own(paths: dict[str, ASGIApp], scope: Scope) -> ASGIApp | None:
-    route = _route(scope)
-    return paths.get(route) if _is_plain(scope, route) else None
+def _own(paths: dict[str, Route], scope: Scope) -> ASGIApp | None:
+    path = _route(scope)
+    route = paths.get(path)
+    return route(scope) if route is not None and _is_plain(scope, path) else None
 
 
 def _route(scope: Scope) -> str:

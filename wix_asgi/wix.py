@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
@@ -22,6 +23,8 @@ from wix_asgi.storage import Storage
 __all__ = ["Wix", "WixOptions"]
 
 H = TypeVar("H", bound=Hook)
+
+logger = logging.getLogger("wix_asgi")
 
 _SHUTDOWN_GRACE: Final = 10.0
 """Seconds that `aclose` waits for installs and refreshes under way.
@@ -97,6 +100,8 @@ class Wix:
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)
         self.is_open = False
+        # A job has no addresses to enter, so only a Wix of a middleware logs them.
+        self.is_served = False
 
     def __repr__(self) -> str:
         # A traceback with locals may show a Wix whose __init__ has failed.
@@ -120,6 +125,12 @@ class Wix:
                 pool.warm()
             await self._open_storage()
             self.is_open = True
+            if self.is_served:
+                logger.info(
+                    "enter in Wix's dashboard: App URL %s, Redirect URL %s",
+                    self.settings.app_url,
+                    self.settings.redirect_url,
+                )
 
     async def aclose(self) -> None:
         """Wait up to ten seconds for installs and refreshes under way, then close."""

@@ -31,8 +31,8 @@ Nothing changes until an operator has read the line.
 """
 
 _OPERATORS: Final = frozenset({Reason.STORAGE_UNAVAILABLE, Reason.INTERNAL})
-"""Reasons that need an operator. Anybody can cause the others, a failing Wix included: floods of
-made-up codes make Wix answer 429."""
+"""Reasons that need an operator. Anybody can cause the rest, a failing Wix included: a flood of
+made-up codes can make Wix answer 429."""
 
 
 class RefusalLog:
@@ -72,7 +72,7 @@ class RefusalLog:
         )
 
     def _admit(self, refusal: HandshakeRefused) -> tuple[bool, int | None]:
-        """Return whether an operator is needed, and what `LineLimit.admit` says of the line."""
+        """Return whether an operator is needed, and the count of `LineLimit.admit`."""
         if isinstance(refusal.__cause__, WixMisconfigured):
             return True, self._misconfigured.admit(refusal.reason)
         kind: Hashable = refusal.reason

@@ -1,0 +1,157 @@
+"""The addresses of the two paths, and hints for the log where a request comes by another address.
+
+Hosts and mounts are only compared for a log line, and decide nothing: the settings alone say where
+browsers are sent (RFC 9700, 4.1). Anybody can cause these lines, so each kind has one a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from starlette.types import ASGIApp, Scope
+
+from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.reporting.line_limit import LineLimit, and_more
+from wix_asgi.settings import WixSettings
+
+__all__ = ["Route", "routes"]
+
+logger = logging.getLogger("wix_asgi")
+
+Route: TypeAlias = Callable[[Scope], ASGIApp | None]
+"""Says which app answers a request; None leaves it to the app behind the middleware."""
+
+_SECONDS: Final = 60.0
+"""From one hint of a kind to the next: it stays true until an operator has read it."""
+
+_MAX_VALUE: Final = 300
+"""Bytes of a Host that are looked at; a name has 253 characters at most (RFC 1035, 2.3.4)."""
+
+_HOST: Final = re.compile(
+    r"(?:\[([0-9a-f:.]{2,45})\]|([0-9a-z._-]{0,252}[0-9a-z])\.?)(?::[0-9]{1,5})?"
+)
+"""A host with or without a port, in lower case. No other text of a stranger is logged."""
+
+_MOUNT: Final = re.compile(r"[0-9A-Za-z._~/-]{1,100}")
+"""A mount that is logged: a part of the path may be a parameter of it."""
+
+
+def routes(
+    settings: WixSettings, handshake: Handshake, *, clock: Callable[[], float] = time.monotonic
+) -> dict[str, Route]:
+    """Return the paths of the handshake, and the paths that are taken for them by mistake.
+
+    The paths are as `scope["path"]` has them, below the mount. A path that is taken for another
+    stays the app's, so that the middleware looks up all of them in one dict, and foreign paths cost
+    no more than without them.
+    """
+    hints = _Hints(settings, clock)
+    mount = hints.public_mount
+    found: dict[str, Route] = {}
+    for path, url in (
+        (settings.install_path, settings.app_url),
+        (settings.callback_path, settings.redirect_url),
+    ):
+        if mount:
+            found[mount + path] = hints.of_unknown_mount(mount + path)
+        found[path.removesuffix("/") if path.endswith("/") else f"{path}/"] = hints.of_slash(url)
+    found[settings.install_path] = hints.before(handshake.install)
+    found[settings.callback_path] = lambda _: handshake.callback
+    return found
+
+
+class _Hints:
+    """Makes routes that write hints; `clock` gives monotonic seconds."""
+
+    def __init__(self, settings: WixSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._limit = LineLimit(_SECONDS, clock=clock)
+        public = urlsplit(settings.public_url)
+        self._public_host = public.hostname
+        self.public_mount = unquote(public.path)
+
+    def before(self, app: ASGIApp) -> Route:
+        """Return the route of the App URL, which compares host and mount with the settings.
+
+        The Redirect URL needs no check: Wix sends browsers to the address in the settings.
+        """
+
+        def route(scope: Scope) -> ASGIApp:
+            if scope["method"] == "GET":
+                self._check_host(scope)
+                self._check_mount(scope)
+            return app
+
+        return route
+
+    def of_slash(self, url: str) -> Route:
+        """Return the route of a path that differs from `url` by a slash at its end."""
+        slash = "with a slash" if url.endswith("/") else "without a slash"
+
+        def route(_: Scope) -> None:
+            self._write(
+                "slash",
+                f"a request was left to the app, since its path differs from {url} by a slash: "
+                f"enter that in Wix's dashboard, {slash} at its end",
+            )
+
+        return route
+
+    def of_unknown_mount(self, path: str) -> Route:
+        """Return the route of an own path with its mount, where the server names no `root_path`."""
+
+        def route(scope: Scope) -> None:
+            if not scope.get("root_path"):
+                self._write(
+                    "root_path",
+                    f"a request for {path} is left to the app, since the server has no root_path: "
+                    f"set it to {self.public_mount}, or let the proxy in front remove that",
+                )
+
+        return route
+
+    def _check_host(self, scope: Scope) -> None:
+        host = _host(scope)
+        if host is not None and host != self._public_host:
+            self._write(
+                "host",
+                f"the App URL was opened at host {host}, and public_url is "
+                f"{self._settings.public_url}: an install that begins there ends as "
+                "browser_mismatch, since its cookie stays there (if a proxy has changed Host, let "
+                "it pass Host on)",
+            )
+
+    def _check_mount(self, scope: Scope) -> None:
+        mount = scope.get("root_path", "").rstrip("/")
+        if mount and mount != self.public_mount:
+            below = mount if _MOUNT.fullmatch(mount) else "another path"
+            self._write(
+                "mount",
+                f"the App URL was opened below {below}, and public_url is "
+                f"{self._settings.public_url}: Wix sends browsers back to "
+                f"{self._settings.redirect_url} (public_url has to end with the mount's path)",
+            )
+
+    def _write(self, kind: str, text: str) -> None:
+        left_out = self._limit.admit(kind)
+        if left_out is not None:
+            logger.warning("%s%s", text, and_more(left_out))
+
+
+def _host(scope: Scope) -> str | None:
+    """Return the host that the browser asked for, without a port, or None where it makes no sense.
+
+    A proxy that changes `Host` names the browser's in `X-Forwarded-Host` (de facto standard, MDN).
+    """
+    names = {b"host": "", b"x-forwarded-host": ""}
+    for name, value in scope["headers"]:
+        if name in names:
+            names[name] = value[:_MAX_VALUE].decode("latin-1")
+    text = names[b"x-forwarded-host"].partition(",")[0].strip() or names[b"host"]
+    found = _HOST.fullmatch(text.lower())
+    return found[1] or found[2] if found else None

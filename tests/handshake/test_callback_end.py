@@ -170,8 +170,10 @@ async def test_token_of_another_site_is_refused(lie: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("named", [OTHER_SITE, SITE.upper(), "", f"{SITE} ", "null"])
-async def test_site_in_the_address_is_not_believed(named: str) -> None:
-    """A callback that names a site the token is not for is refused (R21)."""
+async def test_site_in_the_address_is_not_believed(
+    named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A callback that names a site the token is not for is refused, with both in the log (R21)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -180,8 +182,10 @@ async def test_site_in_the_address_is_not_believed(named: str) -> None:
         answer = await browser.http.get(
             CALLBACK, params={**query, "instanceId": named}, headers=JSON
         )
+    told = named if named.lower() in {SITE, OTHER_SITE} else "another site"
 
     assert (403, "instance_mismatch") == reason_of(answer)
+    assert f"the token is for site {SITE}, and the address names {told})" in caplog.text
     assert not await storage.sites(fake.app_id)
 
 

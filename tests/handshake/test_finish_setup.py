@@ -60,6 +60,7 @@ async def test_failing_event_fails_no_install(
     assert f"{PUBLIC_URL}/" == answer.headers["Location"]
     assert fake.count(BI_EVENT) <= 1
     assert "APP_FINISHED_CONFIGURATION was not sent" in record.getMessage()
+    assert f" (site {SITE})" in record.getMessage()
 
 
 async def test_setup_is_finished_by_hand() -> None:

@@ -125,7 +125,9 @@ async def test_the_work_survives_a_failed_renewal(
     lease = Lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 4))
 
-    assert [f"a refresh lease could not be renewed: {type(error).__name__}"] * 2 == caplog.messages
+    line = f"a refresh lease could not be renewed: {type(error).__name__} ({NAME})"
+
+    assert [line] * 2 == caplog.messages
     assert {NAME} == storage.holders
 
 

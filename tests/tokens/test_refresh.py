@@ -172,7 +172,7 @@ async def test_a_token_that_wix_refused_is_not_served_in_need(engine: Engine) ->
 async def test_a_refusal_is_logged_without_the_token(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An operator learns what Wix said, and the installation stays in storage."""
+    """An operator learns what Wix said of which site, and the installation stays in storage."""
     await engine.install(left=0)
     engine.fake.fail(ACCESS, **REFUSED)
     with caplog.at_level(logging.DEBUG, "wix_asgi"):
@@ -180,6 +180,7 @@ async def test_a_refusal_is_logged_without_the_token(
     token = (await engine.stored()).refresh_token
 
     assert "Wix refuses a refresh: refused (Wix answered 400 invalid_grant" in caplog.text
+    assert f", site {SITE})" in caplog.text
     assert token not in caplog.text
 
 

@@ -13,6 +13,7 @@ from tests.engine import (
     refresh,
     refresh_failure,
 )
+from tests.support import SITE
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
 from wix_asgi.testing import FakeWix
 from wix_asgi.tokens.policy import RefreshPolicy
@@ -27,7 +28,7 @@ def _rotating(engine: Engine, storage: Steps, clock: ManualClock) -> Engine:
 
 
 async def test_a_rotated_token_is_stored_when_the_storage_is_back(
-    rotating: Engine, storage: Steps
+    rotating: Engine, storage: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The old one is dead, so the new one is kept in memory, and no second one requested."""
     before = await rotating.install(left=0)
@@ -40,6 +41,9 @@ async def test_a_rotated_token_is_stored_when_the_storage_is_back(
     assert stored.access_token is not None
     assert token.value == stored.access_token.value
     assert old != stored.refresh_token
+    assert [
+        f"a new refresh token could not be stored yet, and is in memory only (site {SITE})"
+    ] * 5 == caplog.messages
 
 
 async def test_a_rotated_token_outlives_the_access_token_that_came_with_it(

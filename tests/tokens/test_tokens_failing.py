@@ -79,7 +79,7 @@ async def test_no_caller_waits_until_the_token_in_hand_is_dead(engine: Engine) -
 async def test_a_living_token_outlasts_a_failure(
     engine: Engine, age: float, fault: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is served to its end; the failure is in the log, and not tried with every call."""
+    """It is served to its end; site and failure are in the log, and it is not tried each time."""
     token = await warm(engine, age)
     engine.fake.fail(ACCESS, times=None, **fault)
     values = [await get(engine)]
@@ -90,7 +90,8 @@ async def test_a_living_token_outlasts_a_failure(
 
     assert [token.value] * 6 == values
     assert posts == engine.posts == (3 if fault is FAILING else 1)
-    assert "a refresh failed, the current token is served" in caplog.text
+    assert "a refresh failed, the current token is served: " in caplog.text
+    assert f" (site {SITE})" in caplog.text
 
 
 async def test_a_failure_is_followed_by_another_try(engine: Engine) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
+from typing import Final
 
 from wix_asgi.errors import HandshakeRefused, Reason, WixUnavailable
 from wix_asgi.handshake._query import Query
@@ -13,6 +15,9 @@ from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.client import OAuthClient
 
 __all__ = ["CodeExchange"]
+
+_INSTANCE_ID: Final = re.compile(r"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+"""Wix's instance ids; nothing else of an address is logged, which anybody can write."""
 
 
 class CodeExchange:
@@ -75,5 +80,9 @@ class CodeExchange:
         if not info.active or info.client_id != self._app_id or info.instance_id is None:
             raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is not this app's")
         if named is not None and named != info.instance_id:
-            raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is another site's")
+            claimed = named if _INSTANCE_ID.fullmatch(named) else "another site"
+            raise HandshakeRefused(
+                Reason.INSTANCE_MISMATCH,
+                f"the token is for site {info.instance_id}, and the address names {claimed}",
+            )
         return info.instance_id

@@ -146,7 +146,7 @@ class Callback:
         if stored is None:
             raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
         self._tokens.adopt(instance_id, grant.access_token)
-        logger.info("installed", extra={"instance_id": instance_id})
+        logger.info("installed on site %s", instance_id, extra={"instance_id": instance_id})
         return Installation(self._settings.app_id, instance_id, stored.installed_at)
 
     async def _call_on_install(
@@ -171,9 +171,10 @@ class Callback:
             await self._oauth.send_event(token, FINISHED)
         except Exception as exc:
             logger.warning(
-                "%s was not sent, wix.finish_setup() can do it later: %s",
+                "%s was not sent, wix.finish_setup() can do it later: %s (site %s)",
                 FINISHED,
                 exc if isinstance(exc, WixError) else type(exc).__name__,
+                instance_id,
                 extra={"instance_id": instance_id},
             )
 

@@ -125,7 +125,11 @@ class Leader:
                 # A token that died meanwhile was stored for its refresh token only.
                 is_alive = grant.access_token.expires_at > self._clock()
                 return grant.access_token if is_stored and is_alive else Step.LOOK_AGAIN
-            logger.error("a new refresh token could not be stored yet, and is in memory only")
+            logger.error(
+                "a new refresh token could not be stored yet, and is in memory only (site %s)",
+                stored.instance_id,
+                extra={"instance_id": stored.instance_id},
+            )
             await self._sleep(self._policy.save_pause * (0.5 + self._jitter()))
 
     async def _store(self, stored: StoredInstallation, grant: Grant) -> bool:
@@ -142,11 +146,21 @@ class Leader:
         """Leave the verdict for all processes; False where the row has changed meanwhile."""
         failure, pause = self._verdict(exc, stored.seconds_left(self._clock()))
         if failure != RefreshFailure.UNAVAILABLE:
-            logger.error("Wix refuses a refresh: %s (%s)", failure, exc)
+            logger.error(
+                "Wix refuses a refresh: %s (%s, site %s)",
+                failure,
+                exc,
+                stored.instance_id,
+                extra={"instance_id": stored.instance_id},
+            )
         try:
             return await self._installations.note_failure(stored, failure, pause)
         except StorageUnavailable:
-            logger.warning("a failed refresh could not be noted for the other processes")
+            logger.warning(
+                "a failed refresh could not be noted for the other processes (site %s)",
+                stored.instance_id,
+                extra={"instance_id": stored.instance_id},
+            )
             return True
 
     def _verdict(self, exc: WixError, left: float) -> tuple[RefreshFailure, float]:

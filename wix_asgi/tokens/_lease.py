@@ -119,7 +119,9 @@ class Lease:
                 await self.take()
             except Exception as exc:
                 # The work goes on: its outcome is stored by comparison, not by this lease.
-                logger.warning("a refresh lease could not be renewed: %s", type(exc).__name__)
+                logger.warning(
+                    "a refresh lease could not be renewed: %s (%s)", type(exc).__name__, self._name
+                )
 
     def _min_pause(self) -> float:
         """Return a pause that spares a slow storage and does not let the lease run out."""

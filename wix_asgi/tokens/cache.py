@@ -25,6 +25,7 @@ from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupt
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.errors import WixError, WixUnavailable
 from wix_asgi.models import AccessToken
+from wix_asgi.reporting.one_line import one_line
 from wix_asgi.tokens.refresh import Refresher
 
 __all__ = ["TokenCache"]
@@ -231,7 +232,12 @@ class TokenCache:
         entry = state.cache.get(instance_id)
         if entry is None or entry.token.expires_at <= self._clock():
             return
-        logger.warning("a refresh failed, the current token is served: %s", type(exc).__name__)
+        logger.warning(
+            "a refresh failed, the current token is served: %s (site %s)",
+            one_line(str(exc)) if isinstance(exc, WixError) else type(exc).__name__,
+            instance_id,
+            extra={"instance_id": instance_id},
+        )
         later = self._clock() + self._policy.failure_pause * (0.5 + self._jitter())
         entry.advisory_at = min(later, entry.token.expires_at)
         entry.mandatory_at = max(entry.mandatory_at, entry.advisory_at)

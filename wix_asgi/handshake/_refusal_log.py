@@ -47,8 +47,12 @@ class RefusalLog:
         """Log why an install stops."""
         needs_operator, left_out = self._admit(refusal)
         level = logging.ERROR if needs_operator else logging.WARNING
+        if left_out is None:
+            level = logging.DEBUG
+        if not logger.isEnabledFor(level):
+            return  # a flood is not worth its texts
         logger.log(
-            logging.DEBUG if left_out is None else level,
+            level,
             "install refused: %s, incident %s%s",
             _text(refusal),
             incident,
@@ -84,7 +88,7 @@ class RefusalLog:
 
 def _text(refusal: HandshakeRefused) -> str:
     """Return the reason and the message for the log, in which no line may be forged."""
-    reason, message = refusal.reason.value, one_line(refusal.message)
+    reason, message = refusal.reason.value, one_line(refusal.message).removesuffix(".")
     return reason if message == reason else f"{reason} ({message})"
 
 

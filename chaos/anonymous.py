@@ -65,7 +65,7 @@ class _Scene:
     count: int
 
     def request(self, *, cookie: str = "", **query: str) -> bytes:
-        """Return the bytes of one load of the callback, about as long as a browser's shortest."""
+        """Return the bytes of one load of the callback, as short as they can be."""
         lines = [
             f"GET /wix/callback?{urlencode(query)} HTTP/1.1",
             f"Host: {urlsplit(self.app.url).netloc}",
@@ -114,7 +114,7 @@ LOADS: Final[dict[str, Callable[[_Scene], Awaitable[list[bytes]]]]] = {
 
 @dataclasses.dataclass(slots=True)
 class _Honest:
-    """The installs of site owners: the first answer to each, and what became of it.
+    """The installs of site owners: the first answer to each, and the browsers without a success.
 
     Attributes:
         waits: The time of each first answer, in seconds.
@@ -127,7 +127,7 @@ class _Honest:
     to_load_again: list[tuple[httpx.AsyncClient, str]] = dataclasses.field(default_factory=list)
 
     async def install(self, app: App, browsers: contextlib.AsyncExitStack, site: str) -> None:
-        """Install the app on this site, in a browser that lives as long as `browsers`."""
+        """Install the app on this site, in a browser that `browsers` closes."""
         http = await browsers.enter_async_context(app.browser())
         answer: httpx.Response | None = None
         callback = ""
@@ -208,7 +208,7 @@ async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: floa
     """
     numbers = int(_REFRESHES_A_SECOND * seconds), int(_INSTALLS_A_SECOND * seconds)
     fake, port = FakeWix(sites=many_sites(sum(numbers) + 1)), free_port()
-    # The first site is that of the strangers, who install the app as well.
+    # The first site is the strangers': they install the app as well.
     sites = list(fake.sites)[1:]
     refreshes, honest = _Refreshes(sites[: numbers[0]]), _Honest(sites[numbers[0] :])
     with fake.serve(), tempfile.TemporaryDirectory() as room:
@@ -242,7 +242,7 @@ async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: floa
 async def _while_loaded(
     at: _Scene, requests: Sequence[bytes], refreshes: _Refreshes, honest: _Honest
 ) -> Tally:
-    """Make the refreshes and the installs while the load runs; load again what has to wait."""
+    """Make the refreshes and the installs while the load runs; then load the refused callbacks again."""
     load = Load(urlsplit(at.app.url).port or 0, requests, at.rate, at.count)
     tallies: list[Tally] = []
 

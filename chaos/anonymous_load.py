@@ -31,8 +31,8 @@ class Load:
 
     Attributes:
         requests: The bytes of each, to be sent in this order, and again from the first on.
-        rate: How many are sent in a second.
-        count: How many are sent in all.
+        rate: The number of requests in a second.
+        count: The number of requests in all.
     """
 
     port: int
@@ -43,7 +43,7 @@ class Load:
 
 @dataclasses.dataclass(slots=True)
 class Tally:
-    """What became of a load; times in seconds.
+    """The outcome of a load; times in seconds.
 
     Attributes:
         statuses: How many responses had each status.

@@ -242,7 +242,7 @@ async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: floa
 async def _while_loaded(
     at: _Scene, requests: Sequence[bytes], refreshes: _Refreshes, honest: _Honest
 ) -> Tally:
-    """Make the refreshes and the installs while the load runs; then load the refused callbacks again."""
+    """Make the refreshes and the installs under the load; then load refused callbacks again."""
     load = Load(urlsplit(at.app.url).port or 0, requests, at.rate, at.count)
     tallies: list[Tally] = []
 

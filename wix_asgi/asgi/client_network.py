@@ -10,7 +10,7 @@ from starlette.types import Scope
 __all__ = ["client_network"]
 
 _SUBSCRIBER_BITS: Final = 64
-"""Bits of an IPv6 address that a provider gives to one subscriber, to choose the other bits freely.
+"""Bits of an IPv6 address that a provider gives to one subscriber, to choose the rest freely.
 
 RFC 6177, section 2: the smallest network that an end site gets is a /64.
 """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from chaos import (
+    anonymous,
     installing,
     killing,
     outages,
@@ -29,6 +30,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "killing": killing.measure,
     "postgres_faults": postgres_faults.measure,
     "sqlite_faults": sqlite_faults.measure,
+    "anonymous": anonymous.measure,
 }
 
 

@@ -1,4 +1,4 @@
-"""Many callbacks at once: fifty of them ask Wix, and the callbacks above lose nothing."""
+"""Many callbacks at once: fifty of them ask Wix, and the callbacks above wait or lose nothing."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ from tests.handshake.handshaking import (
     split_url,
 )
 from tests.limits import PATIENCE
-from tests.support import Browser, make_wix, running
+from tests.support import SITE, Browser, make_wix, running
 from wix_asgi._http import httpx
+from wix_asgi.handshake._code_exchange import CodeExchange
+from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 
 SLOTS = 50
+OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
 
 async def test_exchanges_are_bounded() -> None:
-    """Beside fifty exchanges a callback is refused at once; its state and code are good later."""
+    """Beside fifty long exchanges a callback is refused; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -52,6 +56,68 @@ async def test_exchanges_are_bounded() -> None:
     assert (SLOTS, 0) == asked
     assert [303] * 3 == finished
     assert SLOTS + 3 == fake.count(ACCESS)
+
+
+async def test_turns_go_round_over_the_networks_of_the_clients() -> None:
+    """A callback from elsewhere is not held up by the many of one network (R49).
+
+    Callbacks of one network, as behind a proxy, have their turns in the order in which they came.
+    """
+    exchange = CodeExchange(
+        OAuthClient(Endpoints(make_wix(FakeWix()).settings), FakeWix().transport),
+        app_id="test-app",
+        max_exchanges=1,
+        max_wait=PATIENCE,
+    )
+    served: list[str] = []
+
+    async def wait(host: str, name: str) -> None:
+        async with exchange.slot({"client": (host, 50000)}):
+            served.append(name)
+
+    async with anyio.create_task_group() as tasks, exchange.slot({"client": None}):
+        for number in range(4):
+            tasks.start_soon(wait, f"2001:db8::{number}", f"crowd {number}")
+            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(wait, "203.0.113.9", "from elsewhere")
+        await anyio.wait_all_tasks_blocked()
+        queued = list(served)
+
+    assert [] == queued
+    assert ["crowd 0", "from elsewhere", "crowd 1", "crowd 2", "crowd 3"] == served
+
+
+async def test_codes_that_wix_slows_down_cost_no_refresh_its_turn() -> None:
+    """Wix answers 429 to made-up codes: installs are throttled, and refreshes are not (R49)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        await Browser(app).install(fake)
+        fake.fail(ACCESS, status=429, times=None, grant_type="authorization_code")
+        refused = await Browser(app).install(fake, OTHER_SITE)
+        fake.expire_access_tokens()
+        called = await app.wix.client(SITE).get("/echo")
+
+    assert (503, 200) == (refused.status_code, called.status_code)
+    assert app.wix.handshake.callback._code_exchange._oauth.is_failing
+    assert not app.wix._oauth.is_failing
+
+
+async def test_refreshes_need_no_slot_of_installs() -> None:
+    """A site's token is refreshed while made-up codes have every slot at Wix (R49)."""
+    fake = FakeWix()
+    async with running(fake) as app:
+        await Browser(app).install(fake)
+        fake.expire_access_tokens()
+        with fake.hold(ACCESS, grant_type="authorization_code") as gate:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(SLOTS):
+                    browser = Browser(app)
+                    tasks.start_soon(browser.http.get, await begin(browser, fake))
+                await gate.arrived(SLOTS)
+                called = await app.wix.client(SITE).get("/echo")
+                gate.release()
+
+    assert 200 == called.status_code
 
 
 async def test_cancelled_installs_need_no_slot() -> None:

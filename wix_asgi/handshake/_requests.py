@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.errors import HandshakeRefused, Reason
 
 __all__ = ["refuse_automatic_loads", "refuse_other_methods"]
@@ -43,11 +44,12 @@ def refuse_automatic_loads(request: Request) -> None:
     Raises:
         HandshakeRefused: A browser prefetches, an element of a page loads it, or a bot does.
     """
-    headers = request.headers
-    purpose = headers.get("Sec-Purpose", "") + headers.get("Purpose", "") + headers.get("X-Moz", "")
+    *purposes, destination, user_agent = read_headers(
+        request.scope, b"sec-purpose", b"purpose", b"x-moz", b"sec-fetch-dest", b"user-agent"
+    )
     if (
-        "prefetch" in purpose.lower()
-        or headers.get("Sec-Fetch-Dest", "document") not in _NAVIGATIONS
-        or _PREVIEW_BOT.search(headers.get("User-Agent", ""))
+        "prefetch" in "".join(purposes).lower()
+        or (destination or "document") not in _NAVIGATIONS
+        or _PREVIEW_BOT.search(user_agent)
     ):
         raise HandshakeRefused(Reason.BAD_REQUEST, "not a person's navigation")

@@ -105,7 +105,7 @@ class Callback:
                 raise HandshakeRefused(Reason.DENIED)
             if not query.get("code"):
                 raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
-            with self._code_exchange.slot():
+            async with self._code_exchange.slot(request.scope):
                 await state_use.take()
                 grant = await self._code_exchange.exchange(query, state_use)
                 named = query.get("instanceId")

@@ -26,6 +26,13 @@ servers and proxies take (nginx, `large_client_header_buffers`). Abandoned insta
 them, or the app could not be reached with this browser any more.
 """
 
+_MAX_CLEARED: Final = 16
+"""Cookies that one answer clears, in 1.8 kB of headers; the next begin clears the next sixteen.
+
+Proxies refuse an answer whose headers are longer than 4 or 8 kB (nginx, `proxy_buffer_size`), and
+anybody can send cookies that are named as ours.
+"""
+
 _FLOW_ID: Final = re.compile(r"[0-9a-f]{16}")
 """How the names of our cookies end: an app may have cookies of its own that begin as ours do."""
 
@@ -65,5 +72,5 @@ class Install:
             for name in read_cookies(request.scope["headers"], prefix)
             if _FLOW_ID.fullmatch(name.removeprefix(prefix))
         ]
-        for name in pending[: max(0, len(pending) + 1 - _MAX_PENDING)]:
+        for name in pending[: max(0, len(pending) + 1 - _MAX_PENDING)][:_MAX_CLEARED]:
             self._responses.clear_cookie(response, name)

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.errors import (
     GrantRefused,
     HandshakeRefused,
@@ -170,7 +171,7 @@ def _may_load_again(exc: Exception) -> bool:
 
 
 def _wants_json(request: Request) -> bool:
-    accept = request.headers.get("Accept", "").lower()
+    accept = read_headers(request.scope, b"accept")[0].lower()
     return "application/json" in accept and "text/html" not in accept
 
 

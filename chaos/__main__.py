@@ -11,6 +11,7 @@ from chaos import (
     killing,
     outages,
     postgres_faults,
+    purging,
     refreshing,
     rotating,
     sqlite_faults,
@@ -29,6 +30,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "killing": killing.measure,
     "postgres_faults": postgres_faults.measure,
     "sqlite_faults": sqlite_faults.measure,
+    "purging": purging.measure,
 }
 
 

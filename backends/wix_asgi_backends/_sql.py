@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi_backends._engines import Engines
+from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, forget_locals
 from wix_asgi_backends._schema import METADATA, definitions
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
@@ -25,6 +27,14 @@ from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 __all__ = ["SQLStorage"]
 
 T = TypeVar("T")
+
+# The claim of the one purge under way: batches of several purges would fill each other's pauses, in
+# which SQLite lets other writers in, and would choose the same rows in Postgres.
+_PURGER: Final = "wix-asgi:purge"
+
+# Seconds; the five of a purge, and the ten that its last batch may take. A purge whose process was
+# killed keeps others from purging for no longer.
+_PURGER_SECONDS: Final = 15.0
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -43,9 +53,13 @@ class SQLStorage(ABC):
     _writes: ClassVar[Writes]
     _driver_errors: ClassVar[tuple[type[Exception], ...]]
 
-    def __init__(self, *, retry: Retry | None = None) -> None:
-        """Prepare the storage without connecting; `retry` bounds the repetition of statements."""
+    def __init__(self, *, retry: Retry | None = None, purging: Purging | None = None) -> None:
+        """Prepare the storage without connecting.
+
+        `retry` bounds the repetition of statements, and `purging` the batches of a purge.
+        """
         self._retry: Final = retry or Retry()
+        self._purging: Final = purging or Purging()
         self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
         self._border: Final[tuple[type[Exception], ...]] = (
             SQLAlchemyError,
@@ -150,8 +164,21 @@ class SQLStorage(ABC):
         return str(found.rows[0].owner) if found.rows else None
 
     async def purge(self) -> int:
-        """Remove the expired claims, and return their number."""
-        return (await self._execute(self._writes.purge, {})).count
+        """Remove expired claims for some seconds, unless another purge is under way.
+
+        Returns:
+            The number of removed claims; 0 beside another purge.
+        """
+        owner = secrets.token_hex(8)
+        if not await self.claim(_PURGER, owner, _PURGER_SECONDS):
+            return 0
+        try:
+            return await self._purging.run(self._remove_expired)
+        finally:
+            await self.release(_PURGER, owner)
+
+    async def _remove_expired(self, rows: int) -> int:
+        return (await self._execute(self._writes.purge, {"the_limit": rows})).count
 
     async def _execute(
         self,

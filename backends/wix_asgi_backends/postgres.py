@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
+from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
@@ -59,9 +60,11 @@ class PostgresStorage(SQLStorage):
         asyncpg.InternalClientError,
     )
 
-    def __init__(self, target: Target, *, retry: Retry | None = None) -> None:
+    def __init__(
+        self, target: Target, *, retry: Retry | None = None, purging: Purging | None = None
+    ) -> None:
         """Keep installations at `target`; `from_url` reads it from a URL."""
-        super().__init__(retry=retry)
+        super().__init__(retry=retry, purging=purging)
         self._target: Final = target
 
     @classmethod

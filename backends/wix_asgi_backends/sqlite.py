@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._mounts import MOUNTS
+from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
@@ -65,6 +66,7 @@ class SQLiteStorage(SQLStorage):
     Args:
         path: The file; it is created if it is missing.
         retry: How long a statement is repeated.
+        purging: How many claims a purge removes at once.
         busy_seconds: Seconds that SQLite waits for a lock within one attempt (`busy_timeout`).
         mounts: The list of this machine's mounts, by which network shares are refused.
     """
@@ -78,10 +80,11 @@ class SQLiteStorage(SQLStorage):
         path: str | Path,
         *,
         retry: Retry | None = None,
+        purging: Purging | None = None,
         busy_seconds: float = _BUSY_SECONDS,
         mounts: Path = MOUNTS,
     ) -> None:
-        super().__init__(retry=retry)
+        super().__init__(retry=retry, purging=purging)
         self._path: Final = Path(path).absolute()
         self._busy_seconds: Final = busy_seconds
         self._mounts: Final = mounts

@@ -20,7 +20,7 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._purging import Purging
-from wix_asgi_backends._retry import Retry, forget_locals
+from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
 from wix_asgi_backends._schema import METADATA, definitions
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 
@@ -59,6 +59,7 @@ class SQLStorage(ABC):
         `retry` bounds the repetition of statements, and `purging` the batches of a purge.
         """
         self._retry: Final = retry or Retry()
+        self._retry_log: Final = RetryLog()
         self._purging: Final = purging or Purging()
         self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
         self._border: Final[tuple[type[Exception], ...]] = (
@@ -85,7 +86,10 @@ class SQLStorage(ABC):
 
     @abstractmethod
     def _explain(self, error: Exception) -> str:
-        """Return the message for an error; it contains no value and no URL."""
+        """Return the message for an error, a sentence or more.
+
+        It names the store; it contains no user, no password, no text of the driver and no value.
+        """
 
     async def open(self) -> None:
         """Make the store ready."""
@@ -211,7 +215,7 @@ class SQLStorage(ABC):
     ) -> T:
         """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
         engine = await self._engines.current()
-        attempt, reason = 0, None
+        attempt, reason, began = 0, None, time.monotonic()
         try:
             async with asyncio.timeout(self._retry.total):
                 while True:
@@ -222,6 +226,8 @@ class SQLStorage(ABC):
                         if not passes(exc):
                             raise
                         reason = exc
+                    if time.monotonic() - began >= self._retry.quiet:
+                        self._retry_log.tell(self._explain(reason), self._retry)
                     await self._retry.pause(attempt)
                     attempt += 1
         except self._border as exc:

@@ -155,7 +155,7 @@ class Writes:
             .order_by(batch.c.expires_at)
             .limit(bindparam("the_limit", type_=BigInteger))
         )
-        # Looked at again: its owner may have renewed one since it was chosen.
-        self.purge: Final = delete(CLAIMS).where(
-            _CLAIM.name.in_(oldest), _CLAIM.expires_at <= BegunMs()
-        )
+        # Compared again, since its owner may have renewed a claim after it was chosen; with a time
+        # that no index helps to find, so that Postgres looks the chosen names up and does not join
+        # all expired claims with them, even by statistics that are old.
+        self.purge: Final = delete(CLAIMS).where(_CLAIM.name.in_(oldest), _CLAIM.expires_at <= _NOW)

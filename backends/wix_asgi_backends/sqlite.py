@@ -49,6 +49,13 @@ _HINTS: Final = {
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
     sqlite3.SQLITE_READONLY: "this user may not write to the file, or to its directory",
 }
+# Texts of SQLite where a column or a primary key is missing: it has no code for these errors.
+_OTHER_TABLES: Final = (
+    "no such column",
+    "has no column named",
+    "ON CONFLICT clause does not match",
+)
+
 _OS_HINTS: Final = {
     errno.EACCES: "this user may not use the file, or make it in its directory",
     errno.ENOENT: "the file is missing",
@@ -164,7 +171,7 @@ class SQLiteStorage(SQLStorage):
     def _explain(self, error: Exception) -> str:
         cause = origin(error)
         code = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-        return f"The SQLite storage cannot be used: {_hint(cause)} ({code})."
+        return f"The SQLite storage {self._path} cannot be used: {_hint(cause)} ({code})."
 
 
 def _prepare(connection: Any) -> None:
@@ -200,6 +207,8 @@ def _hint(error: Exception) -> str:
     if isinstance(error, TimeoutError | PoolTimeoutError):
         # All connections of the pool were in use, most likely by statements waiting for a lock.
         return "it took too long, and another process may have kept its lock"
+    if any(word in str(error) for word in _OTHER_TABLES):
+        return "its tables are not those of this version: backends/README.md has the right ones"
     system = error.errno if isinstance(error, OSError) else None
     return _HINTS.get(_code(error) & 0xFF) or _OS_HINTS.get(system or 0) or "it failed"
 

@@ -12,6 +12,7 @@ from chaos import (
     killing,
     outages,
     postgres_faults,
+    purging,
     refreshing,
     rotating,
     sqlite_faults,
@@ -31,6 +32,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "postgres_faults": postgres_faults.measure,
     "sqlite_faults": sqlite_faults.measure,
     "anonymous": anonymous.measure,
+    "purging": purging.measure,
 }
 
 

@@ -120,10 +120,14 @@ class Storage(Protocol):
         ...
 
     async def purge(self) -> int:
-        """Remove the claims whose seconds are over.
+        """Remove claims whose seconds are over, all of them or a part.
+
+        A store that keeps others waiting while it removes many removes them in batches of bounded
+        time, and returns after some seconds at most. Calls until one returns 0 remove all.
 
         Returns:
-            The number of removed claims.
+            The number of claims that this call removed. 0 if there are none to remove, or if
+            another call is removing them.
         """
         ...
 

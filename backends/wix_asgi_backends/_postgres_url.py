@@ -142,8 +142,13 @@ def _finish(draft: _Draft, default_port: int) -> Target:
         arguments["ssl"] = True
     elif draft.tls:
         arguments["dsn"] = f"postgresql://?{urlencode(draft.tls, quote_via=quote)}"
-    host_names = ",".join(hosts) or "localhost"
+    host_names = ",".join(_shown(*address) for address in addresses)
     return Target(f"{host_names}/{arguments.get('database', '')}", draft.pool_size, arguments)
+
+
+def _shown(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host or "localhost"
+    return f"{name}:{port}" if port else name
 
 
 def _settle_tls(draft: _Draft, arguments: dict[str, Any]) -> None:

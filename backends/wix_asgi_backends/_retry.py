@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import random
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Retry", "causes", "forget_locals", "origin", "sqlstate"]
+__all__ = ["Retry", "RetryLog", "causes", "forget_locals", "origin", "sqlstate"]
+
+logger = logging.getLogger("wix_asgi")
+
+_LINE_SECONDS: Final = 60.0
+"""Seconds between two lines about an outage: an operator sees that it lasts, in a short log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,12 @@ class Retry:
     """Seconds; the upper bound of every pause. In an outage each waiting operation asks about twice
     a second, and notices within a second that the database is back."""
 
+    quiet: float = 0.5
+    """Seconds of attempts and pauses of an operation before the log tells of them.
+
+    Conflicts between writers are over sooner, and are no news.
+    """
+
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     """Sleeps for a number of seconds."""
 
@@ -42,6 +57,25 @@ class Retry:
         # 2 ** 16 times `first` is far above `longest`; without the limit the power grows for ever.
         bound = min(self.longest, self.first * 2 ** min(attempt, 16))
         await self.sleep(random.uniform(0, bound))  # noqa: S311 # spreads load, hides nothing
+
+
+class RetryLog:
+    """Tells the log that operations of a storage are tried again: once for an outage of a minute.
+
+    In an outage all operations fail together, thousands of times.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with nothing told; `clock` gives monotonic seconds."""
+        self._clock = clock
+        self._told_at = -math.inf
+
+    def tell(self, reason: str, retry: Retry) -> None:
+        """Log that operations are tried again, unless the last line is less than a minute old."""
+        if self._clock() - self._told_at < _LINE_SECONDS:
+            return
+        self._told_at = self._clock()
+        logger.warning("%s Each operation is tried again for up to %g s.", reason, retry.total)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,13 +19,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi_backends._engines import Engines
-from wix_asgi_backends._retry import Retry, forget_locals
+from wix_asgi_backends._purging import Purging
+from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
 from wix_asgi_backends._schema import METADATA, definitions
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 
 __all__ = ["SQLStorage"]
 
 T = TypeVar("T")
+
+# The claim of the one purge under way: batches of several purges would fill each other's pauses, in
+# which SQLite lets other writers in, and would choose the same rows in Postgres.
+_PURGER: Final = "wix-asgi:purge"
+
+# Seconds; the five of a purge, and the ten that its last batch may take. A purge whose process was
+# killed keeps others from purging for no longer.
+_PURGER_SECONDS: Final = 15.0
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -43,9 +53,14 @@ class SQLStorage(ABC):
     _writes: ClassVar[Writes]
     _driver_errors: ClassVar[tuple[type[Exception], ...]]
 
-    def __init__(self, *, retry: Retry | None = None) -> None:
-        """Prepare the storage without connecting; `retry` bounds the repetition of statements."""
+    def __init__(self, *, retry: Retry | None = None, purging: Purging | None = None) -> None:
+        """Prepare the storage without connecting.
+
+        `retry` bounds the repetition of statements, and `purging` the batches of a purge.
+        """
         self._retry: Final = retry or Retry()
+        self._retry_log: Final = RetryLog()
+        self._purging: Final = purging or Purging()
         self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
         self._border: Final[tuple[type[Exception], ...]] = (
             SQLAlchemyError,
@@ -71,7 +86,10 @@ class SQLStorage(ABC):
 
     @abstractmethod
     def _explain(self, error: Exception) -> str:
-        """Return the message for an error; it contains no value and no URL."""
+        """Return the message for an error, a sentence or more.
+
+        It names the store; it contains no user, no password, no text of the driver and no value.
+        """
 
     async def open(self) -> None:
         """Make the store ready."""
@@ -150,8 +168,21 @@ class SQLStorage(ABC):
         return str(found.rows[0].owner) if found.rows else None
 
     async def purge(self) -> int:
-        """Remove the expired claims, and return their number."""
-        return (await self._execute(self._writes.purge, {})).count
+        """Remove expired claims for some seconds, unless another purge is under way.
+
+        Returns:
+            The number of removed claims; 0 beside another purge.
+        """
+        owner = secrets.token_hex(8)
+        if not await self.claim(_PURGER, owner, _PURGER_SECONDS):
+            return 0
+        try:
+            return await self._purging.run(self._remove_expired)
+        finally:
+            await self.release(_PURGER, owner)
+
+    async def _remove_expired(self, rows: int) -> int:
+        return (await self._execute(self._writes.purge, {"the_limit": rows})).count
 
     async def _execute(
         self,
@@ -184,7 +215,7 @@ class SQLStorage(ABC):
     ) -> T:
         """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
         engine = await self._engines.current()
-        attempt, reason = 0, None
+        attempt, reason, began = 0, None, time.monotonic()
         try:
             async with asyncio.timeout(self._retry.total):
                 while True:
@@ -195,6 +226,8 @@ class SQLStorage(ABC):
                         if not passes(exc):
                             raise
                         reason = exc
+                    if time.monotonic() - began >= self._retry.quiet:
+                        self._retry_log.tell(self._explain(reason), self._retry)
                     await self._retry.pause(attempt)
                     attempt += 1
         except self._border as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import heapq
 import logging
 import multiprocessing
 import threading
@@ -14,22 +15,33 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
+import anyio
+
 from wix_asgi.models import Record
 
 __all__ = ["MemoryStorage"]
 
 logger = logging.getLogger("wix_asgi")
 
-# Claims. Below a thousand they take some hundred kilobytes at most, and a purge on every claim
-# would cost more than it frees.
-_FIRST_PURGE: Final = 1000
+# Claims. Below a thousand they take some hundred kilobytes at most, and are left to `purge`.
+_FEW: Final = 1000
+
+# Claims whose ends each new claim looks at: two are more than the new one, so that the expired
+# claims become fewer, and no claim waits for the removal of many.
+_WITH_CLAIM: Final = 2
+
+# Claims that a purge looks at without a pause. They take about 2 ms, for which others wait.
+_BATCH: Final = 500
+
+# Claims that one call of `purge` removes, in about 0.3 s.
+_MOST: Final = 50_000
 
 
 class MemoryStorage:
     """Keeps installations in the memory of this process, for any number of event loops at once.
 
-    Expired claims are removed whenever the number of claims has doubled, so that the memory they
-    take is bounded by the number of claims in use.
+    From a thousand claims on each new claim removes up to two that have expired, so that the
+    memory they take is bounded by the number of claims in use.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -39,7 +51,8 @@ class MemoryStorage:
         self._rows: dict[tuple[str, str], tuple[Record, float]] = {}
         self._ids: defaultdict[str, list[str]] = defaultdict(list)
         self._claims: dict[str, tuple[str, float]] = {}
-        self._purge_at = _FIRST_PURGE
+        # A heap of the ends of all claims, also of ends that a renewal or a release has made void.
+        self._ends: list[tuple[float, str]] = []
 
     @classmethod
     def from_url(cls, _url: str) -> Self:
@@ -125,14 +138,15 @@ class MemoryStorage:
             if holder != owner and until > now:
                 return False
             self._claims[name] = owner, now + ttl
-            if len(self._claims) >= self._purge_at:
-                self._purge()
+            heapq.heappush(self._ends, (now + ttl, name))
+            if len(self._ends) > _FEW:
+                self._remove_expired(_WITH_CLAIM)
             return True
 
     async def release(self, name: str, owner: str) -> None:
         """Free `name` if `owner` holds it."""
         with self._lock:
-            if self._claims.get(name, ("", 0))[0] == owner:
+            if name in self._claims and self._claims[name][0] == owner:
                 del self._claims[name]
 
     async def claim_owner(self, name: str) -> str | None:
@@ -142,15 +156,29 @@ class MemoryStorage:
             return owner if until > self._clock() else None
 
     async def purge(self) -> int:
-        """Remove the expired claims, and return their number."""
-        with self._lock:
-            return self._purge()
+        """Remove up to fifty thousand expired claims, and return their number."""
+        removed = 0
+        while True:
+            with self._lock:
+                removed += self._remove_expired(_BATCH)
+                is_done = not self._has_expired()
+            if is_done or removed >= _MOST:
+                return removed
+            await anyio.lowlevel.checkpoint()
 
-    def _purge(self) -> int:
-        now, before = self._clock(), len(self._claims)
-        self._claims = {name: held for name, held in self._claims.items() if held[1] > now}
-        self._purge_at = max(_FIRST_PURGE, 2 * len(self._claims))
-        return before - len(self._claims)
+    def _remove_expired(self, ends: int) -> int:
+        """Remove the claims of up to `ends` passed ends; return the number removed."""
+        now, removed = self._clock(), 0
+        while ends and self._ends and self._ends[0][0] <= now:
+            _, name = heapq.heappop(self._ends)
+            if name in self._claims and self._claims[name][1] <= now:
+                del self._claims[name]
+                removed += 1
+            ends -= 1
+        return removed
+
+    def _has_expired(self) -> bool:
+        return bool(self._ends) and self._ends[0][0] <= self._clock()
 
     def _write(self, record: Record, installed_at: datetime | None) -> None:
         kept = dataclasses.replace(record, installed_at=installed_at)

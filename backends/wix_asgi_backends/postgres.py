@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from typing import ClassVar, Final, Self
@@ -10,11 +11,13 @@ import asyncpg
 from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
+from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
@@ -27,6 +30,7 @@ __all__ = ["PostgresStorage"]
 _RECYCLE_SECONDS: Final = 300
 
 _UNDEFINED_TABLE = "42P01"
+_PROTOCOL_VIOLATION = "08P01"
 
 # Serialization failure, deadlock, read-only after a failover, too many connections, and servers
 # that stop, crash, start, or close idle sessions.
@@ -37,12 +41,34 @@ _RACES: Final = {"23505", "42P07", "42710", "XX000"}
 
 _LASTING_OS_ERRORS = (PermissionError, NotADirectoryError, ssl.SSLCertVerificationError)
 
+_VERSION_HINT: Final = (
+    "its tables are not those of this version{detail}: backends/README.md has the right ones"
+)
 _HINTS: Final = {
+    "08P01": "a server or a pooler before it refuses the connection",
     "28000": "the server does not let this user in",
     "28P01": "the server refuses the user or the password",
     "3D000": "there is no such database",
+    "3F000": "its search_path names no schema that exists and that this user may use",
     "42501": "the user may not do this: backends/README.md has the tables for an administrator",
+    "42703": _VERSION_HINT.format(detail=", a column is missing"),
+    "42804": _VERSION_HINT.format(detail=", a column has another type"),
+    "42883": _VERSION_HINT.format(detail=", a column has another type"),
+    "42P10": _VERSION_HINT.format(detail=", a primary key is missing"),
 }
+# By class, for errors before the server has said anything; the first that fits.
+_OTHER_HINTS: Final[dict[type[BaseException] | tuple[type[BaseException], ...], str]] = {
+    socket.gaierror: "the name of its host cannot be resolved",
+    ssl.SSLCertVerificationError: "its certificate is not accepted",
+    ConnectionRefusedError: "nothing listens at this address",
+    (TimeoutError, PoolTimeoutError): "it took too long",
+}
+
+# PgBouncer's word (`handle_client_startup`), which other poolers have copied. Its other errors have
+# the same SQLSTATE, and most of them pass: "server login has been failing", "query_wait_timeout".
+_REFUSED_PARAMETER: Final = re.compile(
+    r"unsupported startup parameter(?: in options)?: ([A-Za-z_][A-Za-z0-9_.]{0,62})"
+)
 
 
 class PostgresStorage(SQLStorage):
@@ -59,9 +85,11 @@ class PostgresStorage(SQLStorage):
         asyncpg.InternalClientError,
     )
 
-    def __init__(self, target: Target, *, retry: Retry | None = None) -> None:
+    def __init__(
+        self, target: Target, *, retry: Retry | None = None, purging: Purging | None = None
+    ) -> None:
         """Keep installations at `target`; `from_url` reads it from a URL."""
-        super().__init__(retry=retry)
+        super().__init__(retry=retry, purging=purging)
         self._target: Final = target
 
     @classmethod
@@ -87,6 +115,8 @@ class PostgresStorage(SQLStorage):
 
     def _is_transient(self, error: Exception) -> bool:
         code = sqlstate(error)
+        if _refused_parameter(error):
+            return False
         if code is not None:
             return code in _PASSING or code.startswith("08")
         return any(_is_disconnect(cause) for cause in causes(error))
@@ -101,8 +131,27 @@ class PostgresStorage(SQLStorage):
         code = sqlstate(error)
         name = type(origin(error)).__name__
         kind = f"{name}, SQLSTATE {code}" if code else name
-        hint = _HINTS.get(code or "", "it cannot be reached, or failed")
-        return f"The Postgres storage cannot be used: {hint} ({kind})."
+        return (
+            f"The Postgres storage at {self._target.name} cannot be used: {_hint(error)} ({kind})."
+        )
+
+
+def _refused_parameter(error: Exception) -> str | None:
+    """Return the name of the setting that a pooler does not let a session begin with, or None."""
+    found = _REFUSED_PARAMETER.search(str(origin(error)))
+    return found[1] if found and sqlstate(error) == _PROTOCOL_VIOLATION else None
+
+
+def _hint(error: Exception) -> str:
+    if parameter := _refused_parameter(error):
+        return (
+            f"a pooler before it refuses the startup parameter {parameter}, so take it out of the "
+            "storage URL, or add it to PgBouncer's ignore_startup_parameters"
+        )
+    cause = origin(error)
+    others = (hint for kind, hint in _OTHER_HINTS.items() if isinstance(cause, kind))
+    by_class = next(others, "it cannot be reached, or failed")
+    return _HINTS.get(sqlstate(error) or "", by_class)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._mounts import MOUNTS
+from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
@@ -48,6 +49,13 @@ _HINTS: Final = {
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
     sqlite3.SQLITE_READONLY: "this user may not write to the file, or to its directory",
 }
+# Texts of SQLite where a column or a primary key is missing: it has no code for these errors.
+_OTHER_TABLES: Final = (
+    "no such column",
+    "has no column named",
+    "ON CONFLICT clause does not match",
+)
+
 _OS_HINTS: Final = {
     errno.EACCES: "this user may not use the file, or make it in its directory",
     errno.ENOENT: "the file is missing",
@@ -65,6 +73,7 @@ class SQLiteStorage(SQLStorage):
     Args:
         path: The file; it is created if it is missing.
         retry: How long a statement is repeated.
+        purging: How many claims a purge removes at once.
         busy_seconds: Seconds that SQLite waits for a lock within one attempt (`busy_timeout`).
         mounts: The list of this machine's mounts, by which network shares are refused.
     """
@@ -78,10 +87,11 @@ class SQLiteStorage(SQLStorage):
         path: str | Path,
         *,
         retry: Retry | None = None,
+        purging: Purging | None = None,
         busy_seconds: float = _BUSY_SECONDS,
         mounts: Path = MOUNTS,
     ) -> None:
-        super().__init__(retry=retry)
+        super().__init__(retry=retry, purging=purging)
         self._path: Final = Path(path).absolute()
         self._busy_seconds: Final = busy_seconds
         self._mounts: Final = mounts
@@ -161,7 +171,7 @@ class SQLiteStorage(SQLStorage):
     def _explain(self, error: Exception) -> str:
         cause = origin(error)
         code = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-        return f"The SQLite storage cannot be used: {_hint(cause)} ({code})."
+        return f"The SQLite storage {self._path} cannot be used: {_hint(cause)} ({code})."
 
 
 def _prepare(connection: Any) -> None:
@@ -197,6 +207,8 @@ def _hint(error: Exception) -> str:
     if isinstance(error, TimeoutError | PoolTimeoutError):
         # All connections of the pool were in use, most likely by statements waiting for a lock.
         return "it took too long, and another process may have kept its lock"
+    if any(word in str(error) for word in _OTHER_TABLES):
+        return "its tables are not those of this version: backends/README.md has the right ones"
     system = error.errno if isinstance(error, OSError) else None
     return _HINTS.get(_code(error) & 0xFF) or _OS_HINTS.get(system or 0) or "it failed"
 

@@ -79,6 +79,14 @@ async def test_claims_in_use_are_kept() -> None:
     assert not await storage.claim("name-0", "other", 600)
 
 
+async def test_owner_without_a_name() -> None:
+    """Releasing a name that nobody has is harmless for an owner whose name is empty, too."""
+    storage = MemoryStorage()
+    await storage.release("name", "")
+
+    assert await storage.claim("name", "owner", 60)
+
+
 async def test_repr_has_no_record() -> None:
     """The repr of a storage shows its size only."""
     storage = MemoryStorage.from_url("memory://")

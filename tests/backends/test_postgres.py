@@ -206,16 +206,18 @@ async def test_nobody_listens() -> None:
 
 
 async def test_unknown_database(postgres_url: str) -> None:
-    """A lasting error is raised at once, with a hint and without a value (R35)."""
+    """A lasting error is raised at once, and names the database, but no password (R35)."""
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
     storage = PostgresStorage(
-        parse_url(f"{postgres_url}&dbname={CANARY}"), retry=Retry(sleep=pause)
+        parse_url(f"{postgres_url}&dbname=nowhere&password={CANARY}"), retry=Retry(sleep=pause)
     )
-    with pytest.raises(StorageUnavailable, match=r"no such database.*SQLSTATE 3D000") as caught:
+    with pytest.raises(
+        StorageUnavailable, match=r"/nowhere .*no such database.*SQLSTATE 3D000"
+    ) as caught:
         await storage.open()
 
     assert [] == pauses

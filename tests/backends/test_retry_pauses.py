@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wix_asgi_backends._retry import Retry
+from wix_asgi_backends._retry import Retry, RetryLog
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -43,3 +43,16 @@ async def test_any_number_of_attempts(attempt: int) -> None:
     await Retry(sleep=sleep).pause(attempt)
 
     assert pauses[0] <= 1.0
+
+
+def test_line_of_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """An outage that lasts is told once a minute, with its reason."""
+    now = 0.0
+    log = RetryLog(clock=lambda: now)
+    for now in (0.0, 1.0, 59.9, 60.0, 61.0):
+        log.tell(f"It failed at {now:g}.", Retry())
+
+    assert [
+        "It failed at 0. Each operation is tried again for up to 10 s.",
+        "It failed at 60. Each operation is tried again for up to 10 s.",
+    ] == caplog.messages

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from wix_asgi.errors import SettingsError, StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 NOBODY = 65534
@@ -161,6 +162,47 @@ async def test_file_that_is_replaced_in_use(tmp_path: Path) -> None:
     assert "of-the-backup" == found.version
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE wix_installations DROP COLUMN lifetime",
+        (
+            "ALTER TABLE wix_installations RENAME TO old; "
+            "CREATE TABLE wix_installations AS SELECT * FROM old"
+        ),
+    ],
+    ids=["column", "primary key"],
+)
+async def test_tables_of_another_version(tmp_path: Path, change: str) -> None:
+    """Tables that do not fit are told with the way to the right ones, and the file is named."""
+    path = tmp_path / "test.db"
+    async with SQLiteStorage(path) as storage:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(change)
+        with pytest.raises(StorageUnavailable, match=r"not those of this version: ") as caught:
+            await storage.put(record())
+
+    assert str(path) in str(caught.value)
+
+
+async def test_lock_that_stays_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Operations that wait for a lock are told of in one line, which names the file."""
+    path = tmp_path / "test.db"
+    retry = Retry(total=0.5, first=0.01, quiet=0.0)
+    async with SQLiteStorage(path) as storage:
+        await storage.put(record())
+    storage = SQLiteStorage(path, retry=retry, busy_seconds=0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable):
+            await storage.put(record())
+        connection.execute("ROLLBACK")
+    await storage.aclose()
+    (line,) = caplog.messages
+
+    assert f"The SQLite storage {path} cannot be used: another process has kept its lock" in line
+
+
 def failed(code: int, name: str) -> Exception:
     """Return an error of the driver as SQLAlchemy would hand it on."""
     error = sqlite3.OperationalError("test: a text of the driver's")
@@ -200,6 +242,6 @@ def test_reasons(error: Exception, reason: str) -> None:
     """A message gives the reason in plain words, without the text of the driver (R35)."""
     said = SQLiteStorage("test.db")._explain(error)
 
-    assert said.startswith("The SQLite storage cannot be used: ")
+    assert said.startswith(f"The SQLite storage {Path('test.db').absolute()} cannot be used: ")
     assert reason in said
     assert "text of the driver" not in said

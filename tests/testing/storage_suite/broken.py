@@ -110,6 +110,27 @@ class SwallowedErrors(MemoryStorage):
             raise StorageUnavailable from ConnectionRefusedError()
 
 
+class UncountedPurge(MemoryStorage):
+    """Purges, and says that nothing was left to purge: its callers stop after a part."""
+
+    async def purge(self) -> int:
+        await super().purge()
+        return 0
+
+
+class OneByOne(MemoryStorage):
+    """Purges a claim with each call, which is slow, and no fault."""
+
+    async def purge(self) -> int:
+        with self._lock:
+            now = time.time()
+            expired = next((name for name, held in self._claims.items() if held[1] <= now), None)
+            if expired is None:
+                return 0
+            del self._claims[expired]
+            return 1
+
+
 class _Folded(dict[Any, V]):
     def __getitem__(self, key: object) -> V:
         return super().__getitem__(_fold(key))

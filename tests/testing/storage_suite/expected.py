@@ -48,3 +48,11 @@ ERRORS: Final = {
     ),
     "test_unreachable_to_many",
 }
+PURGED: Final = {
+    "test_purge[1]",
+    "test_purge[5]",
+    "test_purge_at_once",
+    "test_purge_of_many",
+    "test_purge_spares_what_is_held",
+    "test_purge_when_seconds_are_over",
+}

@@ -62,9 +62,12 @@ def run_suite(room: Path, program: str, *options: str) -> tuple[Counter[str], se
     return Counter(counts), set(failed), ran.stdout + ran.stderr
 
 
-def test_intact_backend(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "program", [INTACT.format(name="MemoryStorage"), PLAIN.format(name="OneByOne")]
+)
+def test_intact_backend(tmp_path: Path, program: str) -> None:
     """A backend that keeps the contract passes more than a hundred cases, and none is left out."""
-    counts, failed, shown = run_suite(tmp_path, INTACT.format(name="MemoryStorage"))
+    counts, failed, shown = run_suite(tmp_path, program)
 
     assert set() == failed, shown
     assert counts.keys() <= {"passed"}, shown
@@ -78,6 +81,7 @@ def test_intact_backend(tmp_path: Path) -> None:
         ("LastWriterWins", expected.REPLACED),
         ("NaiveTimes", expected.TIMES),
         ("FoldedKeys", expected.KEYS),
+        ("UncountedPurge", expected.PURGED),
     ],
 )
 def test_broken_backend(tmp_path: Path, name: str, cases: set[str]) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from wix_asgi.errors import CallerReason, Unauthenticated
-from wix_asgi.identity._places import Headers
+from wix_asgi.errors import CallerReason, Unauthenticated, without_frames
+from wix_asgi.identity._places import Headers, in_header, in_query
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.models import Identity
 
@@ -97,7 +97,7 @@ class RequestCaller:
             Unauthenticated: The request names no site, or the caller may not use the client.
         """
         try:
-            signed = self._signed.find(self._query, self._headers)
+            signed = self._find_signed()
             if signed is not None and signed.refusal is None:
                 return signed.identity
             resolved = self._resolved()
@@ -107,7 +107,7 @@ class RequestCaller:
             raise
 
     def _known_at_once(self) -> Identity | None:
-        signed = self._signed.find(self._query, self._headers)
+        signed = self._find_signed()
         if signed is not None and signed.refusal is None:
             return signed.identity
         if inspect.iscoroutinefunction(self._resolve):
@@ -117,6 +117,13 @@ class RequestCaller:
             # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
             resolved.close()
         return None if inspect.isawaitable(resolved) else _settle(signed, resolved)
+
+    def _find_signed(self) -> SignedCaller | None:
+        try:
+            return self._signed.find([*in_query(self._query), *in_header(self._headers)])
+        except Unauthenticated as refusal:
+            # Its frames hold the instance, which may be good still: a tracker shows them.
+            raise without_frames(refusal) from None
 
     def _resolved(self) -> Any:
         if self._resolve is None or self._scope is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from wix_asgi.errors import CallerReason, Unauthenticated
-from wix_asgi.identity._places import Headers, in_header, in_query
 from wix_asgi.identity._refusal_log import RefusalLog
 from wix_asgi.models import Identity
 from wix_asgi.protocol.instance_rules import InstanceRules
@@ -17,8 +16,7 @@ from wix_asgi.settings import WixSettings
 __all__ = ["SignedCaller", "SignedCallers", "two_sites"]
 
 
-@dataclass(frozen=True, slots=True)
-class SignedCaller:
+class SignedCaller(NamedTuple):
     """The caller that the signed instances of one request name.
 
     Attributes:
@@ -51,26 +49,26 @@ class SignedCallers:
         self._clock = clock
         self.refusals = refusals or RefusalLog()
 
-    def find(self, query: bytes, headers: Headers) -> SignedCaller | None:
-        """Return the caller that the query or the Authorization header names; None for nobody.
+    def find(self, values: Sequence[str]) -> SignedCaller | None:
+        """Return the caller that the instances of one request name; None where there are none.
 
         Raises:
-            Unauthenticated: An instance is forged, or refused for more than its age; or the query
-                and the header name two sites.
+            Unauthenticated: An instance is forged, or refused for more than its age; or they name
+                two sites.
         """
         now = self._clock()
-        identities = [
-            self._instances.verify(value, now) for value in (*in_query(query), *in_header(headers))
-        ]
+        identities = [self._instances.verify(value, now) for value in values]
         callers = [SignedCaller(one, self._rules.refusal(one, now)) for one in identities]
         for caller in callers:
             if caller.refusal is not None and caller.refusal.reason is not CallerReason.TOO_OLD:
                 raise caller.refusal
+        if len(callers) < 2:
+            return callers[0] if callers else None
         sites = [caller.identity.instance_id for caller in callers]
         if len(set(sites)) > 1:
             raise two_sites(*sites)
         # A page keeps the instance of its address, while its front end may send a newer one.
-        return min(callers, key=lambda caller: caller.refusal is not None, default=None)
+        return min(callers, key=lambda caller: caller.refusal is not None)
 
 
 def two_sites(one: str, other: str) -> Unauthenticated:

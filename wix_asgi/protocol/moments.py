@@ -30,15 +30,21 @@ def read_iso(value: object) -> float | None:
         return None
     text = value.strip().upper()
     try:
-        if ordinal := _ORDINAL.fullmatch(text):
-            year, day, rest = ordinal.groups()
-            first = datetime.strptime(year + day, "%Y%j").date()  # noqa: DTZ007 - a date alone
-            # Day 366 of a shorter year would be the first of the next.
-            text = first.isoformat() + rest if first.year == int(year) else ""
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_without_day_of_year(text))
     except ValueError:
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+
+
+def _without_day_of_year(text: str) -> str:
+    """Return `2026-11-28…` for `2026-332…`, which Python does not read."""
+    ordinal = _ORDINAL.fullmatch(text)
+    if ordinal is None:
+        return text
+    year, day, rest = ordinal.groups()
+    date = datetime.strptime(year + day, "%Y%j").date()  # noqa: DTZ007 - a date alone
+    # Day 366 of a shorter year would be the first of the next.
+    return date.isoformat() + rest if date.year == int(year) else ""
 
 
 def read_moment(value: object) -> float | None:

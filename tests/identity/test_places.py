@@ -119,8 +119,8 @@ HEADERS = {
     "in the form of an instance": (HEAD + b"a" * MEGABYTE, [""]),
     "in that form, with Bearer": (b"Bearer " + HEAD + b"a" * MEGABYTE, [""]),
     "opaque": (b"Bearer " + b"a" * MEGABYTE, []),
-    "in three parts": (HEAD + b"a" * MEGABYTE + b"." + b"a", []),
-    "many parts": (HEAD + b".a" * (MEGABYTE // 2), []),
+    "in three parts": (HEAD + b"a" * 9000 + b"." + b"a" * MEGABYTE, []),
+    "in many parts": (HEAD + b".a" * (MEGABYTE // 2), []),
 }
 
 

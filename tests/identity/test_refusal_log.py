@@ -115,8 +115,8 @@ async def test_one_line_a_minute_and_reason(
     texts = [line.getMessage() for line in caplog.records]
 
     assert ["forged", "no_identity", "forged"] == [vars(line)["reason"] for line in caplog.records]
-    assert ["more since" in text for text in texts] == [False, False, True]
-    assert "(4 more since the last such line)" in texts[-1]
+    assert ["more before" in text for text in texts] == [False, False, True]
+    assert "(and 4 more before it)" in texts[-1]
 
 
 async def test_one_request_is_one_refusal(
@@ -130,7 +130,7 @@ async def test_one_request_is_one_refusal(
     now[0] += 60
     await refuse(ask("instance=forged"))
 
-    assert ["more since" in line.getMessage() for line in caplog.records] == [False, False]
+    assert ["more before" in line.getMessage() for line in caplog.records] == [False, False]
 
 
 async def test_a_glance_logs_refusals_and_no_strangers(

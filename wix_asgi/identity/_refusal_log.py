@@ -58,6 +58,6 @@ class RefusalLog:
             f", site {site}" if site else "",
             ascii(refusal.message)[1:-1][:_MAX_MESSAGE],
             _HINTS[refusal.reason],
-            f" ({left_out} more since the last such line)" if left_out else "",
+            f" (and {left_out} more before it)" if left_out else "",
             extra={"reason": refusal.reason.value, "instance_id": site},
         )

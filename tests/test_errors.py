@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from wix_asgi import errors
 from wix_asgi.errors import (
+    CallerReason,
     HandshakeRefused,
     NotInstalled,
     Reason,
@@ -77,7 +78,7 @@ def test_tree_shows_the_right_status() -> None:
 
 def test_all_is_sorted_and_complete() -> None:
     """`__all__` names every error and the reasons, in order."""
-    assert sorted({*CLASSES, "Reason"}) == errors.__all__
+    assert sorted({*CLASSES, "CallerReason", "Reason"}) == errors.__all__
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - WITH_ARGUMENTS))
@@ -118,7 +119,44 @@ def test_frameworks_can_answer(error: type[Unauthenticated | NotInstalled]) -> N
     raised = error("Said here.", headers={"X-Test": "1"})
 
     assert "Said here." == raised.detail
-    assert {"X-Test": "1"} == raised.headers
+    assert raised.headers is not None
+    assert "1" == raised.headers["X-Test"]
+
+
+REASONS = {
+    "no_identity": "no signed instance",
+    "forged": "not genuine",
+    "visitor": "anonymous visitor",
+    "other_app": "another app",
+    "permissions": "permissions",
+    "too_old": "reload it from Wix",
+    "ended": "reload the page from Wix",
+    "two_sites": "two sites",
+}
+
+
+def test_reasons_of_refused_callers_are_stable() -> None:
+    """The reasons are codes that equal their text, each with a sentence for callers (R53)."""
+    assert set(REASONS) == set(CallerReason)
+
+
+@pytest.mark.parametrize(("reason", "words"), REASONS.items())
+def test_refused_caller_gets_the_reason_and_no_more(reason: str, words: str) -> None:
+    """The reason is in `WWW-Authenticate`, and the caller's text is the reason's own (R53)."""
+    raised = Unauthenticated("For the log.", reason=CallerReason(reason), instance_id="site-1")
+
+    assert (reason, "site-1", "For the log.") == (raised.reason, raised.instance_id, str(raised))
+    assert words in raised.detail
+    assert {"WWW-Authenticate": f'Wix error="{reason}"'} == raised.headers
+
+
+def test_caller_is_nobody_by_default() -> None:
+    """An app that raises it gives no reason: nobody is known, and its own words are passed on."""
+    raised = Unauthenticated("Log in first.", headers={"WWW-Authenticate": "Bearer"})
+
+    assert ("no_identity", None) == (raised.reason, raised.instance_id)
+    assert "Log in first." == raised.detail
+    assert {"WWW-Authenticate": "Bearer"} == raised.headers
 
 
 @pytest.mark.parametrize("error", [WixUnavailable, StorageUnavailable])

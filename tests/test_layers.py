@@ -17,6 +17,8 @@ WITHOUT_IO = [
     "handshake.state",
     "models",
     "protocol.endpoints",
+    "protocol.instance_rules",
+    "protocol.moments",
     "protocol.signed_instance",
     "sealing.keys",
     "sealing.vault",

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from tests.servers import ROOT
 from tests.support import PUBLIC_URL, echo
-from wix_asgi import Reason, WixMiddleware, WixSettings
+from wix_asgi import CallerReason, Reason, WixMiddleware, WixSettings
 from wix_asgi.testing import FakeWix
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -105,6 +105,8 @@ def test_the_table_of_settings_is_whole() -> None:
         "app_secret": "required",
         "public_url": "required",
         "previous_app_secrets": "none",
+        "previous_secrets_until": "none",
+        "allowed_permissions": "OWNER",
         "encryption_keys": "derived from `app_secret",
         "storage": "sqlite:///wix-asgi.db",
         "finish_setup": "false",
@@ -129,3 +131,8 @@ def test_the_table_of_reasons_is_whole() -> None:
     }
 
     assert {reason.value: str(reason.status) for reason in Reason} == named
+
+
+def test_the_table_of_refused_callers_is_whole() -> None:
+    """Every reason for which a caller is refused has its row (R53)."""
+    assert sorted(CallerReason) == sorted(cells[0].strip("`") for cells in rows("| `error` |"))

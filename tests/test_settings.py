@@ -6,6 +6,7 @@ import base64
 import copy
 import pickle
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ APP_SECRET = "test-app-secret-number-one"
 PUBLIC_URL = "https://app.example.com"
 REQUIRED = {"app_id": APP_ID, "app_secret": APP_SECRET, "public_url": PUBLIC_URL}
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+UNTIL = datetime(2026, 12, 1, 12, tzinfo=UTC)
 CANARY = "canary-hunter2-canary"
 
 
@@ -76,6 +78,9 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "WIX_AFTER_INSTALL": "/welcome",
         "WIX_FINISH_SETUP": "true",
         "WIX_STATE_TTL": "60",
+        "WIX_ALLOWED_PERMISSIONS": "OWNER, EDITOR",
+        "WIX_INSTANCE_MAX_AGE": "0",
+        "WIX_PREVIOUS_SECRETS_UNTIL": "2026-12-01T12:00:00Z",
         "WIX_URL": "http://localhost:9001",
         "WIX_API_URL": "http://localhost:9002",
     }
@@ -94,6 +99,9 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "after_install": "/welcome",
         "finish_setup": True,
         "state_ttl": 60,
+        "allowed_permissions": ("OWNER", "EDITOR"),
+        "instance_max_age": 0,
+        "previous_secrets_until": UNTIL,
         "wix_url": "http://localhost:9001",
         "api_url": "http://localhost:9002",
     } == settings.model_dump(exclude={"app_secret", "previous_app_secrets", "encryption_keys"})
@@ -112,6 +120,9 @@ def test_defaults() -> None:
         "after_install": "close",
         "finish_setup": False,
         "state_ttl": 600,
+        "allowed_permissions": ("OWNER",),
+        "instance_max_age": 86400,
+        "previous_secrets_until": None,
         "wix_url": "https://www.wix.com",
         "api_url": "https://www.wixapis.com",
         "previous_app_secrets": (),
@@ -134,6 +145,7 @@ OVERRIDES = [
     ("after_install", "/keyword", "/environment"),
     ("finish_setup", True, "false"),
     ("state_ttl", 30, "40"),
+    ("instance_max_age", 30, "40"),
     ("wix_url", "https://keyword.example", "https://environment.example"),
     ("api_url", "https://keyword.example", "https://environment.example"),
 ]
@@ -174,6 +186,36 @@ def test_lists_split_on_commas(given: object, expected: list[str]) -> None:
     settings = load(previous_app_secrets=given)
 
     assert expected == [secret.get_secret_value() for secret in settings.previous_app_secrets]
+
+
+PERMISSIONS = [
+    ("OWNER", ("OWNER",)),
+    ("OWNER, EDITOR", ("OWNER", "EDITOR")),
+    ("*", ("*",)),
+    (["OWNER", "with, comma"], ("OWNER", "with, comma")),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), PERMISSIONS)
+def test_permissions_are_a_list(given: object, expected: tuple[str, ...]) -> None:
+    """Allowed permissions are separated by commas, or a real list (R53)."""
+    assert expected == load(allowed_permissions=given).allowed_permissions
+
+
+MOMENTS = [
+    "2026-12-01T12:00:00Z",
+    "2026-12-01T12:00:00+00:00",
+    "2026-12-01T12:00:00",
+    " 2026-12-01T12:00\n",
+    UNTIL,
+    UNTIL.replace(tzinfo=None),
+]
+
+
+@pytest.mark.parametrize("given", MOMENTS)
+def test_end_of_previous_secrets_is_in_utc(given: object) -> None:
+    """The time is in UTC, with Z, with +00:00 or without an offset; a datetime is taken (R57)."""
+    assert UNTIL == load(previous_secrets_until=given).previous_secrets_until
 
 
 def test_encryption_keys_may_be_any_spelling() -> None:

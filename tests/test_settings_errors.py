@@ -98,6 +98,16 @@ BAD = [
     ("state_ttl", 0, "is out of range"),
     ("state_ttl", 601, "is out of range"),
     ("state_ttl", "ten minutes", "has the wrong form"),
+    ("allowed_permissions", [], "is empty"),
+    ("allowed_permissions", ",", "is empty"),
+    ("allowed_permissions", "OWNER\tEDITOR", "has control characters"),
+    ("instance_max_age", -1, "is out of range"),
+    ("instance_max_age", 10**10, "is out of range"),
+    ("instance_max_age", "a day", "has the wrong form"),
+    ("previous_secrets_until", "", "is not a time in ISO 8601"),
+    ("previous_secrets_until", "tomorrow", "is not a time in ISO 8601"),
+    ("previous_secrets_until", 1796126400, "is not a time in ISO 8601"),
+    ("previous_secrets_until", "2026-12-01T12:00:00+01:00", "must be in UTC"),
 ]
 
 # Where the remedy is not obvious from the name, the error says where in the dashboard it is.
@@ -155,6 +165,13 @@ def test_every_previous_secret_is_held_to_the_same_rules(secret: str) -> None:
     message = refusal(previous_app_secrets=["test-app-secret-number-two", secret])
 
     assert "previous_app_secrets (WIX_PREVIOUS_APP_SECRETS): is " in message
+
+
+def test_every_permission_is_checked() -> None:
+    """A blank among the allowed permissions is no permission (R47)."""
+    assert "allowed_permissions (WIX_ALLOWED_PERMISSIONS): is empty" in refusal(
+        allowed_permissions=["OWNER", " "]
+    )
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -243,6 +260,9 @@ BAD_WITH_CANARY = [
     ("after_install", f"//{CANARY}"),
     ("finish_setup", CANARY),
     ("state_ttl", CANARY),
+    ("instance_max_age", CANARY),
+    ("previous_secrets_until", CANARY),
+    ("allowed_permissions", f"{CANARY}\t{CANARY}"),
 ]
 
 

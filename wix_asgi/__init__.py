@@ -9,6 +9,7 @@ from wix_asgi.client.client import WixClient, get_wix
 from wix_asgi.errors import (
     AuthorizationConflict,
     BackendNotFound,
+    CallerReason,
     GrantRefused,
     HandshakeRefused,
     MiddlewareMissing,
@@ -33,6 +34,7 @@ from wix_asgi.wix import Wix
 __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
+    "CallerReason",
     "GrantRefused",
     "HandshakeRefused",
     "Identity",

@@ -19,12 +19,12 @@ from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
-from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
@@ -87,7 +87,7 @@ def assemble(
         api_url=settings.api_url,
         transport=calls,
         tokens=tokens,
-        signed=SignedInstances(settings),
+        signed=SignedCallers(settings),
         resolve=resolve,
         ready=ready,
     )

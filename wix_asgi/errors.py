@@ -12,7 +12,7 @@ WixError
 ├── UnsealError                         a stored token cannot be read
 │   └── UnknownKey (LookupError)        … because its key is not in the key ring
 └── also a starlette.exceptions.HTTPException, so that frameworks answer by themselves:
-    ├── Unauthenticated         401     nobody, or a forgery, uses the client
+    ├── Unauthenticated         401     the caller is unknown, forged or not allowed (CallerReason)
     ├── NotInstalled            403     the app is not installed on the calling site
     ├── WixUnavailable          503     Wix cannot be reached, or is failing
     └── StorageUnavailable      503     the database cannot be reached, or is failing
@@ -32,6 +32,7 @@ from starlette.exceptions import HTTPException
 __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
+    "CallerReason",
     "GrantRefused",
     "HandshakeRefused",
     "MiddlewareMissing",
@@ -129,10 +130,63 @@ class _HTTPError(WixError, HTTPException):
         self.headers = headers
 
 
+class CallerReason(StrEnum):
+    """Why a caller may not use the client, as told to callers and written to the log."""
+
+    NO_IDENTITY = "no_identity"
+    FORGED = "forged"
+    VISITOR = "visitor"
+    OTHER_APP = "other_app"
+    PERMISSIONS = "permissions"
+    TOO_OLD = "too_old"
+    ENDED = "ended"
+    TWO_SITES = "two_sites"
+
+    @property
+    def text(self) -> str:
+        """The sentence for callers."""
+        return _CALLER_TEXTS[self]
+
+
+_CALLER_TEXTS = {
+    CallerReason.NO_IDENTITY: "Nobody is known to be calling: this request has no signed instance.",
+    CallerReason.FORGED: "The signed instance is not genuine.",
+    CallerReason.VISITOR: "The signed instance is an anonymous visitor's.",
+    CallerReason.OTHER_APP: "The signed instance is of another app.",
+    CallerReason.PERMISSIONS: "The signed instance lacks the permissions that this app asks for.",
+    CallerReason.TOO_OLD: "This page was open for too long: reload it from Wix.",
+    CallerReason.ENDED: "The signed instance has ended: reload the page from Wix.",
+    CallerReason.TWO_SITES: "This request names two sites.",
+}
+
+
 class Unauthenticated(_HTTPError):
-    """Nobody is known to be calling: no signed instance came with this request, or a forged one."""
+    """The caller is unknown, forged, or may not use the client.
+
+    Attributes:
+        reason: Why; its codes are stable across releases, and `WWW-Authenticate` has them too.
+        instance_id: The site that a genuine signed instance names; None where there is none.
+    """
 
     status = 401
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: CallerReason | None = None,
+        instance_id: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Refuse for `reason`; then the caller gets its text, and `message` is for the log alone.
+
+        An app that raises this by itself gives no reason: its caller gets the message.
+        """
+        self.reason = reason or CallerReason.NO_IDENTITY
+        self.instance_id = instance_id
+        self.public = None if reason is None else reason.text
+        challenge = {"WWW-Authenticate": f'Wix error="{self.reason}"'}
+        super().__init__(message or self.public, headers={**challenge, **(headers or {})})
 
 
 class NotInstalled(_HTTPError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
+from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, cast
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -15,6 +14,12 @@ from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from wix_asgi._setting_checks import (
+    read_secure_url,
+    read_utc,
+    refuse_placeholder,
+    refuse_weak_secret,
+)
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.storage import Storage, open_storage
@@ -22,19 +27,15 @@ from wix_asgi.storage import Storage, open_storage
 __all__ = ["WixSettings"]
 
 _ENV_PREFIX: Final = "WIX_"
-_PLACEHOLDER = re.compile(
-    r"<.*>|\$\{.*\}|\.{3}|…|x+|change[-_ ]?me|todo|placeholder"
-    r"|((your|my|the)[-_ ])?(wix[-_ ])?app[-_ ]?(id|secret([-_ ]?key)?)"
-    r"|(your|my|the|app)[-_ ]?(id|secret)([-_ ](key|here))?|secret",
-    re.IGNORECASE,
-)
-# Refused for secrets only: a generated secret never begins with these words, an app ID may.
-_PHRASE = re.compile(r"(your|my|the)[-_ ].*", re.IGNORECASE)
-_MIN_SECRET_LENGTH: Final = 8
-"""Characters. A shorter value was typed, or cut off when it was copied: Wix generates the keys."""
-
 _MAX_STATE_TTL: Final = 600
 """Seconds: the life of Wix's authorization codes, and the most that ASVS 10.4.3 allows a code."""
+
+_INSTANCE_MAX_AGE: Final = 86400
+"""Seconds: a day, after which Wix wants an app to act on no signed instance ("About Security and
+Privacy"). Dashboard pages stay open for hours, so less would cost site owners their work."""
+
+_MAX_INSTANCE_AGE: Final = 1_000_000_000
+"""Seconds: 31 years. Wix has signed instances for less long; 0 is the way to say "for ever"."""
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
@@ -81,6 +82,11 @@ class WixSettings(BaseSettings):
     previous_app_secrets: _Secrets = Field(
         default=(), description="earlier App Secret Keys, separated by commas"
     )
+    previous_secrets_until: datetime | None = Field(
+        default=None,
+        description="the UTC time until which signed instances of an earlier App Secret Key are "
+        "accepted, such as 2026-12-01T12:00:00Z",
+    )
     public_url: str = Field(
         description="the https address at which the world reaches this app, such as "
         "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard"
@@ -113,6 +119,17 @@ class WixSettings(BaseSettings):
         ge=1,
         le=_MAX_STATE_TTL,
         description=f"a number of seconds from 1 to {_MAX_STATE_TTL}",
+    )
+    allowed_permissions: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("OWNER",),
+        description="OWNER, or values of `permissions` in signed instances, separated by commas, "
+        "or * for anybody's",
+    )
+    instance_max_age: int = Field(
+        default=_INSTANCE_MAX_AGE,
+        ge=0,
+        le=_MAX_INSTANCE_AGE,
+        description=f"a number of seconds such as {_INSTANCE_MAX_AGE}, or 0 for ever",
     )
     # With the prefix its variable would be WIX_WIX_URL.
     wix_url: str = Field(
@@ -185,7 +202,9 @@ class WixSettings(BaseSettings):
         """Whether the public URL is plain http on this machine, where no cookie can be Secure."""
         return self.public_url.startswith("http://")
 
-    @field_validator("previous_app_secrets", "encryption_keys", mode="before")
+    @field_validator(
+        "previous_app_secrets", "encryption_keys", "allowed_permissions", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -195,7 +214,7 @@ class WixSettings(BaseSettings):
     @field_validator("app_id")
     @classmethod
     def _check_app_id(cls, value: str) -> str:
-        _refuse_placeholder(value)
+        refuse_placeholder(value)
         if not value.isprintable() or " " in value:
             raise ValueError("has spaces or control characters")
         return value
@@ -203,14 +222,28 @@ class WixSettings(BaseSettings):
     @field_validator("app_secret")
     @classmethod
     def _check_app_secret(cls, value: SecretStr) -> SecretStr:
-        _refuse_weak_secret(value.get_secret_value())
+        refuse_weak_secret(value.get_secret_value())
         return value
 
     @field_validator("previous_app_secrets")
     @classmethod
     def _check_previous(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for secret in value:
-            _refuse_weak_secret(secret.get_secret_value())
+            refuse_weak_secret(secret.get_secret_value())
+        return value
+
+    @field_validator("previous_secrets_until", mode="before")
+    @classmethod
+    def _check_until(cls, value: Any) -> datetime:
+        return read_utc(value)
+
+    @field_validator("allowed_permissions")
+    @classmethod
+    def _check_permissions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(permission.strip() for permission in value):
+            raise ValueError("is empty")
+        if not all(permission.isprintable() for permission in value):
+            raise ValueError("has control characters")
         return value
 
     @field_validator("encryption_keys")
@@ -225,7 +258,7 @@ class WixSettings(BaseSettings):
     def _check_url(cls, value: str) -> str:
         if "?" in value or "#" in value:
             raise ValueError("must not have a query or a fragment")
-        return _secure_url(value).geturl().rstrip("/")
+        return read_secure_url(value).geturl().rstrip("/")
 
     @field_validator("install_path", "callback_path")
     @classmethod
@@ -262,47 +295,8 @@ class WixSettings(BaseSettings):
             if value.startswith(("//", "/\\")) or not value.isprintable():
                 raise ValueError("must be a path of this app")
             return value
-        _secure_url(value)
+        read_secure_url(value)
         return value
-
-
-def _refuse_weak_secret(value: str) -> None:
-    _refuse_placeholder(value)
-    if _PHRASE.fullmatch(value):
-        raise ValueError("is a placeholder")
-    if len(value.strip()) < _MIN_SECRET_LENGTH:
-        raise ValueError("is too short")
-
-
-def _refuse_placeholder(value: str) -> None:
-    if not value:
-        raise ValueError("is empty")
-    if _PLACEHOLDER.fullmatch(value):
-        raise ValueError("is a placeholder")
-
-
-def _secure_url(value: str) -> SplitResult:
-    if not value.isprintable() or " " in value or "\\" in value or "*" in value:
-        raise ValueError("is not a plain URL")
-    try:
-        url = urlsplit(value)
-        host, _port = url.hostname, url.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if not host:
-        raise ValueError("must begin with https:// and a host")
-    if url.username is not None or url.password is not None:
-        raise ValueError("must not have a user name or password in it")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
-        raise ValueError("must be https, or http on loopback")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _web_concurrency() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
 
@@ -39,6 +40,7 @@ class WixOptions(TypedDict, total=False):
     app_id: str
     app_secret: str
     previous_app_secrets: list[str]
+    previous_secrets_until: str | datetime
     public_url: str
     storage: str | Storage
     install_path: str
@@ -47,6 +49,8 @@ class WixOptions(TypedDict, total=False):
     after_install: str
     finish_setup: bool
     state_ttl: int
+    allowed_permissions: list[str]
+    instance_max_age: int
     wix_url: str
     api_url: str
     on_install: Hook

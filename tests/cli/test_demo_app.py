@@ -99,6 +99,9 @@ async def test_the_demo_does_not_read_the_environment_of_another_app(
     monkeypatch.setenv("WIX_ENCRYPTION_KEYS", "not a key")
     monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "short")
     monkeypatch.setenv("WIX_STATE_TTL", "nonsense")
+    monkeypatch.setenv("WIX_PREVIOUS_SECRETS_UNTIL", "nonsense")
+    monkeypatch.setenv("WIX_ALLOWED_PERMISSIONS", ",")
+    monkeypatch.setenv("WIX_INSTANCE_MAX_AGE", "nonsense")
     demo = make_app(
         public_url="http://127.0.0.1:8000",
         storage="memory://",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.cli.commands import opened, run, run_for_real, seal, store
 from tests.operations.sealed import APP, LOST, NEW, OLD
-from wix_asgi.sealing.keys import parse_key
+from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.sealing.vault import Vault
 
 SITES = ("a", "b", "c")
@@ -86,6 +87,44 @@ def test_everything_is_sealed_with_the_newest_key(url: str, settings: dict[str, 
     )
     assert f": 0 resealed with key {key}, 4 already new, 0 unreadable." in again.stdout
     assert [f"refresh-{site}" for site in "abcd"] == [opened(url, site, NEW) for site in "abcd"]
+
+
+def test_keys_at_hand_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`keys list` tells the ids that errors name, the key that seals, and where each is (R33)."""
+    monkeypatch.setenv("WIX_PREVIOUS_APP_SECRETS", "test-app-secret-number-two")
+    derived = [
+        derive_key(f"test-app-secret-number-{number}", "tokens at rest")
+        for number in ("one", "two")
+    ]
+    result, as_json = run("keys", "list"), run("keys", "list", "--json")
+    expected = [
+        (Vault([NEW]).newest_id, "seals", "WIX_ENCRYPTION_KEYS"),
+        (Vault([OLD]).newest_id, "opens", "WIX_ENCRYPTION_KEYS"),
+        (Vault(derived[:1]).newest_id, "opens", "derived from WIX_APP_SECRET"),
+        (Vault(derived[1:]).newest_id, "opens", "derived from WIX_PREVIOUS_APP_SECRETS"),
+    ]
+
+    assert (0, 0) == (result.exit_code, as_json.exit_code)
+    assert expected == [tuple(line.split(None, 2)) for line in result.stdout.splitlines()]
+    assert expected == [tuple(key.values()) for key in json.loads(as_json.stdout)]
+    assert ["id", "use", "source"] == list(json.loads(as_json.stdout)[0])
+
+
+def test_key_of_the_app_secret_seals_where_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys of one's own, the list has one key, which seals (R33)."""
+    monkeypatch.delenv("WIX_ENCRYPTION_KEYS")
+
+    assert "  seals  derived from WIX_APP_SECRET\n" == run("keys", "list").stdout[8:]
+
+
+def test_wrong_settings_have_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With wrong settings `keys list` says which, and shows no value (R35, R47)."""
+    monkeypatch.setenv("WIX_ENCRYPTION_KEYS", "test-hunter2")
+    result = run("keys", "list")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert "encryption_keys (WIX_ENCRYPTION_KEYS): must be 32" in result.stderr
+    assert "hunter2" not in result.stderr
 
 
 def test_what_cannot_be_read_is_a_failure(settings: dict[str, str]) -> None:

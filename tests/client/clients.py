@@ -14,8 +14,8 @@ from wix_asgi import Wix, WixClient
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.client.policy import CallPolicy
+from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import AccessToken, Grant
-from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
@@ -92,7 +92,7 @@ def client_under(
         api_url=wix.settings.api_url,
         transport=transport,
         tokens=wix._tokens,
-        signed=SignedInstances(wix.settings),
+        signed=SignedCallers(wix.settings),
         ready=wix.open,
         policy=policy,
         sleep=sleep,

@@ -93,6 +93,7 @@ def test_errors_are_answered_by_fastapi(fake: FakeWix, wix: Wix) -> None:
     answers = (nobody, unknown, down)
     assert [401, 403, 503] == [answer.status_code for answer in answers]
     assert all(answer.json()["detail"] for answer in answers)
+    assert 'Wix error="no_identity"' == nobody.headers["WWW-Authenticate"]
     assert down.headers["Retry-After"].isdigit()
 
 

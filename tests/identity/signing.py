@@ -7,16 +7,25 @@ import hashlib
 import hmac
 import json
 import string
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.support import SITE
 from wix_asgi import WixSettings
+from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.protocol.signed_instance import SignedInstances
 
 SECRET = "test-app-secret-number-one"
 OLD_SECRET = "test-app-secret-number-two"
 BASE64URL = string.ascii_letters + string.digits + "-_"
-CLAIMS = {"instanceId": SITE, "permissions": "OWNER", "uid": "user-1"}
+NOW = datetime.now(UTC)
+CLAIMS = {
+    "instanceId": SITE,
+    "appDefId": "app-1",
+    "signDate": NOW.isoformat(),
+    "permissions": "OWNER",
+    "uid": "user-1",
+}
 
 
 def settings(**given: Any) -> WixSettings:
@@ -41,5 +50,6 @@ def sign(payload: object, secret: str = SECRET) -> str:
     return sign_data(encode(raw), secret)
 
 
-SIGNED = SignedInstances(settings())
+INSTANCES = SignedInstances(settings())
+CALLERS = SignedCallers(settings())
 GOOD = sign(CLAIMS)

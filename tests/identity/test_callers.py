@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
 
-from tests.identity.signing import GOOD, SIGNED, sign
+from tests.identity.signing import CALLERS, CLAIMS, GOOD, sign
 from tests.support import SITE
 from wix_asgi import Identity, Unauthenticated
 from wix_asgi.identity.callers import KnownCaller, RequestCaller, ResolveIdentity
@@ -22,7 +23,16 @@ def caller(
     if authorization is not None:
         headers.append((b"authorization", authorization.encode("latin-1")))
     scope = {"type": "http", "query_string": query.encode(), "headers": headers}
-    return RequestCaller(SIGNED, query.encode(), headers, resolve=resolve, scope=scope)
+    return RequestCaller(CALLERS, query.encode(), headers, resolve=resolve, scope=scope)
+
+
+async def refused_for(asked: RequestCaller) -> str | None:
+    """Return the reason for which a caller is refused, or None."""
+    try:
+        await asked.identify()
+    except Unauthenticated as refusal:
+        return refusal.reason.value
+    return None
 
 
 async def outcome(asked: RequestCaller) -> str | None:
@@ -35,8 +45,8 @@ async def outcome(asked: RequestCaller) -> str | None:
     return None if identity is None else identity.instance_id
 
 
-AGAIN = sign({"instanceId": SITE})
-OTHER = sign({"instanceId": "site-2"})
+AGAIN = sign({**CLAIMS, "uid": "user-2"})
+OTHER = sign({**CLAIMS, "instanceId": "site-2"})
 PLACES = {
     "nowhere": ("", None, None),
     "query": (f"instance={GOOD}", None, SITE),
@@ -89,6 +99,54 @@ def returning_later(value: Any) -> Callable[[HTTPConnection], Awaitable[Any]]:
         return value
 
     return resolve
+
+
+STALE = sign({**CLAIMS, "signDate": "2020-01-01T00:00:00.000Z"})
+REASONS = {
+    "nowhere": ("", None, "no_identity"),
+    "forged": ("instance=forged", None, "forged"),
+    "too long a query": ("a=1&" * 17000, None, "forged"),
+    "genuine": (f"instance={GOOD}", None, None),
+    "two sites": (f"instance={GOOD}", OTHER, "two_sites"),
+    "two sites, one too old": (f"instance={STALE}", OTHER, "two_sites"),
+    "too old": (f"instance={STALE}", None, "too_old"),
+    "too old twice": (f"instance={STALE}", STALE, "too_old"),
+    "too old in the page, new in the header": (f"instance={STALE}", GOOD, None),
+    "too old in the header, new in the page": (f"instance={GOOD}", STALE, None),
+    "too old, and a forgery": (f"instance={STALE}", GOOD[:-2] + "AA", "forged"),
+}
+
+
+@pytest.mark.parametrize(("query", "header", "expected"), REASONS.values(), ids=REASONS)
+async def test_refused_caller_is_told_the_reason(
+    query: str, header: str | None, expected: str | None
+) -> None:
+    """Each refusal has its reason, and a new instance makes up for an old one of its site (R53)."""
+    assert expected == await refused_for(caller(query, header))
+
+
+BESIDE_STALE = [(SITE, None), ("site-9", "two_sites"), (None, "too_old"), ("", "too_old")]
+
+
+@pytest.mark.parametrize(("found", "expected"), BESIDE_STALE)
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_app_may_know_the_site_of_an_old_page(
+    found: str | None, expected: str | None, is_async: bool
+) -> None:
+    """Beside an instance that is merely too old, `resolve_identity` may name its site (R53)."""
+    resolve = returning_later(found) if is_async else returning(found)
+    asked = caller(f"instance={STALE}", resolve=resolve)
+
+    assert expected == await refused_for(asked)
+    assert (None if expected or is_async else Identity(SITE)) == asked.identity
+
+
+@pytest.mark.parametrize("change", [{"permissions": None}, {"aid": "visitor-1"}])
+async def test_app_has_no_say_beside_another_refusal(change: dict[str, Any]) -> None:
+    """Beside an instance that is refused for more than its age, the app is not asked (R53)."""
+    value = sign({**CLAIMS, "signDate": "2020-01-01T00:00:00.000Z", **change})
+
+    assert await outcome(caller(f"instance={value}", resolve=returning(SITE))) is None
 
 
 FOUND = [("site-9", "site-9"), (Identity("site-9"), "site-9"), (None, None), ("", None)]
@@ -173,6 +231,23 @@ async def test_forged_instance_is_final(query: str) -> None:
 async def test_signed_instance_wins_over_resolve() -> None:
     """A genuine signed instance goes before the answer of the app's own function."""
     assert SITE == await outcome(caller(f"instance={GOOD}", resolve=returning("site-9")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [GOOD[:-2] + "AA", STALE, sign({**CLAIMS, "aid": "v"}), sign(b"[1,"), sign(b"canary")],
+)
+async def test_refusal_shows_no_instance(value: str) -> None:
+    """No frame of a refusal holds the instance, and no error that led to it does (R35)."""
+    asked = caller(f"instance={value}", "Bearer session-1")
+    with pytest.raises(Unauthenticated) as caught:
+        await asked.identify()
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in told.stack if "wix_asgi" in frame.filename]
+
+    assert ours
+    assert value not in repr([frame.locals for frame in ours])
+    assert caught.value.__context__ is None or caught.value.__context__.__traceback__ is None
 
 
 async def test_known_caller_is_the_one_named() -> None:

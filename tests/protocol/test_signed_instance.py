@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 
 import hypothesis
 import pytest
@@ -15,23 +16,23 @@ from tests.identity.signing import (
     BASE64URL,
     CLAIMS,
     GOOD,
+    INSTANCES,
     OLD_SECRET,
     SECRET,
-    SIGNED,
     encode,
     settings,
     sign,
     sign_data,
 )
 from tests.support import SITE
-from wix_asgi import Identity, Unauthenticated
+from wix_asgi import CallerReason, Identity, Unauthenticated
 from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.testing import FakeWix
 
 
 def test_genuine_instance_says_who_is_calling() -> None:
     """A value signed with the app secret gives its installation and all its claims (R41)."""
-    identity = SIGNED.verify(GOOD)
+    identity = INSTANCES.verify(GOOD, 0.0)
 
     assert Identity(SITE, CLAIMS) == identity
     assert "user-1" == identity.user_id
@@ -43,40 +44,48 @@ def test_fake_wix_signs_as_wix_does() -> None:
     fake = FakeWix()
     signed = SignedInstances(settings(app_secret=fake.app_secret))
 
-    assert SITE == signed.verify(fake.signed_instance(SITE)).instance_id
+    assert SITE == signed.verify(fake.signed_instance(SITE), 0.0).instance_id
 
 
-@pytest.mark.parametrize(
-    ("moment", "is_good"),
-    [
-        ("2001-01-01T00:00:00.000Z", False),
-        ("2001-01-01T00:00:00", False),
-        ("2901-01-01T00:00:00.000Z", True),
-        ("some day", True),
-        (17, True),
-    ],
-)
-def test_expired_instance_is_refused(moment: object, is_good: bool) -> None:
-    """Where Wix says until when an instance is good, it is good until then (R41)."""
-    value = sign({"instanceId": SITE, "expirationDate": moment})
-    try:
-        taken = SIGNED.verify(value).instance_id == SITE
-    except Unauthenticated:
-        taken = False
-
-    assert is_good == taken
+UNTIL = datetime(2026, 12, 1, 12, tzinfo=UTC)
+AFTER = [(-1.0, True), (0.0, False), (86400.0, False)]
 
 
-def test_previous_secret_is_good_during_a_rotation() -> None:
-    """Instances of an earlier app secret are taken, those of a foreign secret are not (R41)."""
+@pytest.mark.parametrize(("seconds", "is_good"), AFTER)
+def test_previous_secret_is_good_until_a_moment(seconds: float, is_good: bool) -> None:
+    """A previous secret verifies until the time that is set; the clock decides each time (R57)."""
+    signed = SignedInstances(
+        settings(previous_app_secrets=OLD_SECRET, previous_secrets_until=UNTIL)
+    )
+    old, now = sign(CLAIMS, OLD_SECRET), UNTIL.timestamp() + seconds
+
+    assert is_good == is_taken(signed, old, now)
+    assert is_taken(signed, GOOD, now)
+    assert not is_taken(signed, sign(CLAIMS, "test-app-secret-of-others"), now)
+
+
+def test_previous_secret_verifies_nothing_by_default() -> None:
+    """Without a time, a leaked secret that became a previous one forges nothing (R57)."""
     signed = SignedInstances(settings(previous_app_secrets=OLD_SECRET))
+    with pytest.raises(Unauthenticated, match="of a previous app secret") as caught:
+        signed.verify(sign(CLAIMS, OLD_SECRET), 0.0)
 
-    assert SITE == signed.verify(sign(CLAIMS, OLD_SECRET)).instance_id
-    assert SITE == signed.verify(GOOD).instance_id
-    with pytest.raises(Unauthenticated):
-        signed.verify(sign(CLAIMS, "test-app-secret-of-others"))
-    with pytest.raises(Unauthenticated):
-        SIGNED.verify(sign(CLAIMS, OLD_SECRET))
+    assert CallerReason.FORGED == caught.value.reason
+
+
+def test_a_secret_may_be_both() -> None:
+    """The app secret goes on verifying where it stands among the previous ones, too."""
+    signed = SignedInstances(settings(previous_app_secrets=SECRET))
+
+    assert is_taken(signed, GOOD, 0.0)
+
+
+def is_taken(signed: SignedInstances, value: str, now: float) -> bool:
+    """Return whether `value` names its site at the moment `now`."""
+    try:
+        return SITE == signed.verify(value, now).instance_id
+    except Unauthenticated:
+        return False
 
 
 _signature, _, _data = GOOD.partition(".")
@@ -128,16 +137,16 @@ FORGERIES = {
     "an empty instanceId": sign({"instanceId": ""}),
     "a list for an instanceId": sign({"instanceId": [SITE]}),
     "a number for an instanceId": sign({"instanceId": 1}),
-    "an anonymous visitor": sign({**CLAIMS, "aid": "visitor-1"}),
-    "an anonymous visitor without a name": sign({**CLAIMS, "aid": ""}),
 }
 
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
 def test_forgery_is_refused(forgery: str) -> None:
     """A malformed or wrongly signed instance, or one without an installation, is refused (R41)."""
-    with pytest.raises(Unauthenticated):
-        SIGNED.verify(forgery)
+    with pytest.raises(Unauthenticated) as caught:
+        INSTANCES.verify(forgery, 0.0)
+
+    assert ("forged", None) == (caught.value.reason, caught.value.instance_id)
 
 
 def test_every_changed_byte_is_noticed() -> None:
@@ -153,14 +162,14 @@ def test_every_changed_byte_is_noticed() -> None:
 
     for value in changed:
         with pytest.raises(Unauthenticated):
-            SIGNED.verify(value)
+            INSTANCES.verify(value, 0.0)
 
 
 @given(st.text() | st.text(BASE64URL + ".=", max_size=200))
 def test_random_text_is_refused(value: str) -> None:
     """Any text is refused as Unauthenticated, and as nothing else."""
     with pytest.raises(Unauthenticated):
-        SIGNED.verify(value)
+        INSTANCES.verify(value, 0.0)
 
 
 @given(st.binary(max_size=300))
@@ -169,13 +178,7 @@ def test_signed_nonsense_is_refused(payload: bytes) -> None:
     """A signed payload that is no object with an instanceId is refused, and no more happens."""
     hypothesis.assume(b"instanceId" not in payload)
     with pytest.raises(Unauthenticated):
-        SIGNED.verify(sign(payload))
-
-
-@pytest.mark.parametrize("aid", [{}, {"aid": None}])
-def test_site_member_is_no_anonymous_visitor(aid: dict[str, None]) -> None:
-    """Without an `aid`, or with null for one, somebody is there."""
-    assert SITE == SIGNED.verify(sign({**CLAIMS, **aid})).instance_id
+        INSTANCES.verify(sign(payload), 0.0)
 
 
 def test_secrets_are_not_compared_by_equality() -> None:
@@ -190,7 +193,7 @@ def test_secrets_are_not_compared_by_equality() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hmac, "compare_digest", compare)
         with pytest.raises(Unauthenticated):
-            signed.verify(GOOD)
+            signed.verify(GOOD, 0.0)
 
     assert 2 == len(compared)
     assert {32} == {len(value) for pair in compared for value in pair}

@@ -45,6 +45,9 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
         "state_ttl": 600,
         "encryption_keys": [],
         "previous_app_secrets": [],
+        "previous_secrets_until": "1970-01-01",
+        "allowed_permissions": ["OWNER"],
+        "instance_max_age": 86400,
         **options,
     }
     app = WixMiddleware(inner, **settings)

@@ -1,14 +1,16 @@
-"""`wix-asgi keys`: makes encryption keys, and seals every stored token with the newest key."""
+"""`wix-asgi keys`: makes and lists keys, and seals every stored token with the newest key."""
 
 from __future__ import annotations
 
 import functools
+import json
 import secrets
 from typing import Annotated
 
 import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, opened, run, shown
+from wix_asgi.errors import SettingsError
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
@@ -16,7 +18,8 @@ from wix_asgi.settings import WixSettings
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Make encryption keys, and seal what is stored with the newest."
+    no_args_is_help=True,
+    help="Make and list encryption keys, and seal what is stored with the newest.",
 )
 
 
@@ -28,6 +31,40 @@ def new() -> None:
     without it, the tokens sealed with it are lost.
     """
     typer.echo(secrets.token_urlsafe(32))
+
+
+@app.command(name="list")
+def list_(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
+) -> None:
+    """Print the ids of the keys that the WIX_… variables give, and where each comes from.
+
+    The first key seals, and all open. An UnknownKey error, and `keys rotate`, name
+    a missing key by the same id. No key is printed, and an id tells nothing of it.
+    """
+    try:
+        keys = _keys(WixSettings.load())
+    except SettingsError as exc:
+        fail(exc.message)
+    if as_json:
+        typer.echo(json.dumps(keys, indent=2))
+        return
+    for key in keys:
+        typer.echo(f"{key['id']}  {key['use']:5}  {key['source']}")
+
+
+def _keys(settings: WixSettings) -> list[dict[str, str]]:
+    """Return id, use and source of each key, in the order of the key ring."""
+    sources = [
+        *["WIX_ENCRYPTION_KEYS"] * len(settings.encryption_keys),
+        "derived from WIX_APP_SECRET",
+        *["derived from WIX_PREVIOUS_APP_SECRETS"] * len(settings.previous_app_secrets),
+    ]
+    return [
+        {"id": Vault([key]).newest_id, "use": "opens" if place else "seals", "source": source}
+        for place, (key, source) in enumerate(zip(settings.key_ring(), sources, strict=True))
+    ]
 
 
 @app.command()

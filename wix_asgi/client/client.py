@@ -24,8 +24,8 @@ from wix_asgi.errors import (
     WixUnavailable,
 )
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
+from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import Identity
-from wix_asgi.protocol.signed_instance import SignedInstances
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
 
@@ -106,7 +106,10 @@ class WixClient(httpx.AsyncClient):
     @property
     def _caller(self) -> Caller:
         factory, source, headers = self._made_of
-        return source if headers is None else factory.caller(source, headers)
+        caller: Caller = source if headers is None else factory.caller(source, headers)
+        # The same for all uses of one request, so that a refusal is logged once.
+        self._made_of = (factory, caller, None)
+        return caller
 
     @property
     def identity(self) -> Identity | None:
@@ -169,7 +172,7 @@ class ClientFactory:
         api_url: str,
         transport: httpx.AsyncBaseTransport,
         tokens: TokenCache,
-        signed: SignedInstances,
+        signed: SignedCallers,
         resolve: ResolveIdentity | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from wix_asgi.errors import Unauthenticated
+from wix_asgi.errors import CallerReason, Unauthenticated, without_frames
+from wix_asgi.identity._places import Headers, in_header, in_query
+from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.models import Identity
-from wix_asgi.protocol.signed_instance import SIGNED, SignedInstances
 
-__all__ = ["Caller", "KnownCaller", "RequestCaller", "ResolveIdentity"]
-
-Headers = Iterable[tuple[bytes, bytes]]
-"""The headers of an ASGI scope; their names are in lower case (ASGI, HTTP connection scope)."""
+__all__ = ["Caller", "Headers", "KnownCaller", "RequestCaller", "ResolveIdentity"]
 
 Resolved = Identity | str | None
 ResolveIdentity = Callable[[HTTPConnection], Resolved | Awaitable[Resolved]]
@@ -58,15 +55,16 @@ class KnownCaller:
 class RequestCaller:
     """The site that a request's query, its Authorization header or the app's own function names.
 
-    Signed instances go first. A forged instance ends the search, and so do two instances of two
-    sites: the app's own function is not called then.
+    Signed instances go first. A refused instance ends the search: the app's own function is not
+    called then. Only where an instance is merely too old does the function have a say, if it names
+    the same site. The first refusal is logged.
     """
 
-    __slots__ = ("_headers", "_query", "_resolve", "_scope", "_signed")
+    __slots__ = ("_headers", "_is_logged", "_query", "_resolve", "_scope", "_signed")
 
     def __init__(
         self,
-        signed: SignedInstances,
+        signed: SignedCallers,
         query: bytes,
         headers: Headers,
         *,
@@ -79,72 +77,74 @@ class RequestCaller:
         self._headers = headers
         self._resolve = resolve
         self._scope = scope
+        self._is_logged = False
 
     @property
     def identity(self) -> Identity | None:
-        """The caller, as far as can be told without waiting; None for nobody or a forgery."""
+        """The caller, as far as can be told without waiting; None for nobody or a refused one."""
         try:
-            found = self._from_signed()
-            if found is not None or inspect.iscoroutinefunction(self._resolve):
-                return found
-            resolved = self._resolved()
-        except Unauthenticated:
+            return self._known_at_once()
+        except Unauthenticated as refusal:
+            # Pages for everybody look here as well, so that nobody is no refusal yet.
+            if refusal.reason is not CallerReason.NO_IDENTITY:
+                self._log(refusal)
             return None
-        if inspect.iscoroutine(resolved):
-            # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
-            resolved.close()
-        return _as_identity(resolved) if not inspect.isawaitable(resolved) else None
 
     async def identify(self) -> Identity:
         """Return the caller.
 
         Raises:
-            Unauthenticated: The request names no site, or names it by a forgery.
+            Unauthenticated: The request names no site, or the caller may not use the client.
         """
-        found = self._from_signed()
-        if found is None:
+        try:
+            signed = self._find_signed()
+            if signed is not None and signed.refusal is None:
+                return signed.identity
             resolved = self._resolved()
-            found = _as_identity(await resolved if inspect.isawaitable(resolved) else resolved)
-        if found is None:
-            raise Unauthenticated
-        return found
+            return _settle(signed, await resolved if inspect.isawaitable(resolved) else resolved)
+        except Unauthenticated as refusal:
+            self._log(refusal)
+            raise
 
-    def _from_signed(self) -> Identity | None:
-        values = [*_in_query(self._query), *_in_header(self._headers)]
-        identities = [self._signed.verify(value) for value in values]
-        if len({identity.instance_id for identity in identities}) > 1:
-            raise Unauthenticated("The query and the header are of two sites.")
-        return identities[0] if identities else None
+    def _known_at_once(self) -> Identity | None:
+        signed = self._find_signed()
+        if signed is not None and signed.refusal is None:
+            return signed.identity
+        if inspect.iscoroutinefunction(self._resolve):
+            return None
+        resolved = self._resolved()
+        if inspect.iscoroutine(resolved):
+            # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
+            resolved.close()
+        return None if inspect.isawaitable(resolved) else _settle(signed, resolved)
+
+    def _find_signed(self) -> SignedCaller | None:
+        try:
+            return self._signed.find([*in_query(self._query), *in_header(self._headers)])
+        except Unauthenticated as refusal:
+            # Its frames hold the instance, which may be good still: a tracker shows them.
+            raise without_frames(refusal) from None
 
     def _resolved(self) -> Any:
         if self._resolve is None or self._scope is None:
             return None
         return self._resolve(HTTPConnection(self._scope))
 
-
-def _in_query(query: bytes) -> list[str]:
-    """Return the values that claim to be signed instances in the query."""
-    if b"instance=" not in query:
-        return []
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    values = [value for name, value in pairs if name == "instance"]
-    # Several have no agreed meaning: servers differ in which of them they take. "" is a forgery.
-    return values if len(values) < 2 else [""]
+    def _log(self, refusal: Unauthenticated) -> None:
+        if not self._is_logged:
+            self._is_logged = True
+            self._signed.refusals.write(refusal)
 
 
-def _in_header(headers: Headers) -> list[str]:
-    """Return the value that claims to be a signed instance in the Authorization header."""
-    for name, value in headers:
-        if name == b"authorization":
-            text = value.decode("latin-1")
-            if text[:7].lower() == "bearer ":
-                text = text[7:]
-            # A value in another form is the app's own business.
-            return [text] if SIGNED.fullmatch(text) else []
-    return []
+def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
+    """Return the caller that the app's own function named, beside an instance that is too old.
 
-
-def _as_identity(resolved: Resolved) -> Identity | None:
+    Raises:
+        Unauthenticated: It named nobody, or another site than the instance.
+    """
     if not resolved:
-        return None
-    return Identity(resolved) if isinstance(resolved, str) else resolved
+        raise (signed and signed.refusal) or Unauthenticated(reason=CallerReason.NO_IDENTITY)
+    identity = Identity(resolved) if isinstance(resolved, str) else resolved
+    if signed is not None and signed.identity.instance_id != identity.instance_id:
+        raise two_sites(signed.identity.instance_id, identity.instance_id)
+    return identity

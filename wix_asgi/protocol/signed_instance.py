@@ -12,17 +12,17 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from wix_asgi.errors import Unauthenticated
+from wix_asgi.errors import CallerReason, Unauthenticated
 from wix_asgi.models import Identity
 from wix_asgi.settings import WixSettings
 
-__all__ = ["SIGNED", "SignedInstances"]
+__all__ = ["MAX_INSTANCE", "SIGNED", "SignedInstances"]
 
-_MAX_INSTANCE: Final = 8192
+MAX_INSTANCE: Final = 8192
 """Characters. A longer value is refused before it costs time; it would not fit into a
 header of common servers either (8 kB in nginx and gunicorn)."""
 
@@ -31,61 +31,70 @@ SIGNED: Final = re.compile(r"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])\.([A-Za-z0-9_
 
 
 class SignedInstances:
-    """Verifies signed instances with the app secret and the previous ones; immutable."""
+    """Verifies signed instances with the app secret, and for a while the previous ones; immutable.
+
+    A previous secret may have leaked. Therefore it verifies only until the time in the settings,
+    which each verification compares with the clock: no restart makes it good again.
+    """
 
     def __init__(self, settings: WixSettings) -> None:
         """Take the secrets from the settings."""
-        self._secrets = [secret.encode() for secret in settings.all_app_secrets]
+        current, *previous = [secret.encode() for secret in settings.all_app_secrets]
+        until = settings.previous_secrets_until
+        self._secret = current
+        self._previous = previous
+        self._previous_until = -math.inf if until is None else until.timestamp()
 
-    def verify(self, value: str) -> Identity:
-        """Return the identity that `value` states: the installation and the claims.
+    def verify(self, value: str, now: float) -> Identity:
+        """Return the identity that a genuine `value` states: the installation and the claims.
+
+        `now` is in seconds since the epoch.
 
         Raises:
-            Unauthenticated: `value` is malformed, forged, expired, or an anonymous visitor's, which
-                has the claim `aid`.
+            Unauthenticated: `value` is malformed, forged, or names no installation.
         """
-        match = SIGNED.fullmatch(value) if len(value) <= _MAX_INSTANCE else None
-        if match is None or not self._is_signed(*match.groups()):
-            raise Unauthenticated("The signed instance is not genuine.")
+        match = SIGNED.fullmatch(value) if len(value) <= MAX_INSTANCE else None
+        if match is None:
+            raise _forged()
+        is_current, is_previous = self._check(*match.groups())
+        if is_previous and not is_current and now >= self._previous_until:
+            raise _forged("The signed instance is of a previous app secret.")
+        if not is_current and not is_previous:
+            raise _forged()
         claims = _parse_claims(match[2])
         instance_id = claims.get("instanceId")
         if not isinstance(instance_id, str) or not instance_id:
-            raise Unauthenticated("The signed instance names no installation.")
-        if claims.get("aid") is not None:
-            raise Unauthenticated("The signed instance is an anonymous visitor's.")
-        if _is_over(claims.get("expirationDate")):
-            raise Unauthenticated("The signed instance has expired.")
+            raise _forged("The signed instance names no installation.")
         return Identity(instance_id, claims)
 
-    def _is_signed(self, signature: str, data: str) -> bool:
+    def _check(self, signature: str, data: str) -> tuple[bool, bool]:
+        """Return whether the signature is of the app secret, and whether of a previous one."""
         given = base64.urlsafe_b64decode(signature + "=")
-        digests = [hmac.digest(secret, data.encode(), hashlib.sha256) for secret in self._secrets]
         # All are compared, so that the time does not tell which secret fits.
-        return sum(hmac.compare_digest(given, digest) for digest in digests) > 0
+        current, *previous = [
+            hmac.compare_digest(given, hmac.digest(secret, data.encode(), hashlib.sha256))
+            for secret in (self._secret, *self._previous)
+        ]
+        return current, any(previous)
+
+
+def _forged(message: str | None = None) -> Unauthenticated:
+    return Unauthenticated(message, reason=CallerReason.FORGED)
 
 
 def _parse_claims(data: str) -> dict[str, Any]:
     try:
         raw = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
         if base64.urlsafe_b64encode(raw).rstrip(b"=") != data.encode():
-            raise Unauthenticated("The signed instance is not canonical.")
+            raise _forged("The signed instance is not canonical.")
         claims = json.loads(
             raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError, binascii.Error):
-        raise Unauthenticated("The signed instance is not JSON.") from None
+        raise _forged("The signed instance is not JSON.") from None
     if not isinstance(claims, dict):
-        raise Unauthenticated("The signed instance is not a JSON object.")
+        raise _forged("The signed instance is not a JSON object.")
     return claims
-
-
-def _is_over(moment: object) -> bool:
-    """Return whether an expiration date is past; a missing or malformed date never is."""
-    try:
-        until = datetime.fromisoformat(moment if isinstance(moment, str) else "")
-    except ValueError:
-        return False
-    return until.replace(tzinfo=until.tzinfo or UTC) < datetime.now(UTC)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

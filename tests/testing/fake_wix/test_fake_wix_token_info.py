@@ -97,19 +97,38 @@ async def test_token_info_knows_the_signed_instance(fake: FakeWix, http: httpx.A
     assert {"active": "false"} == await _token_info(http, nobody)
 
 
+def read_claims(instance: str) -> dict[str, Any]:
+    """Return the claims of a signed instance, unverified."""
+    data = instance.partition(".")[2]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
+    return claims
+
+
 def test_a_signed_instance_has_the_documented_form(fake: FakeWix) -> None:
     """The instance is the HMAC-SHA256 of the data and the data, both base64url without padding."""
     instance = fake.signed_instance("an-instance", uid=None, aid="visitor")
     signature, data = instance.split(".")
     mac = hmac.new(fake.app_secret.encode(), data.encode(), hashlib.sha256).digest()
-    claims = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
+    claims = read_claims(instance)
 
     assert base64.urlsafe_b64encode(mac).decode().rstrip("=") == signature
     assert "=" not in instance
     assert ("an-instance", "fake-app-id") == (claims["instanceId"], claims["appDefId"])
-    assert ("2025-06-01T12:00:00.000Z", "OWNER") == (claims["signDate"], claims["permissions"])
+    assert "OWNER" == claims["permissions"]
     assert "visitor" == claims["aid"]
     assert "uid" not in claims
+
+
+def test_a_signed_instance_carries_real_time() -> None:
+    """However its clock is moved, an instance is signed now, unless a test says when (R53)."""
+    fake = FakeWix(clock=Clock(at=0))
+    before = datetime.now(UTC).isoformat(timespec="milliseconds")
+    signed_at = read_claims(fake.signed_instance(YOGA))["signDate"]
+    after = datetime.now(UTC).isoformat(timespec="milliseconds")
+    old = fake.signed_instance(YOGA, signDate="2020-01-01T00:00:00Z")
+
+    assert before <= signed_at.replace("Z", "+00:00") <= after
+    assert "2020-01-01T00:00:00Z" == read_claims(old)["signDate"]
 
 
 def test_the_settings_are_those_of_this_fake() -> None:

@@ -24,7 +24,8 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
     Its form is `<signature>.<data>`, both in base64url without padding; the signature is
     HMAC-SHA256 of the encoded data with the app secret (Wix, "Parse Encoded App Instance Data").
     """
-    signed_at = datetime.fromtimestamp(world.clock.now(), UTC).isoformat(timespec="milliseconds")
+    # Real time: the app under test compares it with the host's clock, not with the fake's.
+    signed_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     owner = hashlib.sha256(f"owner of {instance_id}".encode()).hexdigest()[:32]
     told = {
         "instanceId": instance_id,

@@ -55,7 +55,8 @@ class FakeWix(World):
             every FakeWix that was created with the same app ID and secret.
         redirect_urls: The exact URLs to which the installer may lead back; None allows every URL.
         app_url: The App URL, for the links on the first page.
-        clock: The clock by which codes (600 s) and access tokens (300 s) expire.
+        clock: The clock by which codes (600 s) and access tokens (300 s) expire. Signed instances
+            carry real time instead, since an app checks them by the clock of its host.
         sites: The name of every site, by instance ID; three demo sites by default.
         rotate_refresh_tokens: Answer every refresh with a new refresh token; using a refresh token
             twice revokes its whole grant.

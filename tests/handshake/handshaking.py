@@ -15,18 +15,21 @@ import pytest
 from anyio.lowlevel import checkpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.limits import PATIENCE
 from tests.support import Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.models import Record
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
+from wix_asgi.testing.fake_wix._signal import Signal
 from wix_asgi_backends.memory import MemoryStorage
 
 ACCESS = "/oauth/access"
@@ -179,6 +182,12 @@ class FlakyStorage(MemoryStorage):
         super().__init__()
         self.down: set[str] = set()
         self.steps: list[str] = []
+        self._signal = Signal()
+
+    async def reached(self, step: str, times: int) -> None:
+        """Wait until a step was reached this number of times."""
+        with anyio.fail_after(PATIENCE):
+            await self._signal.wait_until(lambda: self.steps.count(step) >= times)
 
     async def open(self) -> None:
         await self._reach("open")
@@ -196,6 +205,10 @@ class FlakyStorage(MemoryStorage):
         await self._reach(name.partition(":")[0])
         return await super().claim(name, owner, ttl)
 
+    async def claim_owner(self, name: str) -> str | None:
+        await self._reach("claim_owner")
+        return await super().claim_owner(name)
+
     async def release(self, name: str, owner: str) -> None:
         await self._reach("release")
         await super().release(name, owner)
@@ -210,6 +223,7 @@ class FlakyStorage(MemoryStorage):
 
     async def _reach(self, step: str) -> None:
         self.steps.append(step)
+        self._signal.notify()
         await checkpoint()
         if step in self.down:
             raise StorageUnavailable("The test storage is down.")
@@ -221,8 +235,9 @@ def app_of(
     *,
     clock: Callable[[], float] = time.time,
     max_exchanges: int = MAX_EXCHANGES,
+    policy: CallbackPolicy | None = None,
 ) -> ASGIApp:
-    """Return the handshake of `wix` at the usual paths, with another clock or another bound."""
+    """Return the handshake of `wix` at the usual paths, with another clock, bound or policy."""
     settings = wix.settings
     endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
     responses = Responses(settings, wix._hooks)
@@ -240,6 +255,7 @@ def app_of(
         hooks=wix._hooks,
         responses=responses,
         max_exchanges=max_exchanges,
+        policy=policy,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,8 +20,9 @@ from tests.handshake.handshaking import (
     split_url,
 )
 from tests.limits import PATIENCE
-from tests.support import Browser, make_wix, running
+from tests.support import Browser, make_wix
 from wix_asgi._http import httpx
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 
@@ -32,7 +33,8 @@ async def test_exchanges_are_bounded() -> None:
     """Beside fifty exchanges a callback is refused at once; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
+    async with make_wix(fake, storage=storage) as wix:
+        app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         late = Browser(app)
         urls = [await begin(late, fake) for _ in range(3)]
         with fake.hold(ACCESS) as gate:
@@ -57,7 +59,8 @@ async def test_exchanges_are_bounded() -> None:
 async def test_cancelled_installs_need_no_slot() -> None:
     """A callback with an error gets its response while every slot is taken."""
     fake = FakeWix()
-    async with running(fake) as app:
+    async with make_wix(fake) as wix:
+        app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         browser = Browser(app)
         denied = fake.cancel(await browser.begin(fake)) or ""
         with fake.hold(ACCESS) as gate:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from traceback import TracebackException
 from typing import Any, NoReturn
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import anyio
 import pytest
@@ -175,6 +175,20 @@ async def call_back(
     return await browser.http.get(url, headers=headers)
 
 
+class Load:
+    """The load of one callback with the cookies that its browser has now, to be repeated."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._path, _ = split_url(url)
+        self._parameters = query_of(url)
+        self._cookies = cookies_of(browser)
+
+    async def at(self, app: ASGIApp, **changed: str) -> Answer:
+        """Load it at `app` with these parameters in the place of the true ones."""
+        query = urlencode({**self._parameters, **changed})
+        return await ask(app, self._path, query.encode(), headers=self._cookies)
+
+
 class FlakyStorage(MemoryStorage):
     """A storage in memory with a pause before each step, and with steps that a test takes down."""
 
@@ -229,6 +243,23 @@ class FlakyStorage(MemoryStorage):
             raise StorageUnavailable("The test storage is down.")
 
 
+class Line(httpx.AsyncBaseTransport):
+    """The line to a fake Wix, on which requests wait until the test finds it cut, or mends it."""
+
+    def __init__(self, fake: FakeWix) -> None:
+        self.fake = fake
+        self.reached = anyio.Event()
+        self.found_cut = anyio.Event()
+        self.is_mended = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.reached.set()
+        if not self.is_mended:
+            await self.found_cut.wait()
+            raise httpx.ConnectError("cut", request=request)
+        return await self.fake.transport.handle_async_request(request)
+
+
 def app_of(
     wix: Wix,
     fake: FakeWix,
@@ -236,8 +267,9 @@ def app_of(
     clock: Callable[[], float] = time.time,
     max_exchanges: int = MAX_EXCHANGES,
     policy: CallbackPolicy | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> ASGIApp:
-    """Return the handshake of `wix` at the usual paths, with another clock, bound or policy."""
+    """Return the handshake of `wix` at the usual paths, with other parts than the usual ones."""
     settings = wix.settings
     endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
     responses = Responses(settings, wix._hooks)
@@ -248,7 +280,7 @@ def app_of(
         signer=signer,
         storage=wix.storage,
         installations=wix._installations,
-        oauth=OAuthClient(endpoints, fake.transport),
+        oauth=OAuthClient(endpoints, transport or fake.transport),
         tokens=wix._tokens,
         clients=wix.clients,
         detached=wix._detached,

@@ -9,6 +9,7 @@ from tests.handshake.handshaking import (
     ACCESS,
     JSON,
     FlakyStorage,
+    Line,
     ask,
     begin,
     call_back,
@@ -25,23 +26,6 @@ from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
 FIVE_MINUTES = 300
-
-
-class Line(httpx.AsyncBaseTransport):
-    """The line to a fake Wix, on which requests wait until the test finds it cut, or mends it."""
-
-    def __init__(self, fake: FakeWix) -> None:
-        self.fake = fake
-        self.reached = anyio.Event()
-        self.found_cut = anyio.Event()
-        self.is_mended = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.reached.set()
-        if not self.is_mended:
-            await self.found_cut.wait()
-            raise httpx.ConnectError("cut", request=request)
-        return await self.fake.transport.handle_async_request(request)
 
 
 async def test_reload_while_the_first_load_is_at_wix() -> None:

@@ -8,25 +8,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from traceback import TracebackException
 from typing import Any, NoReturn
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.limits import PATIENCE
 from tests.support import Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.models import Record
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
+from wix_asgi.testing.fake_wix._signal import Signal
 from wix_asgi_backends.memory import MemoryStorage
 
 ACCESS = "/oauth/access"
@@ -172,6 +175,20 @@ async def call_back(
     return await browser.http.get(url, headers=headers)
 
 
+class Load:
+    """The load of one callback with the cookies that its browser has now, to be repeated."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._path, _ = split_url(url)
+        self._parameters = query_of(url)
+        self._cookies = cookies_of(browser)
+
+    async def at(self, app: ASGIApp, **changed: str) -> Answer:
+        """Load it at `app` with these parameters in the place of the true ones."""
+        query = urlencode({**self._parameters, **changed})
+        return await ask(app, self._path, query.encode(), headers=self._cookies)
+
+
 class FlakyStorage(MemoryStorage):
     """A storage in memory with a pause before each step, and with steps that a test takes down."""
 
@@ -179,6 +196,12 @@ class FlakyStorage(MemoryStorage):
         super().__init__()
         self.down: set[str] = set()
         self.steps: list[str] = []
+        self._signal = Signal()
+
+    async def reached(self, step: str, times: int) -> None:
+        """Wait until a step was reached this number of times."""
+        with anyio.fail_after(PATIENCE):
+            await self._signal.wait_until(lambda: self.steps.count(step) >= times)
 
     async def open(self) -> None:
         await self._reach("open")
@@ -196,6 +219,10 @@ class FlakyStorage(MemoryStorage):
         await self._reach(name.partition(":")[0])
         return await super().claim(name, owner, ttl)
 
+    async def claim_owner(self, name: str) -> str | None:
+        await self._reach("claim_owner")
+        return await super().claim_owner(name)
+
     async def release(self, name: str, owner: str) -> None:
         await self._reach("release")
         await super().release(name, owner)
@@ -210,9 +237,27 @@ class FlakyStorage(MemoryStorage):
 
     async def _reach(self, step: str) -> None:
         self.steps.append(step)
+        self._signal.notify()
         await checkpoint()
         if step in self.down:
             raise StorageUnavailable("The test storage is down.")
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The line to a fake Wix, on which requests wait until the test finds it cut, or mends it."""
+
+    def __init__(self, fake: FakeWix) -> None:
+        self.fake = fake
+        self.reached = anyio.Event()
+        self.found_cut = anyio.Event()
+        self.is_mended = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.reached.set()
+        if not self.is_mended:
+            await self.found_cut.wait()
+            raise httpx.ConnectError("cut", request=request)
+        return await self.fake.transport.handle_async_request(request)
 
 
 def app_of(
@@ -221,8 +266,10 @@ def app_of(
     *,
     clock: Callable[[], float] = time.time,
     max_exchanges: int = MAX_EXCHANGES,
+    policy: CallbackPolicy | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> ASGIApp:
-    """Return the handshake of `wix` at the usual paths, with another clock or another bound."""
+    """Return the handshake of `wix` at the usual paths, with other parts than the usual ones."""
     settings = wix.settings
     endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
     responses = Responses(settings, wix._hooks)
@@ -233,13 +280,14 @@ def app_of(
         signer=signer,
         storage=wix.storage,
         installations=wix._installations,
-        oauth=OAuthClient(endpoints, fake.transport),
+        oauth=OAuthClient(endpoints, transport or fake.transport),
         tokens=wix._tokens,
         clients=wix.clients,
         detached=wix._detached,
         hooks=wix._hooks,
         responses=responses,
         max_exchanges=max_exchanges,
+        policy=policy,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -176,7 +176,7 @@ async def test_site_owner_cancels() -> None:
 
     assert (403, "denied") == reason_of(refused)
     assert {removed.name: ""} == dict.fromkeys(cookies, removed.value)
-    assert (409, "state_reused") == reason_of(later)
+    assert (403, "denied") == reason_of(later)
     assert 0 == fake.count(ACCESS)
 
 

@@ -25,6 +25,7 @@ from wix_asgi._http import httpx
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import Endpoints
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 
@@ -36,7 +37,8 @@ async def test_exchanges_are_bounded() -> None:
     """Beside fifty long exchanges a callback is refused; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
+    async with make_wix(fake, storage=storage) as wix:
+        app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         late = Browser(app)
         urls = [await begin(late, fake) for _ in range(3)]
         with fake.hold(ACCESS) as gate:
@@ -123,7 +125,8 @@ async def test_refreshes_need_no_slot_of_installs() -> None:
 async def test_cancelled_installs_need_no_slot() -> None:
     """A callback with an error gets its response while every slot is taken."""
     fake = FakeWix()
-    async with running(fake) as app:
+    async with make_wix(fake) as wix:
+        app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         browser = Browser(app)
         denied = fake.cancel(await browser.begin(fake)) or ""
         with fake.hold(ACCESS) as gate:

@@ -9,6 +9,7 @@ from tests.handshake.handshaking import (
     ACCESS,
     JSON,
     FlakyStorage,
+    Line,
     ask,
     begin,
     call_back,
@@ -24,28 +25,11 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
-HOUR = 3600
-
-
-class Line(httpx.AsyncBaseTransport):
-    """The line to a fake Wix, on which requests wait until the test finds it cut, or mends it."""
-
-    def __init__(self, fake: FakeWix) -> None:
-        self.fake = fake
-        self.reached = anyio.Event()
-        self.found_cut = anyio.Event()
-        self.is_mended = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.reached.set()
-        if not self.is_mended:
-            await self.found_cut.wait()
-            raise httpx.ConnectError("cut", request=request)
-        return await self.fake.transport.handle_async_request(request)
+FIVE_MINUTES = 300
 
 
 async def test_reload_while_the_first_load_is_at_wix() -> None:
-    """A second load is refused and ends nothing: if the first one fails unsent, a third works."""
+    """A second load gets the outcome of the first; where that is "not sent", a third one works."""
     fake = FakeWix()
     line = Line(fake)
     answers: dict[str, httpx.Response] = {}
@@ -59,21 +43,22 @@ async def test_reload_while_the_first_load_is_at_wix() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(load, "first")
             await line.reached.wait()
-            await load("second")
+            tasks.start_soon(load, "second")
+            await anyio.wait_all_tasks_blocked()
             line.found_cut.set()
         line.is_mended = True
         finished = await browser.http.get(url)
         stored = [found.instance_id async for found in app.wix.installations()]
 
     assert (503, "wix_unavailable") == reason_of(answers["first"])
-    assert (409, "state_reused") == reason_of(answers["second"])
+    assert answers["first"].content == answers["second"].content
     assert ([], []) == (cookies_set(answers["first"]), cookies_set(answers["second"]))
     assert (303, [SITE]) == (finished.status_code, stored)
 
 
 @pytest.mark.parametrize("error", ["access_denied", None])
-async def test_flow_leaves_one_name(error: str | None) -> None:
-    """A flow leaves one name in the storage, however it ends, and reloads add none (R8)."""
+async def test_flow_leaves_two_names_at_most(error: str | None) -> None:
+    """A flow leaves two names, or one where no code came, and reloads add none (R8, R56)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
@@ -89,8 +74,8 @@ async def test_flow_leaves_one_name(error: str | None) -> None:
             with_cookie = await ask(app, path, query, headers=kept)
 
     assert (409, "state_reused") == reason_of(reloaded)
-    assert 409 == with_cookie.status
-    assert 5 == len(storage._claims)
+    assert (403 if error else 303) == with_cookie.status
+    assert (5 if error else 10) == len(storage._claims)
 
 
 async def test_callbacks_of_other_browsers_leave_nothing() -> None:
@@ -112,7 +97,7 @@ async def test_a_question_is_in_nobodys_way() -> None:
     async with running(fake, storage=storage) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        storage.down = {"release"}
+        storage.down = {"claim_owner"}
         refused = await call_back(Browser(app), url)
         finished = await browser.http.get(url)
 
@@ -122,18 +107,18 @@ async def test_a_question_is_in_nobodys_way() -> None:
 
 @pytest.mark.parametrize("state_ttl", [30, 600])
 async def test_use_outlives_the_state(state_ttl: int) -> None:
-    """The use is kept while a host whose clock is an hour off may take the state, and no longer."""
+    """The use is kept until a host whose clock is five minutes behind refuses the state (R56)."""
     clock = Clock(1_700_000_000)
     storage = MemoryStorage(clock=clock.now)
     fake = FakeWix()
     async with running(fake, storage=storage, state_ttl=state_ttl) as app:
         await Browser(app).install(fake)
-    clock.advance(state_ttl + HOUR - 1)
+    clock.advance(state_ttl + FIVE_MINUTES)
     kept = await storage.purge()
-    clock.advance(1)
+    clock.advance(60)
 
     assert 0 == kept
-    assert 1 == await storage.purge()
+    assert 2 == await storage.purge()
 
 
 class DeafStorage(FlakyStorage):
@@ -156,7 +141,7 @@ class DeafStorage(FlakyStorage):
 
 
 @pytest.mark.parametrize(
-    ("lost_releases", "later"), [(0, 303), (2, 303), (3, 409)], ids=["at once", "later", "never"]
+    ("lost_releases", "later"), [(0, 303), (2, 303), (3, 202)], ids=["at once", "later", "never"]
 )
 async def test_use_of_which_nothing_is_known(lost_releases: int, later: int) -> None:
     """A state whose claim got no answer is good again, if storage returns in three tries (R24)."""

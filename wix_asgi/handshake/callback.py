@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, NoReturn
 
+import anyio
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wix_asgi.client.client import STATE_KEY, ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.errors import HandshakeRefused, Reason, StorageUnavailable, WixError
+from wix_asgi.errors import (
+    HandshakeRefused,
+    NotInstalled,
+    Reason,
+    StorageUnavailable,
+    WixError,
+    WixUnavailable,
+)
+from wix_asgi.handshake._admission import Admission
 from wix_asgi.handshake._code_exchange import CodeExchange
+from wix_asgi.handshake._completion import Completion
 from wix_asgi.handshake._cookies import read_cookies
+from wix_asgi.handshake._flows import Copies, Flows, UsedState
+from wix_asgi.handshake._next_page import NextPage
+from wix_asgi.handshake._outcome import Installed, Refused
 from wix_asgi.handshake._purge import Purge
-from wix_asgi.handshake._query import read_query
+from wix_asgi.handshake._query import Query, read_query
+from wix_asgi.handshake._repeats import Repeats
 from wix_asgi.handshake._requests import refuse_automatic_loads, refuse_other_methods
-from wix_asgi.handshake._state_use import StateUse
-from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake._state_use import AlreadyUsed, StateUse, StateUses
+from wix_asgi.handshake.policy import CallbackPolicy
+from wix_asgi.handshake.responses import Responses, caught, final_reason
 from wix_asgi.handshake.state import Flow, StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.installations.repository import InstallationRepository
@@ -60,24 +75,38 @@ class Callback:
         hooks: Hooks,
         responses: Responses,
         max_exchanges: int = MAX_EXCHANGES,
+        policy: CallbackPolicy | None = None,
     ) -> None:
         """Ask Wix through `oauth`, with at most `max_exchanges` callbacks of the process at once.
 
         All other arguments are the parts of the app, and their owner closes them.
         """
         self._settings = settings
-        self._endpoints = endpoints
         self._signer = signer
-        self._storage = storage
-        self._installations = installations
         self._oauth = oauth
         self._tokens = tokens
         self._clients = clients
-        self._detached = detached
         self._hooks = hooks
         self._responses = responses
+        self._policy = policy or CallbackPolicy()
         self._code_exchange = CodeExchange(
             oauth, app_id=settings.app_id, max_exchanges=max_exchanges
+        )
+        self._completion = Completion(
+            self._code_exchange, installations, oauth, policy=self._policy
+        )
+        self._admission = Admission(self._policy)
+        self._uses = StateUses(storage, detached, state_ttl=settings.state_ttl)
+        self._flows = Flows(detached, self._policy)
+        self._next_page = NextPage(settings, endpoints, tokens)
+        self._repeats = Repeats(
+            uses=self._uses,
+            flows=self._flows,
+            admission=self._admission,
+            installations=installations,
+            next_page=self._next_page,
+            responses=responses,
+            policy=self._policy,
         )
         self._purge = Purge(storage, detached)
 
@@ -88,63 +117,103 @@ class Callback:
         await response(scope, receive, send)
 
     async def _finish(self, request: Request) -> Response:
-        """Check the request, use up the state and the code, keep the installation, and answer."""
+        """Check the request and its browser, and answer with the outcome of its flow."""
         refuse_other_methods(request, allow="GET")
         refuse_automatic_loads(request)
         query = read_query(request.scope["query_string"])
         flow = self._signer.check(query.get("state"))
-        state_use = StateUse(
-            self._storage, flow, self._detached, state_ttl=self._settings.state_ttl
-        )
-        await self._clients.ready()
-        await self._check_browser(request, flow, state_use)
+        await self._check_browser(request, flow)
+        run = self._flows.running(flow)
+        if run is None and self._flows.used(flow) is None:
+            # Here, not in the task: a Wix that is closing waits for its tasks before it can open.
+            await self._clients.ready()
+            # A browser that hangs up from here on does not cost the site owner the install.
+            run = self._flows.start(flow, lambda: self._run(request, query, flow))
+        response = None
+        if run is not None:
+            with anyio.move_on_after(self._policy.answer_wait) as wait:
+                responses = await run.task.result()
+                response = responses and responses.next()
+            if wait.cancelled_caught:
+                return self._repeats.finishing(request, run.incident)
+            self._purge.start()
+        return response or await self._repeats.answer(request, flow)
 
-        async def install() -> Response:
-            if "error" in query:
-                await state_use.take()
-                raise HandshakeRefused(Reason.DENIED)
-            if not query.get("code"):
-                raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
-            async with self._code_exchange.slot(request.scope):
-                await state_use.take()
-                grant = await self._code_exchange.exchange(query, state_use)
-                named = query.get("instanceId")
-                instance_id = await self._code_exchange.prove(grant.access_token, named)
-            installation = await self._store(instance_id, grant)
-            response = await self._call_on_install(installation, request)
-            if self._settings.finish_setup:
-                await self._finish_setup(instance_id, grant.access_token)
-            # No local holds the address, in which the token may be.
-            return response or self._responses.with_headers(
-                RedirectResponse(self._next_url(grant.access_token), 303)
-            )
-
-        # A browser that hangs up from here on does not cost the site owner the install.
-        task = self._detached.start(lambda: self._responses.answer(request, install(), ending=flow))
-        response = await task.result()
-        self._purge.start()
-        return response
-
-    async def _check_browser(self, request: Request, flow: Flow, state_use: StateUse) -> None:
+    async def _check_browser(self, request: Request, flow: Flow) -> None:
         """Refuse every browser but the one in which the flow began."""
         cookies = read_cookies(request.scope["headers"], self._signer.cookie_prefix)
         if flow.is_bound_to(cookies):
             return
-        if flow.cookie_name not in cookies and await state_use.is_taken():
+        if flow.cookie_name not in cookies and await self._repeats.is_used(
+            flow, self._clients.ready
+        ):
             # The cookie went when the flow ended: this is a reload.
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
-    async def _store(self, instance_id: str, grant: Grant) -> Installation:
-        """Store the installation, and read it back before anybody is told of a success."""
+    async def _run(self, request: Request, query: Query, flow: Flow) -> Copies | None:
+        """Install, and keep the outcome; None where the kept outcome answers all loads."""
+        use = self._uses.of(flow)
+        end = await caught(self._install(request, query, use))
+        if isinstance(end, AlreadyUsed):
+            if self._uses.can_be_read:
+                self._flows.remember(flow, UsedState())
+            return None
+        if isinstance(end, Exception):
+            response, reason = await self._responses.refuse(request, end), final_reason(end)
+            if reason is None:
+                return Copies(response)
+            await self._repeats.keep(flow, use, UsedState(Refused(reason)))
+            return self._copies(response, flow)
+        instance_id, response_of_hook = end
+        copies = self._copies(response_of_hook, flow) if response_of_hook else None
+        await self._repeats.keep(flow, use, UsedState(Installed(instance_id), copies))
+        return copies or await self._lead_on(instance_id, flow)
+
+    async def _install(
+        self, request: Request, query: Query, use: StateUse
+    ) -> tuple[str, Response | None]:
+        """Use up the state and the code, keep the installation, and tell the app of it."""
+        if "error" in query:
+            await self._deny(use)
+        if not query.get("code"):
+            raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
+        named = query.get("instanceId")
+        async with self._code_exchange.slot(request.scope):
+            async with self._admission.claim_slot():
+                await use.take()
+            grant = await self._code_exchange.exchange(query, use)
+            instance_id = await self._completion.try_to_prove(grant, named)
+        if instance_id is None:
+            instance_id, grant = await self._completion.prove(grant, named)
+        installation = await self._store(instance_id, grant)
+        response = await self._call_on_install(installation, request)
+        if self._settings.finish_setup:
+            await self._finish_setup(instance_id, grant.access_token)
+        return instance_id, response
+
+    async def _lead_on(self, instance_id: str, flow: Flow) -> Copies | None:
+        """Return the redirect after an install; None where there is no token for it just now."""
         try:
-            await self._installations.put(instance_id, grant)
-            stored = await self._installations.get(instance_id)
-        except StorageUnavailable as exc:
-            # Not "storage_unavailable": that promises a code which is still good.
-            raise HandshakeRefused(Reason.INTERNAL, "the installation was not stored") from exc
-        if stored is None:
-            raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
+            response = await self._next_page.after(instance_id)
+        except (NotInstalled, StorageUnavailable, WixUnavailable):
+            return None
+        return self._copies(self._responses.with_headers(response), flow)
+
+    def _copies(self, response: Response, flow: Flow) -> Copies:
+        """Return the last response of a flow for all of its loads, with its cookie cleared."""
+        self._responses.clear_cookie(response, flow.cookie_name)
+        return Copies(response)
+
+    async def _deny(self, use: StateUse) -> NoReturn:
+        """Use the state up where the rate of denials allows it; else it is left to expire."""
+        with self._admission.denial() as may_leave_row:
+            if may_leave_row:
+                await use.take(ending=Refused(Reason.DENIED))
+        raise HandshakeRefused(Reason.DENIED)
+
+    async def _store(self, instance_id: str, grant: Grant) -> Installation:
+        stored = await self._completion.store(instance_id, grant)
         self._tokens.adopt(instance_id, grant.access_token)
         logger.info("installed on site %s", instance_id, extra={"instance_id": instance_id})
         return Installation(self._settings.app_id, instance_id, stored.installed_at)
@@ -177,10 +246,3 @@ class Callback:
                 instance_id,
                 extra={"instance_id": instance_id},
             )
-
-    def _next_url(self, token: AccessToken) -> str:
-        """Return where the browser is led; only the settings choose it."""
-        target = self._settings.after_install
-        if target == "close":
-            return self._endpoints.close_window_url(token.value)
-        return self._settings.public_url + target if target.startswith("/") else target

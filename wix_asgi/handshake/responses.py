@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -23,12 +23,16 @@ from wix_asgi.errors import (
     without_frames,
 )
 from wix_asgi.handshake._refusal_log import RefusalLog
+from wix_asgi.handshake._next_page import link_after_install
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
+from wix_asgi.pages.finishing import finishing_page
 from wix_asgi.pages.refusals import STYLE_SOURCE, refusal_page, refusal_text
 from wix_asgi.settings import WixSettings
 
-__all__ = ["Responses"]
+__all__ = ["Responses", "caught", "copy_response", "final_reason"]
+
+T = TypeVar("T")
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -55,6 +59,7 @@ class Responses:
             else "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
         )
         self._state_ttl = settings.state_ttl
+        self._way_on = link_after_install(settings)
         # Wix shows the app's pages in an iframe of its own.
         ancestors = f"frame-ancestors https://*.wix.com {_origin(settings.wix_url)}"
         self._hook_policy = ancestors
@@ -63,28 +68,15 @@ class Responses:
             f"form-action 'none'; {ancestors}"
         )
 
-    async def answer(
-        self, request: Request, work: Awaitable[Response], *, ending: Flow | None = None
-    ) -> Response:
-        """Return the response of `work`, or the refusal for the error that it raised.
-
-        The cookie of the flow that is `ending` is cleared, unless the same address may be loaded
-        again.
-        """
-        outcome = await _outcome(work)
-        if isinstance(outcome, Exception):
-            may_load_again = _may_load_again(outcome)
-            response = await self.refuse(request, outcome)
-        else:
-            response, may_load_again = outcome, False
-        if ending is not None and not may_load_again:
-            self.clear_cookie(response, ending.cookie_name)
-        return response
+    async def answer(self, request: Request, work: Awaitable[Response]) -> Response:
+        """Return the response of `work`, or the refusal for the error that it raised."""
+        outcome = await caught(work)
+        return await self.refuse(request, outcome) if isinstance(outcome, Exception) else outcome
 
     def with_headers(self, response: Response, *, from_hook: bool = False) -> Response:
         """Return the response with the headers of the handshake; a hook's response is copied."""
         if from_hook:
-            response = _copy(response)
+            response = copy_response(response)
         headers = MutableHeaders(raw=response.raw_headers)
         for name, value in _HEADERS.items():
             headers[name] = value
@@ -107,6 +99,18 @@ class Responses:
         value = f"{cookie_name}=; Max-Age=0"
         response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
 
+    def finishing(self, request: Request, incident: str, *, refresh_after: int) -> Response:
+        """Return the page of an install that goes on; it loads the same address again, in seconds.
+
+        `incident` is the id under which the log has the same install.
+        """
+        seconds = str(refresh_after)
+        if _wants_json(request):
+            response: Response = JSONResponse({"incident": incident}, 202, {"Retry-After": seconds})
+        else:
+            response = HTMLResponse(finishing_page(incident), 202, {"Refresh": seconds})
+        return self.with_headers(response)
+
     async def refuse(self, request: Request, exc: Exception) -> Response:
         """Return the refusal of an install that stops because of `exc`, and log its incident."""
         refusal = _hide_frames(_as_refusal(exc))
@@ -123,7 +127,7 @@ class Responses:
             }
             response = JSONResponse(body, refusal.status, refusal.headers)
         else:
-            page = refusal_page(refusal.reason, incident)
+            page = refusal_page(refusal.reason, incident, self._way_on)
             response = HTMLResponse(page, refusal.status, refusal.headers)
         return self.with_headers(response)
 
@@ -137,8 +141,8 @@ class Responses:
             return None
 
 
-async def _outcome(work: Awaitable[Response]) -> Response | Exception:
-    """Return the error of `work`, so that no error of an on_error hook is chained to it."""
+async def caught(work: Awaitable[T]) -> T | Exception:
+    """Return the result or the error of `work`: no error of an on_error hook is chained to it."""
     try:
         return await work
     except Exception as exc:
@@ -162,12 +166,12 @@ def _as_refusal(exc: Exception) -> HandshakeRefused:
     return refusal
 
 
-def _may_load_again(exc: Exception) -> bool:
-    """Whether the same address, loaded again, can still end in an install."""
-    if isinstance(exc, HandshakeRefused):
-        # A state that is in use is another load's, which may have to give it back.
-        return exc.reason in {Reason.BAD_REQUEST, Reason.STATE_REUSED}
-    return isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent)
+def final_reason(exc: Exception) -> Reason | None:
+    """Return the reason that ends a flow with `exc`; None where its address may be loaded again."""
+    if isinstance(exc, StorageUnavailable) or (isinstance(exc, WixUnavailable) and exc.unsent):
+        return None
+    reason = _as_refusal(exc).reason
+    return None if reason is Reason.BAD_REQUEST else reason
 
 
 def _wants_json(request: Request) -> bool:
@@ -180,7 +184,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _copy(response: Response) -> Response:
+def copy_response(response: Response) -> Response:
     """Return a copy with headers of its own: an app may give the same Response every time."""
     copied = copy.copy(response)
     copied.raw_headers = list(response.raw_headers)

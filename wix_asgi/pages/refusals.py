@@ -1,4 +1,4 @@
-"""The page and the text of a refused install: no script, and nothing loaded from elsewhere."""
+"""The pages and texts of refused installs: no script, and nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from wix_asgi.errors import Reason
 
-__all__ = ["STYLE_SOURCE", "refusal_page", "refusal_text"]
+__all__ = ["STYLE_SOURCE", "page", "refusal_page", "refusal_text"]
 
-_REFUSED: Final = Template(files("wix_asgi.pages").joinpath("refused.html").read_text("utf-8"))
-_STYLE: Final = re.search(r"<style>(.*?)</style>", _REFUSED.template, re.DOTALL)
+_PAGE: Final = Template(files("wix_asgi.pages").joinpath("page.html").read_text("utf-8"))
+_STYLE: Final = re.search(r"<style>(.*?)</style>", _PAGE.template, re.DOTALL)
 
 
 class _Text(NamedTuple):
@@ -64,6 +64,7 @@ _TEXTS: Final = {
 _UNREMARKABLE: Final = frozenset({Reason.DENIED, Reason.STATE_REUSED})
 """The site owner's own choice, and a reload after a success: no reason to tell the app's maker."""
 
+_WAY_ON: Final = "Go on from here"
 _LEAD: Final = "If this happens again, tell the app's maker: "
 
 
@@ -83,16 +84,19 @@ def refusal_text(reason: Reason) -> str:
     return f"{text.title}. {text.advice}"
 
 
-def refusal_page(reason: Reason, incident: str) -> str:
+def refusal_page(reason: Reason, incident: str, way_on: str) -> str:
     """Return the page for a site owner whose install stopped, as HTML.
 
-    `incident` is the id under which the log has the same refusal.
+    `incident` is the id under which the log has the same refusal; `way_on` is the address that a
+    page about a finished install links.
     """
     text = _TEXTS[reason]
-    return _REFUSED.substitute(
-        title=escape(text.title),
-        advice=escape(text.advice),
-        lead="" if reason in _UNREMARKABLE else escape(_LEAD, quote=False),
-        reason=escape(reason.value),
-        incident=escape(incident),
-    )
+    lead = "" if reason in _UNREMARKABLE else escape(_LEAD, quote=False)
+    footer = f"{lead}<code>{escape(reason.value)}</code>, incident <code>{escape(incident)}</code>."
+    return page(text.title, text.advice, footer, way_on if reason is Reason.STATE_REUSED else None)
+
+
+def page(title: str, advice: str, footer: str, way_on: str | None = None) -> str:
+    """Return a page of ours; `footer` is HTML, and `way_on` the address of its link."""
+    link = f' <a href="{escape(way_on)}" target="_top">{_WAY_ON}</a>.' if way_on else ""
+    return _PAGE.substitute(title=escape(title), advice=escape(advice), way_on=link, footer=footer)

@@ -1,0 +1,96 @@
+"""Admission of callbacks to the storage: bounded before they wait, since anybody can send them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+
+from wix_asgi.concurrency.slots import Slots
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.handshake.policy import CallbackPolicy
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Bounds the claims and the questions of callbacks, at one time and in a second.
+
+    Refreshes, and installs whose code is spent, do not come through here: the storage has a
+    connection left for them.
+    """
+
+    def __init__(
+        self,
+        policy: CallbackPolicy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+    ) -> None:
+        """Admit within the bounds of `policy`; `clock` gives monotonic seconds."""
+        self._policy = policy
+        self._sleep = sleep
+        self._claims = Slots(policy.max_claims)
+        self._questions = Slots(policy.max_questions)
+        self._claim_rate = _Rate(policy.claims_per_second, policy.claims_burst, clock)
+        self._denial_rate = _Rate(policy.denials_per_second, policy.denials_burst, clock)
+
+    @asynccontextmanager
+    async def claim_slot(self) -> AsyncIterator[None]:
+        """Queue for the claim of a callback with a code.
+
+        The wait for the rate comes first, in the order of arrival: its callers have been let in
+        fairly (`_code_exchange`), and are served as fairly.
+
+        Raises:
+            StorageUnavailable: The policy's time for the queue is over.
+        """
+        delay = self._claim_rate.reserve(self._policy.claim_wait)
+        if delay is None:
+            raise StorageUnavailable("Too many installs at once.")
+        if delay:
+            await self._sleep(delay)
+        with self._claims.slot() as slot:
+            if not slot.take() and not await slot.wait(self._policy.claim_wait - delay):
+                raise StorageUnavailable("Too many installs wait for the storage.")
+            yield
+
+    @contextmanager
+    def denial(self) -> Iterator[bool]:
+        """Enter with whether a callback without a code may leave a row; it never waits for that."""
+        with self._claims.slot() as slot:
+            yield slot.take() and self._denial_rate.reserve() is not None
+
+    @contextmanager
+    def question(self) -> Iterator[bool]:
+        """Enter with whether the storage may be asked about a used state; nothing waits for it."""
+        with self._questions.slot() as slot:
+            yield slot.take()
+
+
+class _Rate:
+    """A rate with a burst, in which each caller reserves its moment; safe to share among threads.
+
+    The "virtual scheduling" form of the leaky bucket (ITU-T I.371, annex A).
+    """
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
+        self._interval = 1 / per_second
+        self._ahead = (burst - 1) * self._interval
+        self._clock = clock
+        self._next_at = clock()
+        self._lock = threading.Lock()
+
+    def reserve(self, max_delay: float = 0.0) -> float | None:
+        """Return the seconds until the caller's moment; None, reserving none, above `max_delay`."""
+        with self._lock:
+            now = self._clock()
+            next_at = max(self._next_at, now)
+            delay = max(0.0, next_at - self._ahead - now)
+            if delay > max_delay:
+                return None
+            self._next_at = next_at + self._interval
+            return delay

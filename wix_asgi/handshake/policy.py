@@ -1,0 +1,98 @@
+"""Every number of a callback, with its unit, its reason and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CallbackPolicy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackPolicy:
+    """The bounds, waits and pauses of callbacks; the defaults hold for every app.
+
+    All durations are seconds.
+    """
+
+    # The storage, before which strangers queue
+
+    max_claims: int = 4
+    """Callbacks of one event loop that may write a claim at one time.
+
+    One less than the connections that the smallest storage pool has (5), so that one is left for
+    refreshes and for the installs whose code is spent.
+    """
+
+    claim_wait: float = 0.5
+    """How long a callback waits for its turn to claim, and then gets 503 with its state unspent.
+
+    Half of the second within which a browser is told; a claim takes some milliseconds, so a longer
+    queue is the storage's failure.
+    """
+
+    max_questions: int = 2
+    """Reads of one event loop about used states that may be under way at one time.
+
+    They only make an answer kinder: loads above the bound get the less kind answer.
+    """
+
+    claims_per_second: float = 100.0
+    claims_burst: int = 500
+    """The rate at which callbacks of a process may use states up, and how many at once.
+
+    Twice the fifty installs a second that ask Wix at most (`MAX_EXCHANGES`), which is far more than
+    an app has. With two names for each, kept for 16 minutes, strangers leave 192,000 rows at most.
+    """
+
+    denials_per_second: float = 5.0
+    denials_burst: int = 20
+    """The rate at which callbacks without a code (`?error=`) may leave a row in the storage.
+
+    A twentieth of all: site owners seldom say no, and anybody can write the address. A state above
+    the rate ends with its cookie, and leaves nothing.
+    """
+
+    max_known: int = 4096
+    """Used states that are remembered in the memory of an event loop; the oldest goes first.
+
+    One takes some 300 bytes. A forgotten state costs one question to the storage when it comes
+    again.
+    """
+
+    # The browser
+
+    answer_wait: float = 10.0
+    """How long a browser waits for its install, and then gets 202 and a page that loads it again.
+
+    Well under the 30 s after which a gateway such as Heroku's gives the request up. The install
+    goes on.
+    """
+
+    refresh_after: int = 5
+    """Whole seconds after which that page loads the callback again."""
+
+    # A grant in hand
+
+    retry_pause: float = 1.0
+    max_retry_pause: float = 5.0
+    """The pause between two tries to finish an install whose code is spent: from the first,
+    doubled, up to the last; times 0.5 to 1.5, by chance.
+
+    Short enough for some tries within the ten seconds that an orderly shutdown waits.
+    """
+
+    keep_for: float = 6 * 3600.0
+    """How long a process tries to finish such an install before it gives up.
+
+    The grant is in memory only, and its code is spent: giving up costs the site owner a reinstall.
+    Six hours outlast the outage of a database that nobody notices before the morning.
+    """
+
+    line_interval: float = 600.0
+    """Seconds between two log lines about one such install."""
+
+    token_reserve: float = 20.0
+    """An access token that ends within this time is renewed before Wix is asked whose it is.
+
+    Longer than one question may take with its repeats (15 s).
+    """

@@ -27,8 +27,11 @@ from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
+from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
+from wix_asgi.tokens._lease import Lease
+from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
 from wix_asgi.tokens.refresh import Refresher
@@ -220,6 +223,20 @@ def make_oauth(
         throttle=throttle,
         policy=policy,
     )
+
+
+def make_lease(
+    storage: Storage,
+    name: str,
+    *,
+    ttl: float,
+    clock: Callable[[], float] = time.monotonic,
+    growth: float = 0.0,
+) -> Lease:
+    """Return a lease of `ttl` seconds, which delays make longer by `growth` times themselves."""
+    policy = RefreshPolicy(lease_ttl=ttl, lease_growth=growth)
+    terms = LeaseTerms(storage, "app", policy=policy, longest_call=15.0, clock=clock)
+    return Lease(storage, name, terms=terms, clock=clock)
 
 
 def make_settings(fake: FakeWix) -> WixSettings:

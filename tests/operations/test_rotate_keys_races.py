@@ -124,7 +124,15 @@ async def test_a_rotation_that_broke_off_goes_on(storage: Steps) -> None:
 
 
 async def test_a_refresh_on_its_way_to_wix_is_not_lost(engine: Engine) -> None:
-    """A grant made while the record is resealed is stored over it, with one call (R33)."""
+    """A grant made while the record is resealed is stored over it, with one call (R33).
+
+    Resealing does not wait for a refresh for ever.
+    """
+    waits = ManualClock()
+
+    async def wait(seconds: float) -> None:
+        waits.advance(seconds)
+
     await engine.install(left=0)
     before = await engine.stored()
     derived = derive_key(engine.fake.app_secret, "tokens at rest")
@@ -139,7 +147,9 @@ async def test_a_refresh_on_its_way_to_wix_is_not_lost(engine: Engine) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             await gate.arrived()
-            rotation = await rotate_keys(engine.fake.app_id, engine.storage, ring)
+            rotation = await rotate_keys(
+                engine.fake.app_id, engine.storage, ring, clock=waits, sleep=wait
+            )
             gate.release()
     engine.installations._vault = Vault([NEW])
     after = await engine.stored()
@@ -149,3 +159,28 @@ async def test_a_refresh_on_its_way_to_wix_is_not_lost(engine: Engine) -> None:
     assert granted == [after.access_token.value]
     assert before.installed_at == after.installed_at
     assert 1 == engine.posts
+
+
+async def test_resealing_gives_way_to_a_refresh(engine: Engine, storage: Steps) -> None:
+    """An installation that is being refreshed is resealed after its new tokens are saved (R33)."""
+    await engine.install(left=0)
+    ring = Vault([NEW, derive_key(engine.fake.app_secret, "tokens at rest")])
+    writes: list[int] = []
+
+    async def let_the_refresh_end(_: float) -> None:
+        writes.append(storage.log.count("replace"))
+        gate.release()
+        await storage.asked("release")
+
+    with engine.fake.hold(ACCESS) as gate:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refresh, engine)
+            await gate.arrived()
+            rotation = await rotate_keys(
+                engine.fake.app_id, storage, ring, sleep=let_the_refresh_end
+            )
+
+    assert Rotation(resealed=1) == rotation
+    assert [0] == writes
+    # One write of the worker, which lost no comparison, and one of the rotation.
+    assert 2 == storage.log.count("replace")

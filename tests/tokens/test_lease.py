@@ -3,9 +3,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.engine import ManualClock, Steps
+from tests.engine import ManualClock, Steps, make_lease
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.tokens._lease import Lease
 
 NAME = "refresh:app:site"
 TTL = 2.0
@@ -15,7 +14,7 @@ QUICK = 0.003
 
 async def test_one_owner_holds_the_lease(storage: Steps, clock: ManualClock) -> None:
     """Another owner gets it when it is given back, or when its two seconds are over."""
-    first, second, third = (Lease(storage, NAME, ttl=TTL) for _ in range(3))
+    first, second, third = (make_lease(storage, NAME, ttl=TTL) for _ in range(3))
     taken = [await first.take(), await second.take()]
     await first.give_back()
     taken += [await second.take(), await third.take()]
@@ -26,16 +25,16 @@ async def test_one_owner_holds_the_lease(storage: Steps, clock: ManualClock) -> 
 
 
 async def test_the_lease_is_asked_for_a_few_times(storage: Steps, clock: ManualClock) -> None:
-    """It is due at first, 0.4 seconds after the last try, and at once where it was given back."""
-    lease = Lease(storage, NAME, ttl=TTL, clock=clock)
-    due = [lease.is_due]
+    """It is due at first, a pause after the last try, and at once where it was given back."""
+    lease = make_lease(storage, NAME, ttl=TTL, clock=clock)
+    due = [lease.is_due(0.4)]
     await lease.take()
-    due += [lease.is_due]
+    due += [lease.is_due(0.4)]
     clock.advance(0.41)
-    due += [lease.is_due]
+    due += [lease.is_due(0.4)]
     await lease.take()
     await lease.give_back()
-    due += [lease.is_due]
+    due += [lease.is_due(0.4)]
 
     assert [True, False, True, True] == due
     assert not lease.is_held
@@ -45,7 +44,7 @@ async def test_its_seconds_count_from_before_it_was_asked_for(
     storage: Steps, clock: ManualClock
 ) -> None:
     """A storage that answers late does not lengthen the lease in the holder's eyes."""
-    lease = Lease(storage, NAME, ttl=TTL, clock=clock)
+    lease = make_lease(storage, NAME, ttl=TTL, clock=clock)
 
     async def answer_late() -> None:
         clock.advance(1.5)
@@ -61,7 +60,7 @@ async def test_its_seconds_count_from_before_it_was_asked_for(
 
 async def test_only_the_holder_gives_the_lease_back(storage: Steps) -> None:
     """An earlier holder whose lease ran out does not free the lease of its successor."""
-    first, second = Lease(storage, NAME, ttl=TTL), Lease(storage, NAME, ttl=TTL)
+    first, second = make_lease(storage, NAME, ttl=TTL), make_lease(storage, NAME, ttl=TTL)
     await first.take()
     await second.give_back()
 
@@ -70,7 +69,7 @@ async def test_only_the_holder_gives_the_lease_back(storage: Steps) -> None:
 
 async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
     """A result is returned; an error is raised by itself, not in an exception group."""
-    lease = Lease(storage, NAME, ttl=TTL)
+    lease = make_lease(storage, NAME, ttl=TTL)
 
     async def work() -> str:
         return "done"
@@ -88,7 +87,7 @@ async def test_the_outcome_of_the_work_comes_through(storage: Steps) -> None:
 
 async def test_the_lease_is_renewed_while_the_work_goes_on(storage: Steps) -> None:
     """The holder claims it again and again, and no more once the work is done."""
-    lease = Lease(storage, NAME, ttl=QUICK)
+    lease = make_lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 3))
     renewed = len(storage.log)
     await anyio.wait_all_tasks_blocked()
@@ -111,7 +110,7 @@ async def test_a_renewal_under_way_is_not_cut_off(storage: Steps) -> None:
         await begun.wait()
         steps.append("worked")
 
-    await Lease(storage, NAME, ttl=QUICK).while_renewing(work)
+    await make_lease(storage, NAME, ttl=QUICK).while_renewing(work)
 
     assert ["worked", "renewed"] == steps
 
@@ -122,7 +121,7 @@ async def test_the_work_survives_a_failed_renewal(
 ) -> None:
     """The outcome is stored by comparison, so the renewal may fail, and is tried again."""
     storage.fail("claim", error, times=2)
-    lease = Lease(storage, NAME, ttl=QUICK)
+    lease = make_lease(storage, NAME, ttl=QUICK)
     await lease.while_renewing(lambda: storage.asked("claim", 4))
 
     line = f"a refresh lease could not be renewed: {type(error).__name__} ({NAME})"
@@ -133,7 +132,7 @@ async def test_the_work_survives_a_failed_renewal(
 
 async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: ManualClock) -> None:
     """A holder that was frozen for too long finishes its work."""
-    lease, other = Lease(storage, NAME, ttl=QUICK), Lease(storage, NAME, ttl=QUICK)
+    lease, other = make_lease(storage, NAME, ttl=QUICK), make_lease(storage, NAME, ttl=QUICK)
     await lease.take()
     clock.advance(TTL)
     await other.take()
@@ -146,7 +145,7 @@ async def test_the_work_survives_the_loss_of_the_lease(storage: Steps, clock: Ma
 async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> None:
     """No error is raised: its two seconds end by themselves."""
     storage.fail("release", StorageUnavailable())
-    lease = Lease(storage, NAME, ttl=TTL)
+    lease = make_lease(storage, NAME, ttl=TTL)
     await lease.take()
     await lease.give_back()
 
@@ -155,7 +154,7 @@ async def test_a_lease_that_cannot_be_given_back_runs_out(storage: Steps) -> Non
 
 async def test_a_cancelled_holder_gives_the_lease_back(storage: Steps) -> None:
     """Giving back goes through while the holder is being cancelled."""
-    lease = Lease(storage, NAME, ttl=TTL)
+    lease = make_lease(storage, NAME, ttl=TTL)
     await lease.take()
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -168,4 +167,4 @@ async def test_taking_tells_that_the_storage_fails(storage: Steps) -> None:
     """Without storage there is no lease, and no refresh."""
     storage.fail("claim", StorageUnavailable())
     with pytest.raises(StorageUnavailable):
-        await Lease(storage, NAME, ttl=TTL).take()
+        await make_lease(storage, NAME, ttl=TTL).take()

@@ -10,6 +10,7 @@ from typing import Final, TypeVar, cast
 
 import anyio
 import stamina
+from anyio.lowlevel import checkpoint
 
 from wix_asgi._http import httpx
 from wix_asgi.errors import WixUnavailable, without_frames
@@ -107,6 +108,11 @@ class OAuthClient:
         self._timeout = httpx.Timeout(read, connect=self._policy.connect_seconds).as_dict()
 
     @property
+    def longest_call(self) -> float:
+        """How many seconds one request may be at Wix, until it is given up."""
+        return self._policy.total_seconds
+
+    @property
     def is_failing(self) -> bool:
         """Whether a call has failed in the last minute."""
         return self._throttle.is_on
@@ -129,9 +135,12 @@ class OAuthClient:
         return await self._request_grant(request, self._retry_unsent)
 
     async def refresh(
-        self, refresh_token: str, *, before_sending: Callable[[], None] = lambda: None
+        self,
+        refresh_token: str,
+        *,
+        before_sending: Callable[[], Awaitable[None]] = checkpoint,
     ) -> Grant:
-        """Have Wix grant a new access token; `before_sending` is called before each of three tries.
+        """Have Wix grant a new access token; `before_sending` is awaited before each try.
 
         Raises:
             Exception: The error of `before_sending`. Nothing is sent then.
@@ -170,10 +179,10 @@ class OAuthClient:
         self,
         request: httpx.Request,
         retry: Callable[[Exception], float | None],
-        before_sending: Callable[[], None] = lambda: None,
+        before_sending: Callable[[], Awaitable[None]] = checkpoint,
     ) -> Grant:
         async def ask() -> Grant:
-            before_sending()
+            await before_sending()
             requested_at = self._clock()
             return parse_grant(await self._send(request), requested_at=requested_at)
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import anyio
 
 from wix_asgi.errors import UnknownKey, UnsealError
+from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.scan import DatedRecord, RecordScan
 from wix_asgi.models import Record
 from wix_asgi.sealing.vault import Vault
-from wix_asgi.storage import Storage
+from wix_asgi.storage import ClaimReader, Storage
 
 __all__ = ["Rotation", "rotate_keys"]
+
+_GIVE_WAY_PAUSE: Final = 0.25
+"""Seconds between two looks at an installation that a worker refreshes: about one refresh."""
+
+_GIVE_WAY: Final = 3.0
+"""Seconds that a rotation waits, once and at its end, for refreshes under way: several refreshes.
+
+After them an installation is resealed all the same, which costs a worker that is still at it one
+more comparison.
+"""
 
 
 @dataclass(slots=True)
@@ -53,12 +66,15 @@ async def rotate_keys(
     *,
     report: Callable[[Rotation], object] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
 ) -> Rotation:
     """Seal every installation of the app with the newest key of `vault`, and count the outcomes.
 
     It is safe while workers refresh and install: a record is written only if it is unchanged since
-    it was read; a changed record is read again. The moment of the installation, the end of the
-    access token and the verdict of the last refresh stay as they are. Every token is unsealed,
+    it was read; a changed record is read again. An installation that is being refreshed is resealed
+    after that, so that its worker need not compare again and again to save the new tokens (a
+    storage without `ClaimReader` tells of no refreshes). The moment of the installation, the end of
+    the access token and the verdict of the last refresh stay as they are. Every token is unsealed,
     also those under the newest key, so that the counts prove which keys are still needed.
     `report` is called after each installation.
 
@@ -66,39 +82,61 @@ async def rotate_keys(
         StorageUnavailable: The storage cannot be reached. The records resealed until then stay,
             and another rotation goes on from there.
     """
-    rotation = Rotation()
     scan = RecordScan(storage, app_id, clock=clock)
+    resealing = _Resealing(storage, scan, vault)
+    put_off: list[str] = []
     async for dated in scan:
-        await _rotate_one(dated, storage, scan, vault, rotation)
-        report(rotation)
-    return rotation
+        if await resealing.reseal(dated, gives_way=True):
+            report(resealing.rotation)
+        else:
+            put_off.append(dated.record.instance_id)
+    until = clock() + _GIVE_WAY
+    for instance_id in put_off:
+        while not await resealing.reseal(await scan.get(instance_id), gives_way=clock() < until):
+            await sleep(_GIVE_WAY_PAUSE)
+        report(resealing.rotation)
+    return resealing.rotation
 
 
-async def _rotate_one(
-    dated: DatedRecord | None,
-    storage: Storage,
-    scan: RecordScan,
-    vault: Vault,
-    rotation: Rotation,
-) -> None:
-    while dated is not None:
-        try:
-            sealed = _reseal(dated.record, vault)
-        except UnknownKey as exc:
-            rotation.unknown[exc.key_id] = rotation.unknown.get(exc.key_id, 0) + 1
-            return
-        except UnsealError:
-            rotation.damaged += 1
-            return
-        if sealed is None:
-            rotation.current += 1
-            return
-        record = dated.as_of_now(version=secrets.token_hex(8), **sealed)
-        if await storage.replace(record, expected=dated.record.version):
-            rotation.resealed += 1
-            return
-        # A worker refreshed or installed in between, or the app was uninstalled.
-        dated = await scan.get(record.instance_id)
+class _Resealing:
+    """Reseals installations in turn, and counts them in `rotation`."""
+
+    def __init__(self, storage: Storage, scan: RecordScan, vault: Vault) -> None:
+        self.rotation = Rotation()
+        self._storage = storage
+        self._scan = scan
+        self._vault = vault
+
+    async def reseal(self, dated: DatedRecord | None, *, gives_way: bool) -> bool:
+        """Reseal an installation unless it is gone; False where it `gives_way` to a refresh."""
+        while dated is not None:
+            record = dated.record
+            try:
+                sealed = _reseal(record, self._vault)
+            except UnknownKey as exc:
+                unknown = self.rotation.unknown
+                unknown[exc.key_id] = unknown.get(exc.key_id, 0) + 1
+                break
+            except UnsealError:
+                self.rotation.damaged += 1
+                break
+            if sealed is None:
+                self.rotation.current += 1
+                break
+            if gives_way and await self._is_refreshed_now(record):
+                return False
+            resealed = dated.as_of_now(version=secrets.token_hex(8), **sealed)
+            if await self._storage.replace(resealed, expected=record.version):
+                self.rotation.resealed += 1
+                break
+            # A worker refreshed or installed in between, or the app was uninstalled.
+            dated = await self._scan.get(record.instance_id)
+        return True
+
+    async def _is_refreshed_now(self, record: Record) -> bool:
+        lease = refresh_lease(record.app_id, record.instance_id)
+        storage = self._storage
+        return isinstance(storage, ClaimReader) and await storage.claim_owner(lease) is not None
 
 
 def _reseal(record: Record, vault: Vault) -> dict[str, Any] | None:

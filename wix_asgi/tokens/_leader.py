@@ -23,6 +23,7 @@ from wix_asgi.installations.repository import (
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.tokens._lease import Lease
+from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
 from wix_asgi.tokens.policy import RefreshPolicy
 
@@ -46,15 +47,20 @@ class Leader:
         self,
         installations: InstallationRepository,
         oauth: OAuthClient,
+        terms: LeaseTerms,
         *,
         policy: RefreshPolicy,
         clock: Callable[[], float],
         jitter: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        """Refresh through `oauth`; `clock` gives monotonic seconds, `jitter` 0 to 1."""
+        """Refresh through `oauth`, with leases of these `terms`, which learn of rotated tokens.
+
+        `clock` gives monotonic seconds, `jitter` 0 to 1.
+        """
         self._installations = installations
         self._oauth = oauth
+        self._terms = terms
         self._policy = policy
         self._clock = clock
         self._jitter = jitter
@@ -98,13 +104,13 @@ class Leader:
     async def _request_grant(self, stored: StoredInstallation, lease: Lease) -> Grant:
         """Have Wix grant a new token, and learn how long that usually takes."""
 
-        def check_lease() -> None:
+        async def hold_lease() -> None:
             # A process that slept through its lease: another one may have sent this refresh token.
-            if not lease.is_held:
+            if not await lease.cover(self._terms.seconds_to_send):
                 raise _LeaseLost
 
         began = self._clock()
-        grant = await self._oauth.refresh(stored.refresh_token, before_sending=check_lease)
+        grant = await self._oauth.refresh(stored.refresh_token, before_sending=hold_lease)
         took = min(self._clock() - began, self._policy.usual_refresh_max)
         self.usual_seconds += (took - self.usual_seconds) / self._policy.usual_refresh_memory
         return grant
@@ -114,11 +120,15 @@ class Leader:
     ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
         """Store the grant; a rotated refresh token, which nobody can get again, for hours."""
         deadline = self._clock() + self._policy.save_for
+        is_rotated = grant.refresh_token not in {None, stored.refresh_token}
+        # For this process at once; for all after the grant is stored, which must not wait.
+        self._terms.rotates |= is_rotated
         while True:
             try:
                 is_stored = await self._store(stored, grant)
+                if is_rotated:
+                    await self._terms.note_rotation()
             except StorageUnavailable:
-                is_rotated = grant.refresh_token not in {None, stored.refresh_token}
                 if not is_rotated or self._clock() >= deadline:
                     raise
             else:

@@ -14,6 +14,7 @@ import anyio
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
+from wix_asgi.tokens._lease_terms import LeaseTerms
 
 __all__ = ["Lease"]
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("wix_asgi")
 
-# Shares of the lease's time to live.
+# Shares of the time for which the lease was taken.
 
 _RENEW_AFTER: Final = 1 / 3
 """When the holder renews: one renewal may fail, or come late, and the next is still in time."""
@@ -29,17 +30,9 @@ _RENEW_AFTER: Final = 1 / 3
 _MIN_RENEWAL_PAUSE: Final = 1 / 6
 """The least pause between two renewals, which spares a storage that answers late."""
 
-_ASK_EVERY: Final = 1 / 5
-"""How often a waiting process asks for the lease: some five times until a dead holder's runs out.
-
-It reads the row more often than that: a claim is a write, and a holder that ends well stores its
-outcome in the row. (Asking at each read kept a hundred installations over four processes waiting
-0.3 s longer than their one refresh.)
-"""
-
 
 class Lease:
-    """A name held for `ttl` seconds at a time, and renewed while the work goes on.
+    """A name held for some seconds at a time, and renewed while the work goes on.
 
     A holder that is killed or frozen holds up other processes for no more than those seconds. No
     connection and no lock of the database is held meanwhile.
@@ -50,36 +43,55 @@ class Lease:
         storage: Storage,
         name: str,
         *,
-        ttl: float,
+        terms: LeaseTerms,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to hold `name`, under an owner's name that no other lease has.
 
-        `ttl` and `clock` are in seconds; the clock is monotonic.
+        `terms` tell for how long; `clock` gives monotonic seconds.
         """
         self._storage = storage
         self._name = name
-        self._ttl = ttl
+        self._terms = terms
         self._clock = clock
         self._owner = secrets.token_hex(16)
         self._asked_at = self._ends_at = -math.inf
+        self._ttl = 0.0
 
     @property
     def is_held(self) -> bool:
-        """Whether no other owner can have it: its seconds count from before it was asked for."""
+        """Whether no other owner has had it since `take`: its seconds count from before the ask."""
         return self._clock() < self._ends_at
 
-    @property
-    def is_due(self) -> bool:
-        """Whether to ask for it: at first, and then every fifth of its time to live."""
-        return self._clock() - self._asked_at >= self._ttl * _ASK_EVERY
+    def is_due(self, pause: float) -> bool:
+        """Whether to ask for it: at first, and then when `pause` has passed since the last time."""
+        return self._clock() - self._asked_at >= pause
 
     async def take(self) -> bool:
-        """Try to get or to renew the lease, once; return whether it is ours."""
-        self._asked_at = self._clock()
-        is_ours = await self._storage.claim(self._name, self._owner, self._ttl)
-        self._ends_at = self._asked_at + self._ttl if is_ours else -math.inf
-        return is_ours
+        """Try to get the lease, once; return whether it is ours."""
+        self._ends_at = -math.inf
+        ends_at = await self._claim()
+        self._ends_at = ends_at
+        return self.is_held
+
+    async def renew(self) -> None:
+        """Hold the lease for longer, unless it ran out before the storage has answered.
+
+        A lease that ran out may have been another owner's meanwhile. It is claimed all the same,
+        to keep others away from the work that is under way, but it is not held any more.
+        """
+        ends_at = await self._claim()
+        self._ends_at = max(ends_at, self._ends_at) if self.is_held else -math.inf
+
+    async def cover(self, seconds: float) -> bool:
+        """Renew the lease if it ends within `seconds`; return whether it lasts longer now.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+        """
+        if self.is_held and self._left() < seconds:
+            await self.renew()
+        return self.is_held and self._left() >= seconds
 
     async def give_back(self) -> None:
         """Free the lease if it is still ours; a lease that cannot be freed runs out by itself."""
@@ -112,19 +124,33 @@ class Lease:
         while not done.is_set():
             # Counted from when the lease was asked for, since a busy storage answers late.
             pause = self._asked_at + self._ttl * _RENEW_AFTER - self._clock()
-            with anyio.move_on_after(max(pause, self._min_pause())):
+            due_at = self._clock() + max(pause, self._min_pause())
+            with anyio.move_on_after(due_at - self._clock()):
                 await done.wait()
                 return
+            # A busy machine wakes this task late.
+            self._terms.note_delay(self._clock() - due_at)
             try:
-                await self.take()
+                await self.renew()
             except Exception as exc:
                 # The work goes on: its outcome is stored by comparison, not by this lease.
                 logger.warning(
                     "a refresh lease could not be renewed: %s (%s)", type(exc).__name__, self._name
                 )
 
+    async def _claim(self) -> float:
+        """Ask for the lease; return the moment of its end, which is past where it is not ours."""
+        asked_at = self._asked_at = self._clock()
+        ttl = self._terms.ttl
+        is_ours = await self._storage.claim(self._name, self._owner, ttl)
+        self._terms.note_delay(self._clock() - asked_at)
+        self._ttl = ttl
+        return asked_at + ttl if is_ours else -math.inf
+
     def _min_pause(self) -> float:
         """Return a pause that spares a slow storage and does not let the lease run out."""
         pause = self._ttl * _MIN_RENEWAL_PAUSE
-        left = self._ends_at - self._clock()
-        return min(pause, left / 2) if left > 0 else pause
+        return min(pause, self._left() / 2) if self.is_held else pause
+
+    def _left(self) -> float:
+        return self._ends_at - self._clock()

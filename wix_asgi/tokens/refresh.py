@@ -11,6 +11,7 @@ import anyio
 
 from wix_asgi.concurrency.slots import Slot
 from wix_asgi.errors import WixUnavailable
+from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import AccessToken
 from wix_asgi.oauth.client import OAuthClient
@@ -18,6 +19,7 @@ from wix_asgi.storage import Storage
 from wix_asgi.tokens._admission import Admission
 from wix_asgi.tokens._leader import Leader
 from wix_asgi.tokens._lease import Lease
+from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
 from wix_asgi.tokens.policy import RefreshPolicy
 
@@ -52,8 +54,17 @@ class Refresher:
         self._jitter = jitter
         self._sleep = sleep
         self._admission = Admission(oauth, policy=self.policy, jitter=jitter, sleep=sleep)
+        self._terms = LeaseTerms(
+            storage, app_id, policy=self.policy, longest_call=oauth.longest_call, clock=clock
+        )
         self._leader = Leader(
-            installations, oauth, policy=self.policy, clock=clock, jitter=jitter, sleep=sleep
+            installations,
+            oauth,
+            self._terms,
+            policy=self.policy,
+            clock=clock,
+            jitter=jitter,
+            sleep=sleep,
         )
 
     async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
@@ -67,8 +78,8 @@ class Refresher:
         """
         began = self._clock()
         polls = self._poll_pauses(began + self._leader.usual_seconds)
-        name = f"refresh:{self._app_id}:{instance_id}"
-        lease = Lease(self._storage, name, ttl=self.policy.lease_ttl, clock=self._clock)
+        name = refresh_lease(self._app_id, instance_id)
+        lease = Lease(self._storage, name, terms=self._terms, clock=self._clock)
         await self._admission.spread_arrivals()
         with self._admission.slot_at_wix() as slot:
             while self._clock() < began + self.policy.budget:
@@ -100,7 +111,8 @@ class Refresher:
                 raise WixUnavailable("Too many refreshes wait for Wix already.")
             if not slot.is_taken:
                 return Step.WAIT_FOR_SLOT
-            if lease.is_due:
+            if lease.is_due(self.policy.lease_ask_pause):
+                await self._terms.recall()
                 await lease.take()
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER
 

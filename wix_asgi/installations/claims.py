@@ -1,0 +1,15 @@
+"""The names under which an app's installations are claimed in storage, each in one place."""
+
+from __future__ import annotations
+
+__all__ = ["refresh_lease", "rotation_mark"]
+
+
+def refresh_lease(app_id: str, instance_id: str) -> str:
+    """Return the name that a process holds while it refreshes this installation."""
+    return f"refresh:{app_id}:{instance_id}"
+
+
+def rotation_mark(app_id: str) -> str:
+    """Return the name that is held where Wix was seen to rotate this app's refresh tokens."""
+    return f"rotates:{app_id}"

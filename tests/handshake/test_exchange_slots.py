@@ -23,9 +23,9 @@ from tests.limits import PATIENCE
 from tests.support import SITE, Browser, make_wix, running
 from wix_asgi._http import httpx
 from wix_asgi.handshake._code_exchange import CodeExchange
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import Endpoints
-from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
 

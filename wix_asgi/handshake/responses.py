@@ -22,8 +22,8 @@ from wix_asgi.errors import (
     WixUnavailable,
     without_frames,
 )
-from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake._next_page import link_after_install
+from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
 from wix_asgi.pages.finishing import finishing_page

@@ -11,7 +11,7 @@ from tests.engine import ManualClock
 from tests.handshake.handshaking import ACCESS, app_of, broken, reason_of, state_of
 from tests.middleware.probes import CALLBACK, http_scope
 from tests.support import Browser, make_wix
-from wix_asgi.errors import HandshakeRefused, Reason, WixMisconfigured
+from wix_asgi.errors import HandshakeRefused, Reason, WixMisconfigured, WixUnavailable
 from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.hooks import Hooks
@@ -81,6 +81,25 @@ def test_bugs_do_not_hide_each_other(caplog: pytest.LogCaptureFixture) -> None:
         "install refused: internal (ZeroDivisionError), incident 000000000000",
         "install refused: internal (an on_install hook raised), incident 000000000000",
     ] == lines(caplog)
+
+
+def test_a_rush_of_installs_does_not_hide_a_connection_that_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In a flood of callbacks the log still says that Wix cannot be reached (R49)."""
+    log = RefusalLog(clock=ManualClock())
+    unreachable = WixUnavailable("Wix cannot be reached (ConnectError)", unsent=True)
+    unreachable.__cause__ = OSError()
+    for failure in [WixUnavailable("too many installs are at Wix already")] * 3 + [unreachable] * 3:
+        refusal = HandshakeRefused(Reason.WIX_UNAVAILABLE, failure.message)
+        refusal.__cause__ = failure
+        log.note(refusal, "0" * 12, REQUEST)
+    told = [line.partition(", incident")[0] for line in lines(caplog)]
+
+    assert [
+        "install refused: wix_unavailable (too many installs are at Wix already)",
+        "install refused: wix_unavailable (Wix cannot be reached (ConnectError))",
+    ] == told
 
 
 def test_every_incident_is_found_at_debug(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,6 +83,9 @@ class RefusalLog:
         if refusal.reason is Reason.INTERNAL:
             # One bug may not hide another; the messages of this reason are few.
             kind = refusal.reason, refusal.message
+        elif refusal.reason is Reason.WIX_UNAVAILABLE:
+            # A rush of installs, which anybody can cause, may not hide a connection that fails.
+            kind = refusal.reason, type(getattr(refusal.__cause__, "__cause__", None)).__name__
         return refusal.reason in _OPERATORS, self._limit.admit(kind)
 
 

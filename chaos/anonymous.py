@@ -14,45 +14,42 @@ import logging
 import pickle
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 import anyio
+from starlette.types import Message, Receive, Scope, Send
 
-from chaos.anonymous_app import ROUTE
+from chaos.anonymous_callers import Honest, Refreshes, at_rate, percentile
 from chaos.anonymous_load import Load, Tally
-from chaos.figures import Figure, at_most, exactly, noted
+from chaos.figures import Figure, noted
 from chaos.installed import install, installations, many_sites
 from chaos.stores import Stores
-from tests.limits import PATIENCE
 from tests.processes.apps import App
 from tests.servers import ROOT, environment, free_port, serving, uvicorn
-from wix_asgi._http import httpx
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import FakeWix
+from wix_asgi.testing.fake_wix._serve import serve
 
-__all__ = ["LOADS", "flooded", "measure"]
+__all__ = ["LOADS", "crowded", "flooded", "measure"]
 
 logger = logging.getLogger(__name__)
 
+_TOKEN_INFO: Final = "/oauth2/token-info"
 _STORES: Final = ("sqlite", "postgresql")
 _RATE: Final = 900.0
 _SECONDS: Final = 20.0
 _REFRESHES_A_SECOND: Final = 10.0
 _INSTALLS_A_SECOND: Final = 2.0
 
-_TOLD_TO_WAIT: Final = {202, 503}
-_PAUSE: Final = 0.5
-
-_LONGEST_REFRESH: Final = 0.25
-_LONGEST_INSTALL: Final = 1.0
+_CODES_A_SECOND: Final = 200.0
+_CODES_SECONDS: Final = 9.0
+_EXCHANGE_SECONDS: Final = 0.3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +69,22 @@ class _Scene:
             *([f"Cookie: {cookie}"] if cookie else []),
         ]
         return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _made_up(at: _Scene) -> list[bytes]:
+    """One made-up state, which costs no storage, for comparison."""
+    return [at.request(code="made-up", state="made-up")]
+
+
+async def _codes(at: _Scene) -> list[bytes]:
+    """Made-up codes, each with a good state and its cookie, so that they all reach Wix."""
+    flows = [at.signer.mint() for _ in range(at.count)]
+    return [
+        at.request(
+            cookie=f"{flow.cookie_name}={flow.cookie_value}", code="made-up", state=flow.state
+        )
+        for flow in flows
+    ]
 
 
 async def _without_cookie(at: _Scene) -> list[bytes]:
@@ -104,6 +117,7 @@ async def _used(at: _Scene, *, with_cookie: bool) -> list[bytes]:
 
 
 LOADS: Final[dict[str, Callable[[_Scene], Awaitable[list[bytes]]]]] = {
+    "a made-up state": _made_up,
     "a state without its cookie": _without_cookie,
     "denied by the site owner": _denied,
     "a used state with its cookie": partial(_used, with_cookie=True),
@@ -112,106 +126,29 @@ LOADS: Final[dict[str, Callable[[_Scene], Awaitable[list[bytes]]]]] = {
 """The kinds of requests that strangers can send without end."""
 
 
-@dataclasses.dataclass(slots=True)
-class _Honest:
-    """The installs of site owners: the first answer to each, and the browsers without a success.
+async def flooded(
+    url: str,
+    store: str,
+    kind: str,
+    *,
+    rate: float,
+    seconds: float,
+    apart: bool = False,
+    delay: float = 0.0,
+) -> list[Figure]:
+    """Have strangers send `rate` requests of this kind a second, for some seconds.
 
-    Attributes:
-        waits: The time of each first answer, in seconds.
-        to_load_again: The browsers that got no success, and their callbacks.
+    Meanwhile sites have their tokens refreshed, and honest site owners install the app; `apart`
+    says that these have addresses of their own, and `delay` is that of Wix for an install. A rate
+    of 0 sends none, for comparison.
     """
-
-    sites: Sequence[str]
-    answers: Counter[str] = dataclasses.field(default_factory=Counter)
-    waits: list[float] = dataclasses.field(default_factory=list)
-    to_load_again: list[tuple[httpx.AsyncClient, str]] = dataclasses.field(default_factory=list)
-
-    async def install(self, app: App, browsers: contextlib.AsyncExitStack, site: str) -> None:
-        """Install the app on this site, in a browser that `browsers` closes."""
-        http = await browsers.enter_async_context(app.browser())
-        answer: httpx.Response | None = None
-        callback = ""
-        began = time.monotonic()
-        with contextlib.suppress(httpx.HTTPError, AssertionError):
-            callback = await app.begin(http, site)
-            began = time.monotonic()
-            answer = await http.get(callback)
-        self.waits.append(time.monotonic() - began)
-        self.answers[str(answer.status_code) if answer else "no answer"] += 1
-        if callback and (answer is None or answer.status_code != 303):
-            self.to_load_again.append((http, callback))
-
-    async def load_again(self) -> None:
-        """Load the callbacks that did not succeed, as browsers do that were told to wait."""
-        for http, callback in self.to_load_again:
-            with anyio.move_on_after(PATIENCE):
-                while True:
-                    answer = await http.get(callback)
-                    if answer.status_code not in _TOLD_TO_WAIT:
-                        break
-                    await anyio.sleep(_PAUSE)
-
-    def figures(self, what: str, store: str, stored: int) -> list[Figure]:
-        """Return the counts, now that `stored` of the sites have their installation."""
-        expected = self.answers["303"] + self.answers["202"] + self.answers["503"]
-        return [
-            noted(f"{what}: honest installs", store, len(self.sites)),
-            noted(f"{what}: of these at the first load", store, self.answers["303"]),
-            exactly(f"{what}: neither done nor told to wait", store, len(self.sites) - expected, 0),
-            exactly(f"{what}: installs lost", store, len(self.sites) - stored, 0),
-            at_most(
-                f"{what}: longest install, s", store, max(self.waits), _LONGEST_INSTALL, timed=True
-            ),
-        ]
-
-
-@dataclasses.dataclass(slots=True)
-class _Refreshes:
-    """Calls of sites whose stored tokens have ended, so that each call needs a refresh.
-
-    Attributes:
-        waits: The time of each answer, in seconds.
-    """
-
-    sites: Sequence[str]
-    answers: Counter[str] = dataclasses.field(default_factory=Counter)
-    waits: list[float] = dataclasses.field(default_factory=list)
-
-    async def call(self, http: httpx.AsyncClient, site: str) -> None:
-        """Have the app call Wix as this site."""
-        began = time.monotonic()
-        try:
-            answer = await http.get(ROUTE, params={"site": site})
-        except httpx.HTTPError as exc:
-            self.answers[type(exc).__name__] += 1
-        else:
-            self.answers[str(answer.status_code)] += 1
-        self.waits.append(time.monotonic() - began)
-
-    def figures(self, what: str, store: str) -> list[Figure]:
-        """Return the counts and times."""
-        failed = len(self.sites) - self.answers["200"]
-        usual, slow = _percentile(self.waits, 0.5), _percentile(self.waits, 0.99)
-        return [
-            noted(f"{what}: refreshes", store, len(self.sites)),
-            exactly(f"{what}: failed refreshes", store, failed, 0),
-            noted(f"{what}: a usual refresh, s", store, usual),
-            at_most(f"{what}: a refresh at p99, s", store, slow, _LONGEST_REFRESH, timed=True),
-        ]
-
-
-async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: float) -> list[Figure]:
-    """Have strangers send `rate` requests of this kind of `LOADS` a second, for some seconds.
-
-    Meanwhile sites have their tokens refreshed, and honest site owners install the app. A rate of
-    0 sends none, for comparison.
-    """
+    make = LOADS.get(kind, _codes)
     numbers = int(_REFRESHES_A_SECOND * seconds), int(_INSTALLS_A_SECOND * seconds)
     fake, port = FakeWix(sites=many_sites(sum(numbers) + 1)), free_port()
     # The first site is the strangers': they install the app as well.
     sites = list(fake.sites)[1:]
-    refreshes, honest = _Refreshes(sites[: numbers[0]]), _Honest(sites[numbers[0] :])
-    with fake.serve(), tempfile.TemporaryDirectory() as room:
+    refreshes, honest = Refreshes(sites[: numbers[0]]), Honest(sites[numbers[0] :], apart)
+    with _served(fake, delay), tempfile.TemporaryDirectory() as room:
         options = {**fake.settings(), "public_url": f"http://127.0.0.1:{port}", "storage": url}
         async with open_storage(url) as storage:
             stored = installations(fake, storage, options)
@@ -220,7 +157,7 @@ async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: floa
             with _running(fake, port, url, Path(room)) as app:
                 signer = StateSigner(WixSettings.load(**options))
                 scene = _Scene(app, signer, rate, int(rate * seconds))
-                requests = await LOADS[kind](scene)
+                requests = await make(scene)
                 tally = await _while_loaded(scene, requests, refreshes, honest)
             kept = [site for site in honest.sites if await storage.get(fake.app_id, site)]
     what = f"{rate:.0f}/s of {kind}"
@@ -239,8 +176,25 @@ async def flooded(url: str, store: str, kind: str, *, rate: float, seconds: floa
     ]
 
 
+async def crowded(
+    url: str,
+    store: str,
+    *,
+    apart: bool,
+    rate: float = _CODES_A_SECOND,
+    seconds: float = _CODES_SECONDS,
+) -> list[Figure]:
+    """Have strangers send made-up codes, from the address of the honest installs or from another.
+
+    Where these come from elsewhere, none of them is refused.
+    """
+    kind = f"made-up codes, from {'elsewhere' if apart else 'the same address'}"
+    delay = _EXCHANGE_SECONDS
+    return await flooded(url, store, kind, rate=rate, seconds=seconds, apart=apart, delay=delay)
+
+
 async def _while_loaded(
-    at: _Scene, requests: Sequence[bytes], refreshes: _Refreshes, honest: _Honest
+    at: _Scene, requests: Sequence[bytes], refreshes: Refreshes, honest: Honest
 ) -> Tally:
     """Make the refreshes and the installs under the load; then load refused callbacks again."""
     load = Load(urlsplit(at.app.url).port or 0, requests, at.rate, at.count)
@@ -256,21 +210,10 @@ async def _while_loaded(
         begin = partial(honest.install, at.app, browsers)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(strangers)
-            tasks.start_soon(_at_rate, call, refreshes.sites, _REFRESHES_A_SECOND)
-            tasks.start_soon(_at_rate, begin, honest.sites, _INSTALLS_A_SECOND)
+            tasks.start_soon(at_rate, call, refreshes.sites, _REFRESHES_A_SECOND)
+            tasks.start_soon(at_rate, begin, honest.sites, _INSTALLS_A_SECOND)
         await honest.load_again()
     return tallies[0] if tallies else Tally()
-
-
-async def _at_rate(
-    work: Callable[[str], Coroutine[object, object, None]], sites: Sequence[str], per_second: float
-) -> None:
-    """Begin `work` for each site when it is due, however long the work before it takes."""
-    began = time.monotonic()
-    async with anyio.create_task_group() as tasks:
-        for number, site in enumerate(sites):
-            await anyio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            tasks.start_soon(work, site)
 
 
 async def _carry_out(load: Load) -> Tally:
@@ -282,6 +225,25 @@ async def _carry_out(load: Load) -> Tally:
     )
     told, _ = await process.communicate(pickle.dumps(dataclasses.astuple(load)))
     return Tally(*pickle.loads(told))  # noqa: S301 - of our own process
+
+
+@contextlib.contextmanager
+def _served(fake: FakeWix, delay: float) -> Iterator[None]:
+    """Serve a Wix that takes `delay` seconds for each question of an install, and no other's."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        if b"authorization_code" in first.get("body", b"") or scope["path"] == _TOKEN_INFO:
+            await anyio.sleep(delay)
+        messages = [first]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await fake(scope, replay, send)
+
+    with serve(slow, "127.0.0.1", 0) as fake.url:
+        yield
 
 
 @contextlib.contextmanager
@@ -301,13 +263,8 @@ def _running(fake: FakeWix, port: int, storage: str, room: Path) -> Iterator[App
 def _load_figures(what: str, store: str, tally: Tally) -> list[Figure]:
     return [
         noted(f"{what}: sent, /s", store, tally.sent / max(tally.seconds, 1e-9)),
-        noted(f"{what}: answered at p99, s", store, _percentile(tally.waits, 0.99)),
+        noted(f"{what}: answered at p99, s", store, percentile(tally.waits, 0.99)),
     ]
-
-
-def _percentile(values: Sequence[float], part: float) -> float:
-    ordered = sorted(values) or [0.0]
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 def measure(stores: Stores) -> Iterator[Figure]:
@@ -318,3 +275,6 @@ def measure(stores: Stores) -> Iterator[Figure]:
                 yield from anyio.run(
                     partial(flooded, url, store, kind, rate=_RATE, seconds=_SECONDS)
                 )
+        for apart in (True, False):
+            with stores.empty(store) as url:
+                yield from anyio.run(partial(crowded, url, store, apart=apart))

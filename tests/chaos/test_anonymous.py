@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from chaos.anonymous import LOADS, flooded
+from chaos.anonymous import LOADS, crowded, flooded
 from chaos.anonymous_load import Response
 from chaos.figures import missed
 
@@ -17,6 +19,15 @@ async def test_strangers_cost_no_install(store: tuple[str, str], kind: str) -> N
     """Every refresh succeeds, and every install does so or may be loaded again (R49)."""
     name, url = store
     figures = await flooded(url, name, kind, rate=30, seconds=1.5)
+
+    assert [] == missed(figures)
+
+
+async def test_made_up_codes_refuse_no_install(tmp_path: Path) -> None:
+    """Every install from another address succeeds beside the codes that strangers make up (R49)."""
+    figures = await crowded(
+        f"sqlite:///{tmp_path}/wix.db", "sqlite", apart=True, rate=20, seconds=2
+    )
 
     assert [] == missed(figures)
 

@@ -31,7 +31,7 @@ _LONGEST: Final = 0.5
 _INTERVAL: Final = 0.02
 """Seconds from the end of a claim to the next claim of the same task."""
 
-_TTL: Final = 600.0
+_TTL: Final = 86_400.0  # seconds; longer than a run on a busy machine
 _OWNER: Final = "before"
 
 # Random names of the length that used states have; they expired in the order of their making.

@@ -30,7 +30,7 @@ class Record:
         failure: The reason for which the last refresh failed, or None.
         retry_in: Seconds until a refresh may be tried again, at the moment of the read or write.
         installed_at: The time of the `put` that wrote it, in UTC by the store's clock; ignored
-            on writing.
+            on writing. None if the store has no such time.
     """
 
     app_id: str

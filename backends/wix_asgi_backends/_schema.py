@@ -6,7 +6,7 @@ see them.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sqlalchemy import BigInteger, Dialect, Index, LargeBinary, Table, Text
 from sqlalchemy.orm import registry
@@ -14,10 +14,24 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-__all__ = ["CLAIMS", "INSTALLATIONS", "METADATA", "Key", "definitions"]
+__all__ = ["CLAIMS", "INSTALLATIONS", "METADATA", "Key", "decode_key", "definitions", "encode_key"]
 
 _REGISTRY: Final = registry()
 METADATA: Final = _REGISTRY.metadata
+
+
+def encode_key(text: str) -> bytes:
+    """Return the bytes that are stored for a key, of lone surrogates too."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode_key(stored: bytes) -> str:
+    """Return the key for stored bytes.
+
+    Raises:
+        UnicodeDecodeError: They were not stored by `encode_key`.
+    """
+    return stored.decode("utf-8", "surrogatepass")
 
 
 class Key(TypeDecorator[str]):
@@ -32,12 +46,7 @@ class Key(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
         """Encode the text, lone surrogates included."""
         del dialect
-        return None if value is None else value.encode("utf-8", "surrogatepass")
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
-        """Decode the stored bytes."""
-        del dialect
-        return None if value is None else bytes(value).decode("utf-8", "surrogatepass")
+        return None if value is None else encode_key(value)
 
 
 class _Base(SQLModel, registry=_REGISTRY):

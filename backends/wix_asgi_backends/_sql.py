@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -21,12 +22,18 @@ from wix_asgi.models import Record
 from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
-from wix_asgi_backends._schema import METADATA, definitions
+from wix_asgi_backends._rows import RowUnreadable, from_record, milliseconds, moment, to_record
+from wix_asgi_backends._schema import METADATA, definitions, encode_key
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 
 __all__ = ["SQLStorage"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("wix_asgi")
+
+# Rows; enough to show where they come from.
+_SHOWN_ROWS: Final = 5
 
 # The claim of the one purge under way: batches of several purges would fill each other's pauses, in
 # which SQLite lets other writers in, and would choose the same rows in Postgres.
@@ -35,9 +42,6 @@ _PURGER: Final = "wix-asgi:purge"
 # Seconds; the five of a purge, and the ten that its last batch may take. A purge whose process was
 # killed keeps others from purging for no longer.
 _PURGER_SECONDS: Final = 15.0
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +125,20 @@ class SQLStorage(ABC):
     async def get(self, app_id: str, instance_id: str) -> Record | None:
         """Return the record of this installation, or None."""
         found = await self._execute(READ, {"the_app": app_id, "the_instance": instance_id})
-        return _to_record(found.rows[0]) if found.rows else None
+        try:
+            return to_record(found.rows[0]) if found.rows else None
+        except RowUnreadable as exc:
+            raise StorageUnavailable(
+                f"An installation in the storage cannot be read; its id in hexadecimal is {exc}."
+            ) from exc
 
     async def put(self, record: Record) -> None:
         """Write `record` over any earlier record of the installation."""
-        await self._execute(self._writes.put, *_from_record(record))
+        await self._execute(self._writes.put, *from_record(record))
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only if the stored version is `expected`."""
-        values, durations = _from_record(record)
+        values, durations = from_record(record)
         done = await self._execute(
             self._writes.replace,
             values | {"the_expected": expected},
@@ -145,17 +154,40 @@ class SQLStorage(ABC):
         key: dict[str, object] = {"the_app": app_id, "the_instance": instance_id}
         if installed_before is None:
             return (await self._execute(self._writes.delete, key)).count > 0
-        moment = {"the_moment": (installed_before - _EPOCH) // _MILLISECOND}
-        return (await self._execute(self._writes.delete_before, key | moment)).count > 0
+        before = {"the_moment": moment(installed_before)}
+        return (await self._execute(self._writes.delete_before, key | before)).count > 0
 
     async def scan(self, app_id: str, *, after: str = "", limit: int = 100) -> Sequence[Record]:
-        """Return one page of records, in the order of their ids."""
-        page = {"the_app": app_id, "the_start": after, "the_limit": limit}
-        return [_to_record(row) for row in (await self._execute(SCAN, page)).rows]
+        """Return one page of records, in the order of their ids.
+
+        Rows that cannot be read are left out, and told in the log.
+        """
+        records: list[Record] = []
+        start, left_out = encode_key(after), list[str]()
+        while (room := limit - len(records)) > 0:
+            page = {"the_app": app_id, "the_start": start, "the_limit": room}
+            rows = (await self._execute(SCAN, page)).rows
+            for row in rows:
+                try:
+                    records.append(to_record(row))
+                except RowUnreadable as exc:
+                    left_out.append(str(exc))
+            if len(rows) < room:
+                break
+            start = rows[-1].instance_id
+        if left_out:
+            logger.warning(
+                "%d installations of app %s cannot be read and are left out; "
+                "their ids in hexadecimal are %s",
+                len(left_out),
+                app_id,
+                ", ".join(left_out[:_SHOWN_ROWS]),
+            )
+        return records
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
         """Claim `name` for `owner` unless another owner holds it."""
-        claim = {"the_name": name, "the_owner": owner, "the_ttl": _milliseconds(ttl)}
+        claim = {"the_name": name, "the_owner": owner, "the_ttl": milliseconds(ttl)}
         return (await self._execute(self._writes.claim, claim)).count > 0
 
     async def release(self, name: str, owner: str) -> None:
@@ -201,7 +233,7 @@ class SQLStorage(ABC):
 
         async def work(connection: AsyncConnection, attempt: int) -> _Outcome:
             passed = time.monotonic() - begun
-            left = {name: _milliseconds(end - passed) for name, end in (durations or {}).items()}
+            left = {name: milliseconds(end - passed) for name, end in (durations or {}).items()}
             chosen = again if again is not None and attempt else statement
             result = await connection.execute(chosen, {**values, **left})
             return _Outcome(result.all() if result.returns_rows else (), result.rowcount)
@@ -251,36 +283,3 @@ class SQLStorage(ABC):
                     raise
                 for definition in definitions(table):
                     await connection.execute(definition)
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _from_record(record: Record) -> tuple[dict[str, object], dict[str, float]]:
-    """Return a record's values, and its durations in seconds."""
-    values: dict[str, object] = {
-        "the_app": record.app_id,
-        "the_instance": record.instance_id,
-        "the_version": record.version,
-        "the_refresh_token": record.refresh_token,
-        "the_access_token": record.access_token,
-        "the_lifetime": _milliseconds(record.lifetime),
-        "the_failure": record.failure,
-    }
-    return values, {"the_expires_in": record.expires_in, "the_retry_in": record.retry_in}
-
-
-def _to_record(row: Row[Any]) -> Record:
-    return Record(
-        app_id=row.app_id,
-        instance_id=row.instance_id,
-        version=row.version,
-        refresh_token=row.refresh_token,
-        access_token=row.access_token,
-        lifetime=row.lifetime / 1000,
-        expires_in=row.expires_in / 1000,
-        failure=row.failure,
-        retry_in=row.retry_in / 1000,
-        installed_at=_EPOCH + row.installed_at * _MILLISECOND,
-    )

@@ -1,8 +1,8 @@
 """Every operation as one SQL statement, built once for a dialect.
 
 Times come from the database's clock alone: a writer gives milliseconds from now, and a reader gets
-the milliseconds that are left. Parameter names begin with `the_`, because SQLAlchemy reserves the
-column names.
+this moment beside the moments of a row. Parameter names begin with `the_`, because SQLAlchemy
+reserves the column names.
 """
 
 from __future__ import annotations
@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    LargeBinary,
+    bindparam,
+    delete,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS
 
@@ -60,24 +70,16 @@ _OF_KEY: Final = _OF_APP & (_ROW.instance_id == bindparam("the_instance"))
 
 
 def _select() -> Any:
-    return select(
-        _ROW.app_id,
-        _ROW.instance_id,
-        _ROW.version,
-        _ROW.refresh_token,
-        _ROW.access_token,
-        _ROW.lifetime,
-        (_ROW.expires_at - _NOW).label("expires_in"),
-        _ROW.failure,
-        (_ROW.retry_at - _NOW).label("retry_in"),
-        _ROW.installed_at,
-    )
+    # As the driver gives them, and subtracted by the reader: a value in one row that cannot be
+    # decoded, or whose difference overflows, would fail the statement for all rows.
+    columns = [type_coerce(column, NullType()).label(column.key) for column in _ROW]
+    return select(*columns, _NOW.label("now"))
 
 
 READ: Final = _select().where(_OF_KEY)
 SCAN: Final = (
     _select()
-    .where(_OF_APP, _ROW.instance_id > bindparam("the_start"))
+    .where(_OF_APP, _ROW.instance_id > bindparam("the_start", type_=LargeBinary))
     .order_by(_ROW.instance_id)
     .limit(bindparam("the_limit", type_=BigInteger))
 )

@@ -149,6 +149,7 @@ class SQLiteStorage(SQLStorage):
 
     def _remember_file(self, connection: Any, record: ConnectionPoolEntry) -> None:
         record.info[_FILE] = file_id(self._path)
+        connection.driver_connection.text_factory = _text
         _prepare(connection)
         self._logs.add(record)
 
@@ -196,6 +197,14 @@ def _use_log(connection: Any) -> None:
             f"The SQLite storage cannot have a write-ahead log here (it stays in {mode!r} mode): "
             "put it on a local disk."
         )
+
+
+def _text(stored: bytes) -> str | bytes:
+    """Return a text of the file; bytes that are no UTF-8 as they are, instead of an error."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _hint(error: Exception) -> str:

@@ -6,10 +6,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from wix_asgi.errors import NotInstalled, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.installations._bounds import EPOCH, believed
 from wix_asgi.installations.scan import RecordScan
 from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
@@ -104,7 +105,7 @@ class InstallationRepository:
         """
         began = self._clock()
         record = await self._storage.get(self._app_id, instance_id)
-        return None if record is None else self._unseal(record, began)
+        return None if record is None else self._unseal(believed(record), began)
 
     async def require(self, instance_id: str) -> StoredInstallation:
         """Read one installation that has to be there.
@@ -219,4 +220,4 @@ class InstallationRepository:
 
 
 def _installed_at(record: Record) -> datetime:
-    return record.installed_at or datetime.fromtimestamp(0, UTC)
+    return record.installed_at or EPOCH

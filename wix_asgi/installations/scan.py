@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from wix_asgi.installations._bounds import believed
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 
@@ -82,12 +83,12 @@ class RecordScan:
         """Read one record anew, or None if it is gone; the scan stays at its position."""
         at = self._clock()
         record = await self._storage.get(self._app_id, instance_id)
-        return None if record is None else DatedRecord(record, at, self._clock)
+        return None if record is None else DatedRecord(believed(record), at, self._clock)
 
     async def _read_page(self) -> None:
         at = self._clock()
         found = await self._storage.scan(self._app_id, after=self._after, limit=_PAGE)
-        self._page.extend(DatedRecord(record, at, self._clock) for record in found)
+        self._page.extend(DatedRecord(believed(record), at, self._clock) for record in found)
         # The contract of `Storage.scan`: a page shorter than its limit is the last.
         self._has_more_pages = len(found) == _PAGE
         if found:

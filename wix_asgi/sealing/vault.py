@@ -81,5 +81,7 @@ def _key_id(key: bytes) -> bytes:
 
 def _associated_data(app_id: str, instance_id: str, field: str, key_id: bytes) -> bytes:
     # Each part with its length in front: no two lists of parts give the same bytes.
-    parts = [app_id.encode(), instance_id.encode(), field.encode(), key_id]
+    # As the storages encode them: a row may have an id with a lone surrogate.
+    ids = [part.encode("utf-8", "surrogatepass") for part in (app_id, instance_id, field)]
+    parts = [*ids, key_id]
     return b"".join([len(part).to_bytes(4) + part for part in parts])

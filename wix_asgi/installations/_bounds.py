@@ -1,0 +1,53 @@
+"""Bounds within which the columns that are not sealed are believed."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Final
+
+from wix_asgi.models import Record
+
+__all__ = ["EPOCH", "believed"]
+
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+"""Stands for the time of an installation that its row does not tell."""
+
+_LONGEST_LIFETIME: Final = 86_400.0
+"""Seconds: `wix_asgi.protocol.endpoints` believes no longer lifetime of a token, either."""
+
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds: the longest pause after a failed refresh that is ever written
+(`RefreshPolicy.max_failure_pause`; a refusal is written with up to 45)."""
+
+_LONG_AGO: Final = -1e9
+"""Seconds, which are 31 years: a moment that is further back has passed as well."""
+
+
+def believed(record: Record) -> Record:
+    """Return the record of a storage with the times in it within bounds.
+
+    Anybody with access to the database can change these columns, and a step of its clock moves
+    the moments in them:
+
+    - A token lives for a day at most, and no longer than it was granted for. If it does not, Wix
+      says so, and it is refreshed.
+    - A refresh that is put off for longer than any refresh ever is, is not put off: else nobody
+      would refresh that installation again.
+    - An installation from before 1970 has no time.
+    """
+    lifetime = _within(record.lifetime, 0.0, _LONGEST_LIFETIME)
+    pause = record.retry_in if record.retry_in <= _LONGEST_PAUSE else 0.0
+    installed_at = record.installed_at
+    return dataclasses.replace(
+        record,
+        lifetime=lifetime,
+        expires_in=_within(record.expires_in, _LONG_AGO, lifetime),
+        retry_in=max(_LONG_AGO, pause),
+        installed_at=installed_at if installed_at and installed_at >= EPOCH else None,
+    )
+
+
+def _within(value: float, least: float, most: float) -> float:
+    # Not a number compares false with everything, and becomes the least.
+    return min(value, most) if value > least else least

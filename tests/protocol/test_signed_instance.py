@@ -147,6 +147,7 @@ def test_forgery_is_refused(forgery: str) -> None:
         INSTANCES.verify(forgery, 0.0)
 
     assert ("forged", None) == (caught.value.reason, caught.value.instance_id)
+    assert caught.value.__context__ is None
 
 
 def test_every_changed_byte_is_noticed() -> None:

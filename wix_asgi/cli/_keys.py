@@ -38,10 +38,10 @@ def list_(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
 ) -> None:
-    """Print the ids of the keys that the WIX_… variables give, and where each comes from.
+    """Print the ids of the keys in the WIX_… variables, and their origins.
 
-    The first key seals, and all open. An UnknownKey error, and `keys rotate`, name
-    a missing key by the same id. No key is printed, and an id tells nothing of it.
+    The first key seals, and all open. The error UnknownKey and `keys rotate`
+    name a missing key by its id. No key is printed, and no id tells of its key.
     """
     try:
         keys = _keys(WixSettings.load())

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from wix_asgi.errors import CallerReason, Unauthenticated, without_frames
+from wix_asgi.errors import CallerReason, Unauthenticated
 from wix_asgi.identity._places import Headers, in_header, in_query
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.models import Identity
@@ -119,11 +119,7 @@ class RequestCaller:
         return None if inspect.isawaitable(resolved) else _settle(signed, resolved)
 
     def _find_signed(self) -> SignedCaller | None:
-        try:
-            return self._signed.find([*in_query(self._query), *in_header(self._headers)])
-        except Unauthenticated as refusal:
-            # Its frames hold the instance, which may be good still: a tracker shows them.
-            raise without_frames(refusal) from None
+        return self._signed.find([*in_query(self._query), *in_header(self._headers)])
 
     def _resolved(self) -> Any:
         if self._resolve is None or self._scope is None:
@@ -143,7 +139,8 @@ def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
         Unauthenticated: It named nobody, or another site than the instance.
     """
     if not resolved:
-        raise (signed and signed.refusal) or Unauthenticated(reason=CallerReason.NO_IDENTITY)
+        too_old = signed.refusal if signed is not None else None
+        raise too_old or Unauthenticated(reason=CallerReason.NO_IDENTITY)
     identity = Identity(resolved) if isinstance(resolved, str) else resolved
     if signed is not None and signed.identity.instance_id != identity.instance_id:
         raise two_sites(signed.identity.instance_id, identity.instance_id)

@@ -85,15 +85,15 @@ def _forged(message: str | None = None) -> Unauthenticated:
 def _parse_claims(data: str) -> dict[str, Any]:
     try:
         raw = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
-        if base64.urlsafe_b64encode(raw).rstrip(b"=") != data.encode():
-            raise _forged("The signed instance is not canonical.")
+        is_canonical = base64.urlsafe_b64encode(raw).rstrip(b"=") == data.encode()
         claims = json.loads(
             raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError, binascii.Error):
-        raise _forged("The signed instance is not JSON.") from None
-    if not isinstance(claims, dict):
-        raise _forged("The signed instance is not a JSON object.")
+        claims, is_canonical = None, False
+    # Raised out here, without a context, whose frames would hold the claims.
+    if not isinstance(claims, dict) or not is_canonical:
+        raise _forged("The signed instance is no JSON object in base64url.")
     return claims
 
 

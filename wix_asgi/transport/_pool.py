@@ -8,15 +8,21 @@ that needs room always finds an idle connection to close.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
+from typing import cast
 
 import anyio
+from anyio.lowlevel import current_token
 
 from wix_asgi._http import httpx
+from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.transport.origins import Origin
 from wix_asgi.transport.policy import PoolPolicy
 
@@ -94,22 +100,40 @@ class Pool:
 
     Attributes:
         size: The most connections that may be open, and the most requests in flight.
-        opened: The number of open connections, owned by a slot or idle.
         close_seconds: The time in which a connection must close before it is abandoned.
     """
 
-    def __init__(self, policy: PoolPolicy, connect: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(
+        self,
+        policy: PoolPolicy,
+        connect: Callable[[], httpx.AsyncBaseTransport],
+        dropped_lines: LineLimit,
+    ) -> None:
         self.size = policy.max_connections
-        self.opened = 0
+        # Held here, so that the socket of an answer in a cycle is not collected with the answer.
+        self._open: set[Connection] = set()
         self.close_seconds = policy.close_seconds
+        self._collect_pause = policy.collect_pause
+        self._collect_wait = policy.collect_wait
+        self._collected_at = -math.inf
         self._keepalive_seconds = policy.keepalive_seconds
         self._fresh_seconds = policy.fresh_seconds
         self._connect = connect
+        self._dropped_lines = dropped_lines
         # Not `concurrency.slots`, which looks up its event loop each time: this pool belongs to
         # one, and every request comes through here.
         self._free_slots = anyio.Semaphore(self.size, max_value=self.size)
         self._idle = _Idle()
         self._epoch = 0
+        # No slot owns them, no request may have them, and they are open until the next sweep.
+        self._dropped: deque[Connection] = deque()
+        # Weak: trio's loop would be kept alive, and this pool with it.
+        self._loop = weakref.ref(current_token().native_token)
+
+    @property
+    def opened(self) -> int:
+        """The number of open connections: owned by a slot, idle, or dropped."""
+        return len(self._open)
 
     @property
     def in_flight(self) -> int:
@@ -118,7 +142,7 @@ class Pool:
 
     @property
     def idle(self) -> int:
-        """The number of connections that no slot owns, kept for later requests."""
+        """The number of connections that are kept for later requests."""
         return len(self._idle)
 
     async def acquire(self, seconds: float | None) -> ConnectionSlot:
@@ -130,9 +154,19 @@ class Pool:
         try:
             self._free_slots.acquire_nowait()
         except anyio.WouldBlock:
-            with anyio.fail_after(seconds):
-                await self._free_slots.acquire()
+            await self._wait_for_slot(seconds)
         return ConnectionSlot(self)
+
+    async def _wait_for_slot(self, seconds: float | None) -> None:
+        with anyio.move_on_after(seconds):
+            await self._free_slots.acquire()
+            return
+        # httpx's answers are in reference cycles: the collector may not come for minutes.
+        if monotonic() - self._collected_at >= self._collect_pause:
+            self._collected_at = monotonic()
+            gc.collect()
+        with anyio.fail_after(self._collect_wait):
+            await self._free_slots.acquire()
 
     def release(self) -> None:
         """Hand the slot to the request that has waited longest; for `ConnectionSlot` alone."""
@@ -151,9 +185,9 @@ class Pool:
     async def open(self, origin: Origin) -> Connection:
         """Open a connection; where there is no room, the coldest idle one is closed for it."""
         while self.opened >= self.size:
-            await self.close(self._idle.pop_coldest())
+            await self.close(self._pop_spare())
         connection = Connection(self._connect(), origin, self._epoch)
-        self.opened += 1
+        self._open.add(connection)
         return connection
 
     async def keep(self, connection: Connection) -> None:
@@ -173,12 +207,12 @@ class Pool:
         except Exception as exc:
             _log.debug("A connection did not close cleanly: %s", type(exc).__name__)
         finally:
-            self.opened -= 1
+            self._open.remove(connection)
 
     async def sweep(self) -> None:
-        """Close in turn the idle connections that are too old to be used again."""
-        while self._idle and self._is_over(self._idle.coldest()):
-            await self.close(self._idle.pop_coldest())
+        """Close in turn the connections that were dropped, or are too old to be used again."""
+        while self._dropped or (self._idle and self._is_over(self._idle.coldest())):
+            await self.close(self._pop_spare())
 
     async def aclose(self) -> None:
         """Close the idle connections now, and each connection in use when it is given back."""
@@ -191,6 +225,38 @@ class Pool:
             await self.sweep()
         finally:
             self._free_slots.release()
+
+    def drop(self, connection: Connection) -> None:
+        """Take back the slot of a connection whose answer was collected as garbage.
+
+        May be called from any thread. It neither blocks nor logs, since the collector may run in
+        the middle of any code.
+        """
+        loop = self._loop()
+        # Of asyncio, or of trio; both take calls from any thread, and from inside of themselves.
+        soon = getattr(loop, "call_soon_threadsafe", None) or getattr(loop, "run_sync_soon", None)
+        with suppress(RuntimeError):  # the loop is over, and its sockets with it
+            if soon is not None:
+                soon(self._take_back, connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        """Release the slot at once; its connection is closed by the next request."""
+        self._dropped.append(connection)
+        self.release()
+        left_out = self._dropped_lines.admit(connection.origin)
+        if left_out is not None:
+            scheme, host, _ = connection.origin
+            _log.warning(
+                "an answer of %s://%s was dropped unclosed, and its connection with it "
+                "(%d more since the last such line): close streamed answers",
+                scheme,
+                host.decode("ascii"),
+                left_out,
+            )
+
+    def _pop_spare(self) -> Connection:
+        """Take the connection that is the least worth keeping, of those that no slot owns."""
+        return self._dropped.popleft() if self._dropped else self._idle.pop_coldest()
 
     def _is_over(self, connection: Connection) -> bool:
         idle_for = monotonic() - connection.idle_since
@@ -217,6 +283,11 @@ class ConnectionSlot:
         await self._pool.close(connection)
         self._connection = await self._pool.open(connection.origin)
         return self._connection
+
+    def drop(self) -> None:
+        """Release the slot, whose answer was collected as garbage; from any thread."""
+        # Every answer came over a connection.
+        self._pool.drop(cast("Connection", self._connection))
 
     async def release(self, *, keep: bool) -> None:
         """Return the connection to the pool, or close it unless `keep`; to be called once."""

@@ -34,6 +34,16 @@ class PoolPolicy:
     """A connection that takes longer to close is abandoned. A peer that does not
     answer TLS's closing alert would hold a slot for ever; 5 s is httpx's default timeout."""
 
+    collect_pause: float = 60.0
+    """How often a request that got no connection within its `pool` timeout has garbage collected.
+
+    Streamed answers that were dropped hold their connections until then, and an idle process may
+    not collect them for minutes. A collection takes some tenths of a second where a process has
+    millions of objects, so it is the last resort before `httpx.PoolTimeout`."""
+
+    collect_wait: float = 0.05
+    """How long that request then waits for a connection: the loop gives it in its next rounds."""
+
     def __post_init__(self) -> None:
         if self.max_connections < 1:
             raise ValueError("max_connections must be at least 1")

@@ -16,6 +16,7 @@ import anyio
 
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.per_loop import PerLoop
+from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.transport._pool import ConnectionSlot, Pool
 from wix_asgi.transport.origins import origin_of
 from wix_asgi.transport.policy import PoolPolicy
@@ -24,6 +25,9 @@ __all__ = ["IDEMPOTENT", "PoolTransport", "is_whole"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods whose requests may be sent twice without harm (RFC 9110, 9.2.2)."""
+
+_DROPPED_LINE_SECONDS: Final = 60.0
+"""Between two log lines about a host's dropped answers: a route that drops them does so all day."""
 
 # The server hung up before it answered, as it may do on any connection that it considers idle.
 _LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
@@ -35,7 +39,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
     All sites and tasks of a process share one. It may be used from several event loops, at once
     or in turn: each has its own connections, and the limits hold for each. Connections that have
     been idle for too long are closed when the next request begins or ends, not by a task of their
-    own. No proxy or .netrc of the environment is used; SSL_CERT_FILE and SSL_CERT_DIR are.
+    own; so are those of answers that were collected as garbage without being closed.
+    No proxy or .netrc of the environment is used; SSL_CERT_FILE and SSL_CERT_DIR are.
 
     Args:
         policy: The numbers of the pool.
@@ -50,6 +55,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._policy = policy or PoolPolicy()
         self._connect = connect or _connector(self._policy)
+        self._dropped_lines = LineLimit(_DROPPED_LINE_SECONDS)
         self._pools = PerLoop(self._make_pool)
 
     @property
@@ -115,11 +121,11 @@ class PoolTransport(httpx.AsyncBaseTransport):
         return self._pools.here()
 
     def _make_pool(self) -> Pool:
-        return Pool(self._policy, self._connect)
+        return Pool(self._policy, self._connect, self._dropped_lines)
 
 
 class _SlotStream(httpx.AsyncByteStream):
-    """The body of `response`, which releases its slot when it ends, fails or is closed."""
+    """The body of `response`; its end, failure, closing or collection as garbage frees the slot."""
 
     def __init__(
         self, response: httpx.Response, slot: ConnectionSlot, close_seconds: float
@@ -145,6 +151,11 @@ class _SlotStream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._close(keep=False)
+
+    def __del__(self) -> None:
+        # Dropped half-way, by a framework whose browser has left for instance.
+        if not self._closed:
+            self._slot.drop()
 
     async def _close(self, *, keep: bool) -> None:
         if self._closed:

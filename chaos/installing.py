@@ -244,13 +244,13 @@ class Night:
         return answer
 
     async def _load_again(self, install: Install) -> Answer | None:
-        """Load once more; where another load is said to be under way, until that is over."""
+        """Load once more; where the install is said to be under way, until it is over."""
         with anyio.move_on_after(self.patience):
             while True:
                 again = await install.load()
-                if again.status != 409 or not install.cookie:
+                if again.status != 202:
                     return again
-                # A claim is given back behind the answer.
+                # A claim is given back, and a grant is stored, behind the answer.
                 await anyio.sleep(_PAUSE)
         return None
 

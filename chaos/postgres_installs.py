@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from starlette.types import ASGIApp
+
 from tests.backends.support import connections_in_use, try_for
-from tests.support import Browser, running
-from wix_asgi import WixMiddleware
+from tests.handshake.handshaking import app_of
+from tests.support import Browser, make_wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.models import Record
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends._postgres_url import parse_url
@@ -82,7 +85,7 @@ class Installs:
         left: How many connections were not given back when the app was closed.
     """
 
-    def __init__(self, app: WixMiddleware, fake: FakeWix, storage: Storage) -> None:
+    def __init__(self, app: ASGIApp, fake: FakeWix, storage: Storage) -> None:
         self.fake: Final = fake
         self.storage: Final = storage
         self.longest = 0.0
@@ -132,7 +135,7 @@ class Installs:
         began = time.monotonic()
         answer = await self._browsers[site].http.get(self._urls[site], headers=_JSON)
         self.longest = max(self.longest, time.monotonic() - began)
-        if answer.status_code < 400:
+        if answer.status_code == 303:
             self._told.add(site)
         return _in_short(answer)
 
@@ -145,12 +148,14 @@ def _in_short(answer: httpx.Response) -> str:
 
 
 @contextlib.asynccontextmanager
-async def installing(url: str, sites: int, total: float) -> AsyncIterator[Installs]:
+async def installing(
+    url: str, sites: int, total: float, policy: CallbackPolicy
+) -> AsyncIterator[Installs]:
     """Give the installs on `sites` sites of a new fake Wix, kept at `url` by a `Storage`."""
     fake = FakeWix(sites={str(uuid.uuid4()): "A site" for _ in range(sites)})
     async with Storage(url, total) as storage:
-        async with running(fake, storage=storage) as app:
-            installs = Installs(app, fake, storage)
+        async with make_wix(fake, storage=storage) as wix:
+            installs = Installs(app_of(wix, fake, policy=policy), fake, storage)
             yield installs
         # The app has waited for the background tasks of the installs.
         installs.left = connections_in_use(storage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,15 +13,18 @@ from typing import Final
 
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.postgres_cluster import USUAL, Cluster
-from chaos.postgres_installs import POOL, TOKEN_INFO, Installs, installing
+from chaos.postgres_installs import TOKEN_INFO, Installs, installing
 from tests.limits import PATIENCE
+from wix_asgi.handshake.policy import CallbackPolicy
 
 __all__ = ["MOMENTS", "Moment", "long_outage", "short_outage"]
 
 _SUCCESS: Final = "303"
 _COME_AGAIN: Final = "503 storage_unavailable Retry-After"
-_NOT_STORED: Final = "500 internal"
-_OVER: Final = "409 state_reused"
+_BEING_FINISHED: Final = "202"
+
+_PATIENT: Final = CallbackPolicy(claim_wait=PATIENCE)
+"""All installs claim their states, however many there are at once."""
 
 
 @contextlib.asynccontextmanager
@@ -33,7 +37,7 @@ async def _before_the_claim(_cluster: Cluster, installs: Installs) -> AsyncItera
 async def _claim_unanswered(cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
     async with cluster.sessions_with("synchronous_commit", "on"):
         installs.start()
-        await cluster.commits_unanswered(min(len(installs), POOL))
+        await cluster.commits_unanswered(min(len(installs), CallbackPolicy().max_claims))
     yield
 
 
@@ -84,8 +88,8 @@ MOMENTS: Final = {
     "before the claim": Moment(_before_the_claim),
     "before the claim, paused": Moment(_before_the_claim, away=Cluster.paused),
     "claim unanswered": Moment(_claim_unanswered),
-    "before the put": Moment(_before_the_put, _NOT_STORED, _OVER, is_spent=True),
-    "before the read-back": Moment(_before_the_read, _NOT_STORED, _OVER, is_spent=True),
+    "before the put": Moment(_before_the_put, _BEING_FINISHED, is_spent=True),
+    "before the read-back": Moment(_before_the_read, _BEING_FINISHED, is_spent=True),
 }
 
 
@@ -103,7 +107,10 @@ async def long_outage(
     It tries for `total` seconds while the server is away, and before and after it for `patience`.
     """
     moment = MOMENTS[name]
-    async with installing(cluster.client_url, sites, patience) as installs:
+    policy = CallbackPolicy()
+    if moment.is_spent:
+        policy = dataclasses.replace(_PATIENT, answer_wait=total)
+    async with installing(cluster.client_url, sites, patience, policy) as installs:
         await installs.begin()
         async with contextlib.AsyncExitStack() as away:
             async with moment.reached(cluster, installs):
@@ -136,7 +143,8 @@ async def short_outage(
 ) -> list[Figure]:
     """Have the server away for `lasts` seconds, fewer than the `total` that the storage tries."""
     moment = MOMENTS[name]
-    async with installing(cluster.client_url, sites, total) as installs:
+    policy = dataclasses.replace(_PATIENT, answer_wait=PATIENCE)
+    async with installing(cluster.client_url, sites, total, policy) as installs:
         await installs.begin()
         async with contextlib.AsyncExitStack() as away:
             async with moment.reached(cluster, installs):

@@ -92,7 +92,7 @@ async def test_install_is_shown_at_another_process(shared: str | Storage) -> Non
 async def test_page_of_the_app_is_shown_at_another_process(shared: str | Storage) -> None:
     """A hook's own response stays with its process; elsewhere `after_install` is shown (R4)."""
     fake = FakeWix()
-    options = {"after_install": "/welcome", "answer": PlainTextResponse("hello")}
+    options: Any = {"after_install": "/welcome", "answer": PlainTextResponse("hello")}
     async with process(fake, shared, **options) as first, process(fake, shared, **options) as other:
         browser = Browser(first.app)
         load = Load(browser, await begin(browser, fake))
@@ -212,7 +212,7 @@ async def test_state_that_was_given_back_is_good_at_another_process(
 async def test_no_cookie_after_an_install_at_another_process(shared: str | Storage) -> None:
     """A reload without the cookie is told that all is finished, with a way on (R4)."""
     fake = FakeWix()
-    to = {"after_install": "/welcome"}
+    to: Any = {"after_install": "/welcome"}
     async with process(fake, shared, **to) as first, process(fake, shared, **to) as other:
         browser = Browser(first.app)
         url = await begin(browser, fake)

@@ -36,6 +36,7 @@ class Admission:
         self._claims = Slots(policy.max_claims)
         self._questions = Slots(policy.max_questions)
         self._claim_rate = _Rate(policy.claims_per_second, policy.claims_burst, clock)
+        self._question_rate = _Rate(policy.questions_per_second, policy.questions_burst, clock)
         self._denial_rate = _Rate(policy.denials_per_second, policy.denials_burst, clock)
 
     @asynccontextmanager
@@ -65,10 +66,13 @@ class Admission:
             yield slot.take() and self._denial_rate.reserve() is not None
 
     @contextmanager
-    def question(self) -> Iterator[bool]:
+    def question(self, *, by_stranger: bool = False) -> Iterator[bool]:
         """Enter with whether the storage may be asked about a used state; nothing waits for it."""
         with self._questions.slot() as slot:
-            yield slot.take()
+            may_ask = slot.take()
+            if by_stranger:
+                may_ask = may_ask and self._question_rate.reserve() is not None
+            yield may_ask
 
 
 class _Rate:

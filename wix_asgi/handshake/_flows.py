@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import anyio
 from starlette.responses import Response
 
 from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.handshake._outcome import Outcome
-from wix_asgi.handshake._state_use import name_of
+from wix_asgi.handshake._state_use import StateUse, name_of
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import copy_response
 from wix_asgi.handshake.state import Flow
@@ -57,12 +58,29 @@ class FlowRun:
 
     Attributes:
         incident: The id in the log and on the pages that tell of the unfinished install.
+        use: The use of its state by the first load.
         task: The first load's work. Its result is the response for all loads; None where another
             process has used the state up.
     """
 
     incident: str
+    use: StateUse
     task: DetachedTask[Copies | None]
+
+    async def next_response(self, seconds: float) -> Response | None:
+        """Wait for the end of the flow, and return the response for one more load.
+
+        Raises:
+            TimeoutError: The state is used up, and the flow goes on after these `seconds`.
+            Exception: The errors of `DetachedTask.result`.
+        """
+        while True:
+            with anyio.move_on_after(seconds):
+                copies = await self.task.result()
+                return copies.next() if copies else None
+            # A claim ends by itself, and may end in "load this again".
+            if self.use.is_taken:
+                raise TimeoutError
 
 
 @dataclass(slots=True)
@@ -104,7 +122,9 @@ class Flows:
         """Return the memory of this flow's used state, if there is any."""
         return self._loops.here().used.get(name_of(flow))
 
-    def start(self, flow: Flow, work: Callable[[], Awaitable[Copies | None]]) -> FlowRun:
+    def start(
+        self, flow: Flow, use: StateUse, work: Callable[[], Awaitable[Copies | None]]
+    ) -> FlowRun:
         """Start the work of a flow, which no cancellation of its browser reaches."""
         name, running = name_of(flow), self._loops.here().running
 
@@ -114,7 +134,7 @@ class Flows:
             finally:
                 del running[name]
 
-        run_of_flow = running[name] = FlowRun(secrets.token_hex(6), self._detached.start(run))
+        run_of_flow = running[name] = FlowRun(secrets.token_hex(6), use, self._detached.start(run))
         return run_of_flow
 
     def remember(self, flow: Flow, used: UsedState) -> UsedState:

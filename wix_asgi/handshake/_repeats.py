@@ -66,7 +66,7 @@ class Repeats:
         """
         if self._flows.running(flow) or self._flows.used(flow):
             return True
-        with self._admission.question() as may_ask:
+        with self._admission.question(by_stranger=True) as may_ask:
             if not may_ask:
                 return False
             await ready()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Final, NoReturn
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -127,14 +126,14 @@ class Callback:
         if run is None and self._flows.used(flow) is None:
             # Here, not in the task: a Wix that is closing waits for its tasks before it can open.
             await self._clients.ready()
+            use = self._uses.of(flow)
             # A browser that hangs up from here on does not cost the site owner the install.
-            run = self._flows.start(flow, lambda: self._run(request, query, flow))
+            run = self._flows.start(flow, use, lambda: self._run(request, query, flow, use))
         response = None
         if run is not None:
-            with anyio.move_on_after(self._policy.answer_wait) as wait:
-                responses = await run.task.result()
-                response = responses and responses.next()
-            if wait.cancelled_caught:
+            try:
+                response = await run.next_response(self._policy.answer_wait)
+            except TimeoutError:
                 return self._repeats.finishing(request, run.incident)
             self._purge.start()
         return response or await self._repeats.answer(request, flow)
@@ -151,9 +150,10 @@ class Callback:
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
-    async def _run(self, request: Request, query: Query, flow: Flow) -> Copies | None:
+    async def _run(
+        self, request: Request, query: Query, flow: Flow, use: StateUse
+    ) -> Copies | None:
         """Install, and keep the outcome; None where the kept outcome answers all loads."""
-        use = self._uses.of(flow)
         end = await caught(self._install(request, query, use))
         if isinstance(end, AlreadyUsed):
             if self._uses.can_be_read:

@@ -36,6 +36,13 @@ class CallbackPolicy:
     They only make an answer kinder: loads above the bound get the less kind answer.
     """
 
+    questions_per_second: float = 50.0
+    questions_burst: int = 100
+    """The rate of those reads for loads without the cookie of their flow, which anybody can send.
+
+    A read takes about a millisecond of the event loop, so strangers get a twentieth of it.
+    """
+
     claims_per_second: float = 100.0
     claims_burst: int = 500
     """The rate at which callbacks of a process may use states up, and how many at once.
@@ -62,7 +69,7 @@ class CallbackPolicy:
     # The browser
 
     answer_wait: float = 10.0
-    """How long a browser waits for its install, and then gets 202 and a page that loads it again.
+    """How long a browser waits for an install whose state is used up, until it gets 202.
 
     Well under the 30 s after which a gateway such as Heroku's gives the request up. The install
     goes on.

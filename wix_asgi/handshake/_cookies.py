@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wix_asgi.handshake._hidden_values import HiddenValues
+
 __all__ = ["Cookies", "read_cookies"]
 
 
-class Cookies(dict[str, list[str]]):
+class Cookies(HiddenValues[list[str]]):
     """Values by name, since a browser may send several; they are out of its repr."""
 
-    def __repr__(self) -> str:
-        return f"<Cookies of {len(self)}>"
+    __slots__ = ()
 
 
 def read_cookies(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> Cookies:
@@ -21,7 +22,7 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> Cookies
     that grows with the square of its length (CVE-2024-7592), and parses the cookies of the app and
     of its neighbours as well.
     """
-    found = Cookies()
+    found: dict[str, list[str]] = {}
     for header, line in headers:
         if header == b"cookie":
             for pair in line.split(b";"):
@@ -30,4 +31,4 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> Cookies
                 name, _, value = pair.strip(b" \t").partition(b"=")
                 if name.startswith(prefix.encode()):
                     found.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-    return found
+    return Cookies(found)

@@ -21,6 +21,7 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
     without_frames,
+    without_locals,
 )
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
@@ -128,8 +129,8 @@ class Responses:
     async def _call_on_error(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         try:
             return await self._hooks.refused(refusal, request)
-        except (Exception, SystemExit):
-            logger.exception("an on_error hook raised")
+        except (Exception, SystemExit) as exc:
+            logger.error("an on_error hook raised", exc_info=without_locals(exc))  # noqa: TRY400
             return None
 
 
@@ -198,13 +199,12 @@ def _copy(response: Response) -> Response:
 
 
 def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
-    """Drop the frames, which hold queries and states; the cause of an internal error keeps its own.
+    """Drop the frames, which hold queries and states; an internal error keeps those of the app.
 
-    That cause is a bug of the app or of ours, and is logged with its traceback; `Query` and
-    `Cookies` show no values there.
+    Its cause is a bug of the app or of ours, and is logged with a traceback.
     """
     if refusal.reason is Reason.INTERNAL:
-        return refusal.with_traceback(None)
+        return without_locals(refusal)
     return without_frames(refusal)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from wix_asgi.asgi.redaction import redact_query
 from wix_asgi.client.client import WixClient, get_wix
 from wix_asgi.errors import (
     AuthorizationConflict,
@@ -59,6 +60,7 @@ __all__ = [
     "WixUnavailable",
     "get_wix",
     "open_storage",
+    "redact_query",
 ]
 
 

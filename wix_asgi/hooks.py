@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wix_asgi.asgi.scopes import without_secrets
 from wix_asgi.errors import HandshakeRefused
 from wix_asgi.models import Installation
 
@@ -20,7 +21,9 @@ Hook = Callable[..., Any]
 class Hooks:
     """The functions of one app, in the order they were registered.
 
-    Each may be sync or async. It gets the first arguments, up to its number of parameters.
+    Each may be sync or async. It gets the first arguments, up to its number of parameters. Its
+    request has neither code, state and token nor our cookies: an error tracker shows the request
+    of a hook that raises.
     """
 
     def __init__(self, *, on_install: Hook | None = None, on_error: Hook | None = None) -> None:
@@ -34,7 +37,7 @@ class Hooks:
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
         """
-        return await _call_all(self.on_install, installation, request)
+        return await _call_all(self.on_install, installation, without_secrets(request))
 
     async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         """Call each `on_error(refusal, request)`; return the first Response of them.
@@ -42,7 +45,7 @@ class Hooks:
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
         """
-        return await _call_all(self.on_error, refusal, request)
+        return await _call_all(self.on_error, refusal, without_secrets(request))
 
 
 async def _call_all(hooks: list[Hook], *args: object) -> Response | None:

@@ -12,8 +12,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
+from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.client.client import STATE_KEY, WixClient
-from wix_asgi.errors import BackendNotFound, SettingsError, WixError
+from wix_asgi.errors import (
+    BackendNotFound,
+    SettingsError,
+    WixError,
+    without_locals,
+    without_our_frames,
+)
 from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
 
@@ -64,7 +71,13 @@ class WixMiddleware:
         kind = scope["type"]
         if kind == "http":
             if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
-                await own(scope, receive, send)
+                try:
+                    await own(hide_secrets(scope), receive, send)
+                except Exception as exc:
+                    # Of a `send` in front of us: its frames hold our answer, in whose Location
+                    # Wix wants an access token.
+                    without_locals(exc)
+                    raise
                 return
         elif kind != "websocket":
             await self._pass_other(scope, receive, send)
@@ -73,7 +86,11 @@ class WixMiddleware:
         inner: dict[str, Any] = scope.copy()  # type: ignore[attr-defined] # ASGI says a dict
         inner["state"] = state = inner["state"].copy() if "state" in inner else {}
         state[STATE_KEY] = client_for(inner)
-        await app(inner, receive, send)
+        try:
+            await app(inner, receive, send)
+        except Exception as exc:
+            without_our_frames(exc)
+            raise
 
     def __getattr__(self, name: str) -> Any:
         """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""

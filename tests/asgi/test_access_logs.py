@@ -15,6 +15,8 @@ from wix_asgi.testing import FakeWix
 LOGGERS = ["uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access"]
 # uvicorn logs the URLs of accepted websockets there.
 LOGGERS += ["uvicorn.error"]
+# uvicorn logs whole scopes there, at its level TRACE.
+LOGGERS += ["uvicorn.asgi"]
 
 
 @pytest.fixture(params=LOGGERS)
@@ -65,6 +67,18 @@ def test_addresses_lose_their_secrets(
     logger.info(line, "127.0.0.1:5000", "GET", address, "1.1", 303)
 
     assert [f'127.0.0.1:5000 - "GET {expected} HTTP/1.1" 303'] == caplog.messages
+
+
+def test_scopes_lose_their_secrets(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Secrets are replaced in scopes, where the query is bytes (R35)."""
+    scope = {"type": "http", "query_string": b"code=secret&a=kept", "state": {"b": 1}}
+    logger.info("%s [%d] Started scope=%s", "127.0.0.1:5000", 7, scope)
+
+    expected = {**scope, "query_string": b"code=***&a=kept"}
+    assert [f"127.0.0.1:5000 [7] Started scope={expected}"] == caplog.messages
+    assert b"code=secret&a=kept" == scope["query_string"]
 
 
 @pytest.mark.parametrize("kind", [dict, Atoms, Overriding])

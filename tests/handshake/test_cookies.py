@@ -133,7 +133,7 @@ def test_values_are_as_they_were_sent() -> None:
         "__Host-wix-a": ['"1\\""', ""],
         "__Host-wix-b": ["3=4", "\u00e9"],
         "__Host-wix-c": [""],
-    } == found
+    } == {name: found[name] for name in found}
     assert ["__Host-wix-a", "__Host-wix-b", "__Host-wix-c"] == list(found)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from traceback import TracebackException
 from urllib.parse import quote, urlencode
 
@@ -10,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.handshake._cookies import read_cookies
 from wix_asgi.handshake._query import read_query
+
+
+def read(query: bytes) -> dict[str, str]:
+    """Return the parameters of `query` as a dictionary."""
+    found = read_query(query)
+    return {name: found[name] for name in found}
 
 
 def refusal(query: bytes) -> int:
@@ -42,13 +51,13 @@ def refusal(query: bytes) -> int:
 )
 def test_parameters_are_read(query: bytes, expected: dict[str, str]) -> None:
     """Names and values are decoded once."""
-    assert expected == read_query(query)
+    assert expected == read(query)
 
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.text(st.characters(exclude_categories=["C"]))))
 def test_what_is_encoded_is_read_back(pairs: dict[str, str]) -> None:
     """Every text without control characters comes through as it was."""
-    assert pairs == read_query(urlencode(pairs).encode())
+    assert pairs == read(urlencode(pairs).encode())
 
 
 @pytest.mark.parametrize("name", ["code", "state", "instanceId", "error", "token"])
@@ -68,7 +77,7 @@ def test_named_twice_is_refused(name: str, values: str) -> None:
 )
 def test_values_are_bounded(name: str, limit: int) -> None:
     """A value may have the length of the bound, and not a character more (R14)."""
-    assert {name: "x" * limit} == read_query(f"{name}={'x' * limit}".encode())
+    assert {name: "x" * limit} == read(f"{name}={'x' * limit}".encode())
     assert 414 == refusal(f"{name}={'x' * (limit + 1)}".encode())
 
 
@@ -76,7 +85,7 @@ def test_query_is_bounded() -> None:
     """A query may have 16 kB (R14)."""
     query = "&".join(f"{number}={'x' * 3200}" for number in range(6)).encode()[: 16 * 1024]
 
-    assert 6 == len(read_query(query))
+    assert 6 == len(read(query))
     assert 414 == refusal(query + b"x")
     assert 414 == refusal(b"\xff" * 1_000_000)
 
@@ -85,7 +94,7 @@ def test_number_of_parameters_is_bounded() -> None:
     """A query may have 20 parameters, empty ones among them (R14)."""
     names = [str(number) for number in range(20)]
 
-    assert dict.fromkeys(names, "") == read_query("&".join(names).encode())
+    assert dict.fromkeys(names, "") == read("&".join(names).encode())
     assert 400 == refusal("&".join([*names, "one-more"]).encode())
     assert 400 == refusal(b"&" * 20)
 
@@ -110,7 +119,7 @@ def test_other_encodings_are_refused(query: bytes) -> None:
 def test_any_bytes_are_read_or_refused(query: bytes) -> None:
     """Any bytes are either read within the bounds or refused as a bad request (R14)."""
     try:
-        found = read_query(query)
+        found = read(query)
     except HandshakeRefused as exc:
         assert exc.reason is Reason.BAD_REQUEST  # noqa: PT017 - reading may also succeed
     else:
@@ -126,6 +135,16 @@ def test_repr_shows_no_value() -> None:
     query = read_query(b"code=test-code-0123456789&state=test-state-0123456789")
 
     assert "<Query of 2>" == repr(query) == str(query)
+    assert 2 == len(query)
+
+
+@pytest.mark.parametrize(
+    "hidden", [read_query(b"code=a"), read_cookies([(b"cookie", b"wix-a=b")], "wix-")], ids=repr
+)
+def test_trackers_cannot_walk_through_the_values(hidden: object) -> None:
+    """Trackers walk through the containers among locals, and never ask them for a repr (R52)."""
+    assert not isinstance(hidden, Mapping | Sequence | AbstractSet)
+    assert not hasattr(hidden, "__dict__")
 
 
 def test_refusals_say_nothing_of_the_query() -> None:

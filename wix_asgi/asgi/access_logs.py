@@ -5,18 +5,23 @@ from __future__ import annotations
 import copy
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any, Final
+
+from wix_asgi.asgi.redaction import redact_query
 
 __all__ = ["redact_access_logs"]
 
-# At the start of the text, too: some servers log the query by itself.
-_SECRET: Final = re.compile(r"(^|[?&])(code|state|token|access_token|instance)=[^&\s\"]*")
+_WORD: Final = re.compile(r"[^\s\"']+")
+"""An address in a line, perhaps: the mask of a value must not swallow the rest of the line."""
+
 _ACCESS_LOGS: Final = (
     "uvicorn.access",
     "gunicorn.access",
     "hypercorn.access",
     "granian.access",
     "uvicorn.error",  # which logs the URLs of accepted websockets
+    "uvicorn.asgi",  # which logs whole scopes, at its level TRACE
 )
 
 
@@ -42,4 +47,10 @@ def _redact(record: logging.LogRecord) -> bool:
 
 
 def _clean(value: Any) -> Any:
-    return _SECRET.sub(r"\1\2=***", value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _WORD.sub(lambda word: redact_query(word[0]), value)
+    if isinstance(value, bytes):
+        return redact_query(value)
+    if isinstance(value, Mapping):
+        return {name: _clean(each) for name, each in value.items()}
+    return value

@@ -6,12 +6,13 @@ A decoder is given small pieces, so that no single piece unpacks to much more th
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, cast
 
 from wix_asgi._http import httpx
-from wix_asgi.errors import ResponseTooLarge
+from wix_asgi.errors import ResponseTooLarge, without_frames
 from wix_asgi.transport.bodies import split_body
 
 __all__ = ["ReadLimits", "limit"]
@@ -123,7 +124,15 @@ class _LimitedStream(httpx.AsyncByteStream):
 
     async def _read(self) -> bytes:
         began = time.monotonic()
-        chunk = await anext(self._chunks)
+        handled = sys.exception()
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            raise
+        except Exception as exc:
+            # They hold the request with the token that was dialled.
+            without_frames(exc, until=handled)
+            raise
         self._limits.count_seconds(time.monotonic() - began)
         return chunk
 

@@ -6,11 +6,13 @@ elsewhere, and no request that an app gets to see has it in a header.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 from wix_asgi._http import httpx
 from wix_asgi.client._limits import limit
+from wix_asgi.errors import without_frames
 from wix_asgi.models import AccessToken
 from wix_asgi.transport.origins import Origin, origin_of
 
@@ -29,11 +31,17 @@ class TokenTransport(httpx.AsyncBaseTransport):
         self._transport = transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one hop; raises the errors of the transport."""
+        """Send one hop; raises the errors of the transport, without the frames in it."""
         if TOKEN in request.extensions and origin_of(request.url) != self._origin:
             # For good: the server at another origin may lead the call to Wix again.
             request.extensions = _without_token(request.extensions)
-        response = await self._transport.handle_async_request(_dialled(request))
+        handled = sys.exception()
+        try:
+            response = await self._transport.handle_async_request(_dialled(request))
+        except Exception as exc:
+            # They hold the copy with the token, and what is written of it to the connection.
+            without_frames(exc, until=handled)
+            raise
         return limit(request, response)
 
 

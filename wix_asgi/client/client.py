@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from wix_asgi.errors import (
     ResponseTooLarge,
     StorageUnavailable,
     WixUnavailable,
+    without_our_frames,
 )
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
@@ -122,7 +124,13 @@ class WixClient(httpx.AsyncClient):
         Raises:
             Unauthenticated: The request names no site, or names it by a forgery.
         """
-        return await self._caller.identify()
+        handled = sys.exception()
+        try:
+            return await self._caller.identify()
+        except Exception as exc:
+            # They hold the signed instances that were refused.
+            without_our_frames(exc, until=handled)
+            raise
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **options: Any
@@ -145,12 +153,17 @@ class WixClient(httpx.AsyncClient):
         # A copy, since another client may send the same request meanwhile.
         sent = copy_without_token(request)
         limits.hold_for(sent)
+        handled = sys.exception()
         try:
             if stream or seconds == math.inf:
                 response = await super().send(sent, stream=stream, **options)
             else:
                 response = await self._send_within(seconds, sent, **options)
-        except (WixUnavailable, StorageUnavailable, ResponseTooLarge) as exc:
+        except Exception as exc:
+            # Those of the app and of httpx stay; ours have done their work.
+            without_our_frames(exc, until=handled)
+            if not isinstance(exc, (WixUnavailable, StorageUnavailable, ResponseTooLarge)):
+                raise
             raise as_httpx_error(exc, request) from exc.__cause__
         limits.lift()
         return response

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.handshake._hidden_values import HiddenValues
 
 __all__ = ["Query", "read_query"]
 
@@ -30,11 +31,10 @@ _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 """C0 and DEL: they can end a line or a text in logs, databases and terminals."""
 
 
-class Query(dict[str, str]):
+class Query(HiddenValues[str]):
     """Parameters by name; the values, among which are codes and states, are out of its repr."""
 
-    def __repr__(self) -> str:
-        return f"<Query of {len(self)}>"
+    __slots__ = ()
 
 
 def read_query(query: bytes) -> Query:
@@ -55,13 +55,13 @@ def read_query(query: bytes) -> Query:
         )
     except ValueError as exc:
         raise HandshakeRefused(Reason.BAD_REQUEST, "the query is malformed") from exc
-    found = Query()
+    found: dict[str, str] = {}
     for name, value in pairs:
         _check(name, value)
         if name in found and name in _ONCE:
             raise HandshakeRefused(Reason.BAD_REQUEST, "a parameter is repeated")
         found[name] = value
-    return found
+    return Query(found)
 
 
 def _check(name: str, value: str) -> None:

@@ -21,6 +21,7 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
     without_frames,
+    without_locals,
 )
 from wix_asgi.handshake._next_page import link_after_install
 from wix_asgi.handshake._refusal_log import RefusalLog
@@ -137,7 +138,7 @@ class Responses:
         try:
             return await self._hooks.refused(refusal, request)
         except (Exception, SystemExit) as exc:
-            self._log.note_failed_hook(exc, refusal, incident, request)
+            self._log.note_failed_hook(without_locals(exc), refusal, incident, request)
             return None
 
 
@@ -194,11 +195,10 @@ def copy_response(response: Response) -> Response:
 
 
 def _hide_frames(refusal: HandshakeRefused) -> HandshakeRefused:
-    """Drop the frames, which hold queries and states; the cause of an internal error keeps its own.
+    """Drop the frames, which hold queries and states; an internal error keeps those of the app.
 
-    That cause is a bug of the app or of ours, and is logged with its traceback; `Query` and
-    `Cookies` show no values there.
+    Its cause is a bug of the app or of ours, and is logged with a traceback.
     """
     if refusal.reason is Reason.INTERNAL:
-        return refusal.with_traceback(None)
+        return without_locals(refusal)
     return without_frames(refusal)

@@ -12,9 +12,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
@@ -37,6 +37,10 @@ _COOKIE_PREFIX: Final = "wix-"
 _HOST_PREFIX: Final = "__Host-"
 
 
+class _Cookies(Protocol):
+    def get(self, name: str, default: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """One install on its way: a state for the URL, and a cookie that binds it to the browser.
@@ -55,7 +59,7 @@ class Flow:
     cookie_value: str = field(default="", repr=False)
     state: str = field(default="", repr=False)
 
-    def is_bound_to(self, cookies: Mapping[str, list[str]]) -> bool:
+    def is_bound_to(self, cookies: _Cookies) -> bool:
         """Whether these cookies are of the browser in which the flow began."""
         # Any of the values will do: a cookie of the same name that a neighbouring host of the
         # domain has set beside ours keeps nobody out.

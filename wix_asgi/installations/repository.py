@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -52,7 +52,7 @@ class StoredInstallation:
         """Return how many seconds the access token still lives; 0 where there is none."""
         return self.access_token.expires_at - now if self.access_token else 0.0
 
-    def live_token(self, now: float, unwanted: Collection[str]) -> AccessToken | None:
+    def live_token(self, now: float, unwanted: Container[str]) -> AccessToken | None:
         """Return the access token if it still lives and its value is none of `unwanted`."""
         token = self.access_token
         if token is None or token.value in unwanted or token.expires_at <= now:

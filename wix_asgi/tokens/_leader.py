@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Container
 from typing import Literal
 
 from wix_asgi.concurrency.slots import Slot
@@ -68,7 +68,7 @@ class Leader:
         self.usual_seconds = 0.0
 
     async def lead(
-        self, instance_id: str, unwanted: Collection[str], lease: Lease, slot: Slot
+        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
     ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
         """Refresh with `lease` held and `slot` taken; the slot is released once Wix has answered.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Container
 from enum import Enum
 
 from wix_asgi.installations.repository import StoredInstallation
@@ -22,7 +22,7 @@ class Step(Enum):
 
 
 def token_without_refresh(
-    stored: StoredInstallation, unwanted: Collection[str], now: float, policy: RefreshPolicy
+    stored: StoredInstallation, unwanted: Container[str], now: float, policy: RefreshPolicy
 ) -> AccessToken | None:
     """Return the stored token where no refresh is needed, or none is allowed yet; else None.
 

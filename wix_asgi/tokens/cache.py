@@ -43,11 +43,23 @@ class _Entry:
     useless_until: float = -math.inf
 
 
-class _UnwantedValues(set[str]):
-    """Values of tokens that a refresh must not return; secrets, so not in its repr."""
+class _UnwantedValues:
+    """Values of tokens that a refresh must not return; secrets, so nothing shows them."""
+
+    # No set: error trackers walk through sets, and never ask them for a repr.
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<{len(self)} tokens>"
+        return f"<{len(self._values)} tokens>"
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._values
+
+    def add(self, value: str) -> None:
+        self._values.add(value)
 
 
 @dataclass(frozen=True, slots=True)

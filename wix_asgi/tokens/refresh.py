@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator
 from functools import partial
 
 import anyio
@@ -67,7 +67,7 @@ class Refresher:
             sleep=sleep,
         )
 
-    async def refresh(self, instance_id: str, unwanted: Collection[str]) -> AccessToken:
+    async def refresh(self, instance_id: str, unwanted: Container[str]) -> AccessToken:
         """Return a living token whose value is none of `unwanted`, which may grow meanwhile.
 
         Raises:
@@ -96,7 +96,7 @@ class Refresher:
         raise WixUnavailable("Another process, or refreshes of other tokens, take too long.")
 
     async def _look(
-        self, instance_id: str, unwanted: Collection[str], lease: Lease, slot: Slot
+        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
     ) -> AccessToken | Step:
         """Look at the stored installation; where a refresh is due, try to get the lease for it."""
         async with self._admission.reader_slot():
@@ -117,7 +117,7 @@ class Refresher:
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER
 
     async def _lead(
-        self, instance_id: str, unwanted: Collection[str], lease: Lease, slot: Slot
+        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
     ) -> AccessToken | Step:
         lead = partial(self._leader.lead, instance_id, unwanted, lease, slot)
         try:

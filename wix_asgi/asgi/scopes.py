@@ -1,0 +1,136 @@
+"""The secrets in the scope of a request: hidden from trackers, and taken out for hooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from wix_asgi.asgi.redaction import MASK, is_secret, redact_query
+
+__all__ = ["hide_secrets", "without_secrets"]
+
+Headers = list[tuple[bytes, bytes]]
+
+_MAX_TEXT: Final = 16 * 1024
+"""Bytes of a query or header that are read to be masked; a longer one is masked as a whole.
+
+It is the longest query that an install may have, and bounds the work that anybody can cause.
+"""
+
+_MAX_HEADERS: Final = 64 * 1024
+"""Bytes of all headers for which each is read; in more, those with a secret are masked as a whole.
+
+As much as uvicorn's h11 takes in all (`h11_max_incomplete_event_size`).
+"""
+
+_FLOW_COOKIE: Final = re.compile(rb"(?<![^; \t])((?:__Host-)?wix-[0-9a-f]{16}=)[^;]*")
+"""A cookie that binds a browser to its install, as `StateSigner` names it."""
+
+_KEY: Final = "wix_asgi.hidden"
+"""The key of a masked scope that holds the masked parts, for another call with the same scope."""
+
+
+class _Bytes(bytes):
+    """Bytes that no traceback with locals shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} hidden bytes>"
+
+    __str__ = __repr__
+
+
+class _Hidden:
+    """The parts of a scope before they were masked, and its query since then."""
+
+    __slots__ = ("masked_query", "parts")
+
+    def __init__(self, parts: dict[str, Any], masked_query: bytes) -> None:
+        self.parts = parts
+        self.masked_query = masked_query
+
+
+def hide_secrets(scope: Scope) -> Scope:
+    """Mask the secrets of `scope` in place, and return a copy with them, for a path of ours.
+
+    Servers, trackers and middlewares in front of us hold `scope`, and read it when they write
+    their lines and events. The copy shows its values to code that uses them, and to no traceback
+    with locals. A second call with the same scope, by a middleware that tries again, returns the
+    same copy.
+    """
+    hidden: _Hidden | None = scope.get(_KEY)
+    if hidden is None or hidden.masked_query != scope["query_string"]:
+        headers = list(scope["headers"])
+        masked: dict[str, Any] = {
+            "query_string": _redact(scope["query_string"]),
+            "headers": _mask_headers(headers),
+        }
+        parts: dict[str, Any] = {
+            "query_string": _Bytes(scope["query_string"]),
+            "headers": [
+                (name, value if value is shown else _Bytes(value))
+                for (name, value), (_, shown) in zip(headers, masked["headers"], strict=True)
+            ],
+        }
+        if b"?" in (scope.get("raw_path") or b""):
+            # Some servers put the query there as well.
+            masked["raw_path"] = _redact(scope["raw_path"])
+            parts["raw_path"] = _Bytes(scope["raw_path"])
+        hidden = _Hidden(parts, masked["query_string"])
+        scope.update(masked, **{_KEY: hidden})
+    inner = {**scope, **hidden.parts}
+    del inner[_KEY]
+    return inner
+
+
+def without_secrets(request: Request) -> Request:
+    """Return the request for a hook: without codes, states and tokens, and without our cookies.
+
+    All other parameters, headers and cookies stay.
+    """
+    scope = dict(request.scope)
+    query = scope.get("query_string", b"")
+    pairs = query.split(b"&") if len(query) <= _MAX_TEXT else []
+    kept = [pair for pair in pairs if not is_secret(pair.partition(b"=")[0].decode("latin-1"))]
+    scope["query_string"] = b"&".join(kept)
+    if scope.get("raw_path"):
+        scope["raw_path"] = bytes(scope["raw_path"]).partition(b"?")[0]
+    headers = scope.get("headers", ())
+    scope["headers"] = [
+        (name, _without_flow_cookies(value) if name == b"cookie" else shown)
+        for (name, value), (_, shown) in zip(headers, _mask_headers(headers), strict=True)
+    ]
+    return Request(scope, request.receive)
+
+
+def _redact(text: bytes) -> bytes:
+    return redact_query(bytes(text)) if len(text) <= _MAX_TEXT else MASK.encode()
+
+
+def _mask_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Mask our cookies, and the secrets of addresses, such as those of a Referer."""
+    headers = list(headers)
+    is_short = sum(len(value) for _, value in headers) <= _MAX_HEADERS
+    return [(name, _mask_header(name, value, is_short=is_short)) for name, value in headers]
+
+
+def _mask_header(name: bytes, value: bytes, *, is_short: bool) -> bytes:
+    mark = b"wix-" if name == b"cookie" else b"?"
+    if mark not in value:
+        return value
+    if not is_short or len(value) > _MAX_TEXT:
+        return MASK.encode()
+    return _FLOW_COOKIE.sub(rb"\1***", value) if name == b"cookie" else _redact(value)
+
+
+def _without_flow_cookies(value: bytes) -> bytes:
+    if b"wix-" not in value:
+        return value
+    kept = value if len(value) <= _MAX_TEXT else b""
+    pairs = (pair.strip(b" \t") for pair in kept.split(b";"))
+    return b"; ".join(pair for pair in pairs if not _FLOW_COOKIE.match(pair))

@@ -11,14 +11,10 @@ from typing import Final
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.handshake._outcome import Outcome, Refused, parse_outcome
-from wix_asgi.handshake.state import Flow
+from wix_asgi.handshake.state import MAX_CLOCK_DIFFERENCE, Flow
 from wix_asgi.storage import ClaimReader, Storage
 
 __all__ = ["AlreadyUsed", "StateUse", "StateUses", "Usage"]
-
-_MAX_CLOCK_DIFFERENCE: Final = 300.0
-"""Seconds by which the clocks of two hosts may differ: states of hosts up to five minutes ahead are
-good (`state`), so that a host's clock may say "expired" five minutes after another's."""
 
 _MARGIN: Final = 60.0
 """Seconds by which a claim outlives even that: the callback that judged the state by its clock may
@@ -60,7 +56,7 @@ class StateUses:
         """Keep each use in `storage` until no host takes its state for good any more."""
         self._storage = storage
         self._detached = detached
-        self._ttl = state_ttl + _MAX_CLOCK_DIFFERENCE + _MARGIN
+        self._ttl = state_ttl + MAX_CLOCK_DIFFERENCE + _MARGIN
         self._reader = storage if isinstance(storage, ClaimReader) else None
         self.can_be_read = self._reader is not None
 

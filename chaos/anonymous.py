@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import pickle
 import sys
 import tempfile
@@ -158,7 +159,9 @@ async def flooded(
                 signer = StateSigner(WixSettings.load(**options))
                 scene = _Scene(app, signer, rate, int(rate * seconds))
                 requests = await make(scene)
+                before = _cpu_seconds(app)
                 tally = await _while_loaded(scene, requests, refreshes, honest)
+                used = _cpu_seconds(app) - before
             kept = [site for site in honest.sites if await storage.get(fake.app_id, site)]
     what = f"{rate:.0f}/s of {kind}"
     logger.info(
@@ -171,6 +174,8 @@ async def flooded(
     )
     return [
         *_load_figures(what, store, tally),
+        noted(f"{what}: the app's time on the CPU, s", store, used),
+        noted(f"{what}: load of the machine", store, os.getloadavg()[0]),
         *refreshes.figures(what, store),
         *honest.figures(what, store, len(kept)),
     ]
@@ -214,6 +219,12 @@ async def _while_loaded(
             tasks.start_soon(at_rate, begin, honest.sites, _INSTALLS_A_SECOND)
         await honest.load_again()
     return tallies[0] if tallies else Tally()
+
+
+def _cpu_seconds(app: App) -> float:
+    """Return the time that the app's process has had on the CPU (proc(5), `stat`)."""
+    fields = Path(f"/proc/{app.server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _carry_out(load: Load) -> Tally:

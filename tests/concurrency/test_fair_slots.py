@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from threading import Event as ThreadEvent
-from threading import Thread
+from threading import Lock, Thread
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.limits import PATIENCE
 from wix_asgi.concurrency.fair_slots import FairSlots
+
+BACKENDS = ["asyncio", "trio"]
 
 
 class Order:
@@ -153,8 +156,8 @@ async def test_a_cancelled_task_gives_its_new_slot_on() -> None:
     assert ["next"] == order.served
 
 
-@pytest.mark.parametrize("here", ["asyncio", "trio"])
-@pytest.mark.parametrize("there", ["asyncio", "trio"])
+@pytest.mark.parametrize("here", BACKENDS)
+@pytest.mark.parametrize("there", BACKENDS)
 def test_slots_are_the_processs(here: str, there: str) -> None:
     """A slot that one event loop holds is waited for on another, and handed over between them."""
     slots, held, served = make_slots(), ThreadEvent(), list[bool]()
@@ -182,6 +185,49 @@ def test_slots_are_the_processs(here: str, there: str) -> None:
     thread.join(PATIENCE)
 
     assert [True] == served
+
+
+def test_no_slot_is_lost_or_given_twice() -> None:
+    """Tasks of four event loops, half of them cancelled at any moment, keep to the number of slots.
+
+    All others are served.
+    """
+    slots, lock = make_slots(3, max_queue=1000), Lock()
+    held, most, served = 0, 0, 0
+
+    def count(step: int) -> None:
+        nonlocal held, most, served
+        with lock:
+            held, most, served = held + step, max(most, held + step), served + (step > 0)
+
+    async def use(party: int) -> None:
+        if await slots.acquire(party):
+            try:
+                count(+1)
+                await anyio.lowlevel.checkpoint()
+            finally:
+                count(-1)
+                slots.release()
+
+    async def visit() -> None:
+        async with anyio.create_task_group() as lasting:
+            for _ in range(10):
+                async with anyio.create_task_group() as cancelled:
+                    for number in range(20):
+                        (lasting if number % 2 else cancelled).start_soon(use, number % 7)
+                        await anyio.lowlevel.checkpoint()
+                    cancelled.cancel_scope.cancel()
+
+    threads = [Thread(target=anyio.run, args=[visit], kwargs={"backend": b}) for b in BACKENDS * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    free = [anyio.run(slots.acquire, "last") for _ in range(3)]
+
+    assert [True] * 3 == free
+    assert (0, True) == (held, most <= 3)
+    assert served >= 4 * 100
 
 
 def test_a_closed_event_loop_keeps_no_slot() -> None:

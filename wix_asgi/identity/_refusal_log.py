@@ -21,16 +21,16 @@ soon enough for an operator whose pages all fail, and 1,440 lines a day fill no 
 _NOT_INSTALLED: Final = "not_installed"
 
 _HINTS: Final[dict[str, str]] = {
-    CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way",
+    CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way.",
     CallerReason.FORGED: "signed instances are refused: is WIX_APP_SECRET this app's? A previous "
-    "secret verifies them until WIX_PREVIOUS_SECRETS_UNTIL alone",
-    CallerReason.VISITOR: "visitors of a site never get the app's client",
+    "secret verifies them until WIX_PREVIOUS_SECRETS_UNTIL alone.",
+    CallerReason.VISITOR: "visitors of a site never get the app's client.",
     CallerReason.OTHER_APP: "is WIX_APP_ID this app's?",
-    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose are allowed",
+    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose are allowed.",
     CallerReason.TOO_OLD: "WIX_INSTANCE_MAX_AGE says how old it may be; is the clock of this host "
     "right?",
     CallerReason.ENDED: "Wix said until when it is good; is this host's clock right?",
-    CallerReason.TWO_SITES: "a link may have been made to lead into another site",
+    CallerReason.TWO_SITES: "a link may have been made to lead into another site.",
     _NOT_INSTALLED: "if Wix shows the app on that site, is WIX_STORAGE the right storage?",
 }
 
@@ -60,7 +60,7 @@ class RefusalLog:
         # Signed by Wix where it is there, and yet nothing that may forge a line.
         site = ascii(instance_id)[1:-1][:_MAX_ID] if instance_id else None
         logger.warning(
-            "caller refused: %s%s: %s Hint: %s.%s",
+            "caller refused: %s%s: %s Hint: %s%s",
             reason,
             f", site {site}" if site else "",
             ascii(refusal.message)[1:-1][:_MAX_MESSAGE],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,7 @@ async def test_line_names_rule_site_value_and_setting(
     )
     assert text.startswith(f"caller refused: {reason}")
     assert hint in text
+    assert re.search(r"\w[.?]$", text)
     assert (f", site {SITE}: " in text) == (site is not None)
     assert (value or "") in text
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix, running
-from wix_asgi import WixMiddleware
+from wix_asgi import NotInstalled, WixMiddleware
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 
@@ -86,6 +86,33 @@ def test_a_glance_and_a_call_are_one_refusal(
 
     assert 401 == answer.status_code
     assert 1 == len([line for line in caplog.records if line.name == "wix_asgi"])
+
+
+async def test_unknown_site_is_in_the_log(fake: FakeWix, caplog: pytest.LogCaptureFixture) -> None:
+    """A page of a site without the app is a 403, and one line names the site and the setting."""
+    async with running(fake) as app:
+        transport = httpx.ASGITransport(app=app)
+        params = {"instance": fake.signed_instance(SITE)}
+        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+            answers = [await http.get("/echo", params=params) for _ in range(2)]
+    (line,) = [line for line in caplog.records if line.name == "wix_asgi"]
+
+    assert [403, 403] == [answer.status_code for answer in answers]
+    assert ("not_installed", SITE) == (vars(line)["reason"], vars(line)["instance_id"])
+    assert f"caller refused: not_installed, site {SITE}: " in line.getMessage()
+    assert "WIX_STORAGE" in line.getMessage()
+
+
+async def test_job_for_an_unknown_site_is_not_logged(
+    fake: FakeWix, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An app that names a site by itself gets the error, and the log stays empty."""
+    wix = make_wix(fake)
+    async with wix:
+        with pytest.raises(NotInstalled):
+            await wix.client(SITE).get("/echo")
+
+    assert [] == [line for line in caplog.records if line.name == "wix_asgi"]
 
 
 UNTIL = [(None, 401), (timedelta(hours=-1), 401), (timedelta(hours=1), 403)]

@@ -7,7 +7,7 @@ from typing import Final
 
 from wix_asgi._http import httpx
 from wix_asgi.client._token_transport import TOKEN
-from wix_asgi.errors import AuthorizationConflict
+from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
 from wix_asgi.protocol.endpoints import retry_after
 from wix_asgi.tokens.cache import TokenCache
@@ -80,7 +80,11 @@ class WixAuth(httpx.Auth):
         await self._ready()
         waits = self._new_retry_after()
         renewed = False
-        token = await self._tokens.get(instance_id)
+        try:
+            token = await self._tokens.get(instance_id)
+        except NotInstalled as refusal:
+            self._caller.log_not_installed(refusal, instance_id)
+            raise
         while True:
             request.extensions = {**request.extensions, TOKEN: token}
             response = yield request

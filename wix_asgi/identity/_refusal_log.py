@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from wix_asgi.errors import CallerReason, Unauthenticated
+from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
 from wix_asgi.reporting.line_limit import LineLimit
 
 __all__ = ["RefusalLog"]
@@ -18,17 +18,20 @@ _PERIOD: Final = 60.0
 """Seconds between two lines of one reason. Anybody can cause them, with every request; a minute is
 soon enough for an operator whose pages all fail, and 1,440 lines a day fill no disk."""
 
-_HINTS: Final = {
-    CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way",
+_NOT_INSTALLED: Final = "not_installed"
+
+_HINTS: Final[dict[str, str]] = {
+    CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way.",
     CallerReason.FORGED: "signed instances are refused: is WIX_APP_SECRET this app's? A previous "
-    "secret verifies them until WIX_PREVIOUS_SECRETS_UNTIL alone",
-    CallerReason.VISITOR: "visitors of a site never get the app's client",
+    "secret verifies them until WIX_PREVIOUS_SECRETS_UNTIL alone.",
+    CallerReason.VISITOR: "visitors of a site never get the app's client.",
     CallerReason.OTHER_APP: "is WIX_APP_ID this app's?",
-    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose are allowed",
+    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose are allowed.",
     CallerReason.TOO_OLD: "WIX_INSTANCE_MAX_AGE says how old it may be; is the clock of this host "
     "right?",
     CallerReason.ENDED: "Wix said until when it is good; is this host's clock right?",
-    CallerReason.TWO_SITES: "a link may have been made to lead into another site",
+    CallerReason.TWO_SITES: "a link may have been made to lead into another site.",
+    _NOT_INSTALLED: "if Wix shows the app on that site, is WIX_STORAGE the right storage?",
 }
 
 _MAX_ID: Final = 64
@@ -45,19 +48,23 @@ class RefusalLog:
         """Begin with no line written; `clock` gives monotonic seconds."""
         self._limit = LineLimit(_PERIOD, clock=clock)
 
-    def write(self, refusal: Unauthenticated) -> None:
-        """Write `refusal` at WARNING, or count it for the next line of its reason."""
-        left_out = self._limit.admit(refusal.reason)
+    def write(self, refusal: Unauthenticated | NotInstalled, instance_id: str | None) -> None:
+        """Write `refusal` at WARNING, or count it for the next line of its reason.
+
+        `instance_id` is the site that a genuine instance or the app itself names.
+        """
+        reason = _NOT_INSTALLED if isinstance(refusal, NotInstalled) else refusal.reason.value
+        left_out = self._limit.admit(reason)
         if left_out is None:
             return
         # Signed by Wix where it is there, and yet nothing that may forge a line.
-        site = ascii(refusal.instance_id)[1:-1][:_MAX_ID] if refusal.instance_id else None
+        site = ascii(instance_id)[1:-1][:_MAX_ID] if instance_id else None
         logger.warning(
-            "caller refused: %s%s: %s Hint: %s.%s",
-            refusal.reason,
+            "caller refused: %s%s: %s Hint: %s%s",
+            reason,
             f", site {site}" if site else "",
             ascii(refusal.message)[1:-1][:_MAX_MESSAGE],
-            _HINTS[refusal.reason],
+            _HINTS[reason],
             f" (and {left_out} more before it)" if left_out else "",
-            extra={"reason": refusal.reason.value, "instance_id": site},
+            extra={"reason": reason, "instance_id": site},
         )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from wix_asgi.errors import CallerReason, Unauthenticated
+from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
 from wix_asgi.identity._places import Headers, in_header, in_query
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.models import Identity
@@ -33,8 +33,12 @@ class Caller(Protocol):
         """Return the caller.
 
         Raises:
-            Unauthenticated: The request names no site, or names it by a forgery.
+            Unauthenticated: The request names no site, or the caller may not use the client.
         """
+        ...
+
+    def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
+        """Log that the calling site does not have the app, unless the app named the site itself."""
         ...
 
 
@@ -50,6 +54,9 @@ class KnownCaller:
     async def identify(self) -> Identity:
         """Return the installation that was named."""
         return self.identity
+
+    def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
+        """Log nothing: the code that named the installation gets the error."""
 
 
 class RequestCaller:
@@ -87,7 +94,7 @@ class RequestCaller:
         except Unauthenticated as refusal:
             # Pages for everybody look here as well, so that nobody is no refusal yet.
             if refusal.reason is not CallerReason.NO_IDENTITY:
-                self._log(refusal)
+                self._log(refusal, refusal.instance_id)
             return None
 
     async def identify(self) -> Identity:
@@ -103,8 +110,12 @@ class RequestCaller:
             resolved = self._resolved()
             return _settle(signed, await resolved if inspect.isawaitable(resolved) else resolved)
         except Unauthenticated as refusal:
-            self._log(refusal)
+            self._log(refusal, refusal.instance_id)
             raise
+
+    def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
+        """Log that the calling site does not have the app."""
+        self._log(refusal, instance_id)
 
     def _known_at_once(self) -> Identity | None:
         signed = self._find_signed()
@@ -126,10 +137,10 @@ class RequestCaller:
             return None
         return self._resolve(HTTPConnection(self._scope))
 
-    def _log(self, refusal: Unauthenticated) -> None:
+    def _log(self, refusal: Unauthenticated | NotInstalled, instance_id: str | None) -> None:
         if not self._is_logged:
             self._is_logged = True
-            self._signed.refusals.write(refusal)
+            self._signed.refusals.write(refusal, instance_id)
 
 
 def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:

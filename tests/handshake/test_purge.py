@@ -82,6 +82,32 @@ async def test_purge_is_due_a_minute_after_the_last() -> None:
     assert [1, 1, 1, 2] == begun
 
 
+class FullStorage(MemoryStorage):
+    """A storage whose purges remove as many claims as the test says."""
+
+    def __init__(self, removes: list[int]) -> None:
+        super().__init__()
+        self.removes = removes
+
+    async def purge(self) -> int:
+        return self.removes.pop(0)
+
+
+async def test_purge_of_many_claims_is_followed_soon() -> None:
+    """A purge that removed a thousand claims or more is followed in seconds, and no other (R56)."""
+    clock = Clock(1_000)
+    storage, detached = FullStorage([5000, 1000, 999, 0]), DetachedTasks()
+    purge = Purge(storage, detached, clock=clock.now)
+    left = []
+    for seconds in (0, 1, 1, 2, 2, 57, 1):
+        clock.advance(seconds)
+        purge.start()
+        await detached.aclose(10)
+        left.append(len(storage.removes))
+
+    assert [3, 3, 2, 1, 1, 1, 0] == left
+
+
 async def test_purge_that_fails_is_tried_again() -> None:
     """A storage that is down, or a loop that ended meanwhile, does not end the purges (R8)."""
     clock = Clock(1_000)

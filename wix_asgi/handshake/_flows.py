@@ -52,35 +52,52 @@ class Copies:
         return copied
 
 
-@dataclass(slots=True)
 class FlowRun:
-    """A flow under way in this process.
+    """A flow under way in this process: the first load's work, which other loads wait for.
 
     Attributes:
-        incident: The id in the log and on the pages that tell of the unfinished install.
         use: The use of its state by the first load.
-        task: The first load's work. Its result is the response for all loads; None where another
-            process has used the state up.
+        incident: The id in the log and on the pages that tell of the unfinished install.
+        task: The work. Its result is the response for all loads; None where the outcome that was
+            kept answers them.
     """
 
-    incident: str
-    use: StateUse
     task: DetachedTask[Copies | None]
+
+    def __init__(self, use: StateUse) -> None:
+        """Belong to the running event loop."""
+        self.use = use
+        self.incident = secrets.token_hex(6)
+        self._is_granted = False
+        self._is_certain = anyio.Event()
+
+    def note_grant(self) -> None:
+        """Note that Wix has granted tokens: from here on the install goes on until it is stored."""
+        self._is_granted = True
+        self._is_certain.set()
+
+    async def run(self, work: Callable[[], Awaitable[Copies | None]]) -> Copies | None:
+        """Do the work."""
+        try:
+            return await work()
+        finally:
+            self._is_certain.set()
 
     async def next_response(self, seconds: float) -> Response | None:
         """Wait for the end of the flow, and return the response for one more load.
 
         Raises:
-            TimeoutError: The state is used up, and the flow goes on after these `seconds`.
+            TimeoutError: The install goes on after these `seconds`, with its grant in hand.
             Exception: The errors of `DetachedTask.result`.
         """
-        while True:
-            with anyio.move_on_after(seconds):
-                copies = await self.task.result()
-                return copies.next() if copies else None
-            # A claim ends by itself, and may end in "load this again".
-            if self.use.is_taken:
-                raise TimeoutError
+        with anyio.move_on_after(seconds):
+            await self.task.wait()
+        # A claim and an exchange end by themselves, and may end in "load this again".
+        await self._is_certain.wait()
+        if self._is_granted and not self.task.is_done:
+            raise TimeoutError
+        copies = await self.task.result()
+        return copies.next() if copies else None
 
 
 @dataclass(slots=True)
@@ -123,19 +140,20 @@ class Flows:
         return self._loops.here().used.get(name_of(flow))
 
     def start(
-        self, flow: Flow, use: StateUse, work: Callable[[], Awaitable[Copies | None]]
+        self, flow: Flow, use: StateUse, work: Callable[[FlowRun], Awaitable[Copies | None]]
     ) -> FlowRun:
         """Start the work of a flow, which no cancellation of its browser reaches."""
-        name, running = name_of(flow), self._loops.here().running
+        name, running, run = name_of(flow), self._loops.here().running, FlowRun(use)
 
-        async def run() -> Copies | None:
+        async def run_and_leave() -> Copies | None:
             try:
-                return await work()
+                return await run.run(lambda: work(run))
             finally:
                 del running[name]
 
-        run_of_flow = running[name] = FlowRun(secrets.token_hex(6), use, self._detached.start(run))
-        return run_of_flow
+        run.task = self._detached.start(run_and_leave)
+        running[name] = run
+        return run
 
     def remember(self, flow: Flow, used: UsedState) -> UsedState:
         """Remember that a state is used up, and its outcome; the oldest memory goes."""

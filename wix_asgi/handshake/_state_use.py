@@ -86,8 +86,7 @@ class StateUse:
     """The one use of a state by one load: a name in storage, and the name of its outcome.
 
     Attributes:
-        is_taken: Whether this load has used the state up.
-        owes_outcome: Whether it has yet to tell its outcome to other processes.
+        owes_outcome: Whether this load has used the state up, and has yet to tell its outcome.
     """
 
     def __init__(
@@ -100,7 +99,6 @@ class StateUse:
         # An owner like no other: each load of the callback is one.
         self._owner = secrets.token_hex(16)
         self._ttl = ttl
-        self.is_taken = False
         self.owes_outcome = False
 
     async def take(self, *, ending: Refused | None = None) -> None:
@@ -115,13 +113,13 @@ class StateUse:
             # The owner of the one name tells the outcome, without a second row.
             self._owner = f"{ending}:{self._owner}"
         try:
-            self.is_taken = await self._storage.claim(self._name, self._owner, self._ttl)
+            is_ours = await self._storage.claim(self._name, self._owner, self._ttl)
         except StorageUnavailable:
             # The claim may have been carried out all the same. The browser, which has waited for
             # storage already, does not wait for the state to be given back.
             self._detached.start(self._give_back_later)
             raise
-        if not self.is_taken:
+        if not is_ours:
             raise AlreadyUsed
         self.owes_outcome = ending is None and isinstance(self._storage, ClaimReader)
 

@@ -23,7 +23,7 @@ from wix_asgi.handshake._admission import Admission
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake._completion import Completion
 from wix_asgi.handshake._cookies import read_cookies
-from wix_asgi.handshake._flows import Copies, Flows, UsedState
+from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused
 from wix_asgi.handshake._purge import Purge
@@ -126,9 +126,9 @@ class Callback:
         if run is None and self._flows.used(flow) is None:
             # Here, not in the task: a Wix that is closing waits for its tasks before it can open.
             await self._clients.ready()
-            use = self._uses.of(flow)
             # A browser that hangs up from here on does not cost the site owner the install.
-            run = self._flows.start(flow, use, lambda: self._run(request, query, flow, use))
+            use = self._uses.of(flow)
+            run = self._flows.start(flow, use, lambda run: self._run(request, query, flow, run))
         response = None
         if run is not None:
             try:
@@ -150,11 +150,9 @@ class Callback:
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
-    async def _run(
-        self, request: Request, query: Query, flow: Flow, use: StateUse
-    ) -> Copies | None:
+    async def _run(self, request: Request, query: Query, flow: Flow, run: FlowRun) -> Copies | None:
         """Install, and keep the outcome; None where the kept outcome answers all loads."""
-        end = await caught(self._install(request, query, use))
+        end = await caught(self._install(request, query, run))
         if isinstance(end, AlreadyUsed):
             if self._uses.can_be_read:
                 self._flows.remember(flow, UsedState())
@@ -163,26 +161,27 @@ class Callback:
             response, reason = await self._responses.refuse(request, end), final_reason(end)
             if reason is None:
                 return Copies(response)
-            await self._repeats.keep(flow, use, UsedState(Refused(reason)))
+            await self._repeats.keep(flow, run.use, UsedState(Refused(reason)))
             return self._copies(response, flow)
         instance_id, response_of_hook = end
         copies = self._copies(response_of_hook, flow) if response_of_hook else None
-        await self._repeats.keep(flow, use, UsedState(Installed(instance_id), copies))
+        await self._repeats.keep(flow, run.use, UsedState(Installed(instance_id), copies))
         return copies or await self._lead_on(instance_id, flow)
 
     async def _install(
-        self, request: Request, query: Query, use: StateUse
+        self, request: Request, query: Query, run: FlowRun
     ) -> tuple[str, Response | None]:
         """Use up the state and the code, keep the installation, and tell the app of it."""
         if "error" in query:
-            await self._deny(use)
+            await self._deny(run.use)
         if not query.get("code"):
             raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
         named = query.get("instanceId")
         async with self._code_exchange.slot(request.scope):
             async with self._admission.claim_slot():
-                await use.take()
-            grant = await self._code_exchange.exchange(query, use)
+                await run.use.take()
+            grant = await self._code_exchange.exchange(query, run.use)
+            run.note_grant()
             instance_id = await self._completion.try_to_prove(grant, named)
         if instance_id is None:
             instance_id, grant = await self._completion.prove(grant, named)

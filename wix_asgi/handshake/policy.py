@@ -69,7 +69,7 @@ class CallbackPolicy:
     # The browser
 
     answer_wait: float = 10.0
-    """How long a browser waits for an install whose state is used up, until it gets 202.
+    """How long a browser waits for an install that was granted its tokens, until it gets 202.
 
     Well under the 30 s after which a gateway such as Heroku's gives the request up. The install
     goes on.

@@ -19,7 +19,7 @@ from tests.servers import Server, environment, free_port, serving, uvicorn
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 
-__all__ = ["App", "Secrets", "at_once", "running"]
+__all__ = ["APP", "App", "Secrets", "at_once", "running"]
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ It is the longest query that an install may have, and bounds the work that anybo
 _MAX_HEADERS: Final = 64 * 1024
 """Bytes of all headers for which each is read; in more, those with a secret are masked as a whole.
 
-As much as uvicorn's h11 takes in all (`h11_max_incomplete_event_size`).
+Four times the bytes that h11 takes in all by default (`DEFAULT_MAX_INCOMPLETE_EVENT_SIZE`).
 """
 
 _FLOW_COOKIE: Final = re.compile(rb"(?<![^; \t])((?:__Host-)?wix-[0-9a-f]{16}=)[^;]*")

@@ -35,14 +35,14 @@ def read_cookies(headers: Iterable[tuple[bytes, bytes]], prefix: str) -> Cookies
     that grows with the square of its length (CVE-2024-7592), and parses the cookies of the app and
     of its neighbours as well. Only the beginning of very many cookies is read (R51).
     """
-    found = Cookies()
+    found: dict[str, list[str]] = {}
     for pair in islice(_pairs_with(prefix.encode(), headers), _MAX_PAIRS):
         # No other white space: browsers let it stand before `__Host-`, where any host of the domain
         # may then set the cookie.
         name, _, value = pair.strip(b" \t").partition(b"=")
         if name.startswith(prefix.encode()):
             found.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-    return found
+    return Cookies(found)
 
 
 def _pairs_with(text: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.limits import PATIENCE
+from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._purging import Purging
@@ -194,6 +197,24 @@ async def test_a_purge_that_is_cancelled(make: MakeStorage) -> None:
         await asyncio.wait([purge])
 
         assert 15 == await other.purge()
+
+
+async def test_a_purge_that_fails(tmp_path: Path) -> None:
+    """A store that fails half-way is told once, and the next purge waits until its time is up."""
+    path = tmp_path / "test.db"
+
+    async def lose(_seconds: float) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("ALTER TABLE wix_claims RENAME TO lost")
+
+    async with SQLiteStorage(path, purging=Purging(first=10, sleep=lose)) as storage:
+        await expire(storage, 25)
+        with pytest.raises(StorageUnavailable):
+            await storage.purge()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("ALTER TABLE lost RENAME TO wix_claims")
+
+        assert 0 == await storage.purge()
 
 
 async def test_the_oldest_go_first(make: MakeStorage) -> None:

@@ -21,7 +21,9 @@ class Purging:
     batch_seconds: float = 0.1
     """Seconds that a batch is to take, by which the next batch gets its number of rows.
 
-    SQLite has one writer at a time, so that a claim may wait for a whole batch.
+    SQLite has one writer at a time, so that a claim may wait for a whole batch, and then for up to
+    0.1 s until it looks again (measured on two busy cores and a file of 1.1 GB: 0.17 s at the 99th
+    percentile, 0.49 s at most).
     """
 
     pause: float = 0.15
@@ -37,8 +39,12 @@ class Purging:
     least: int = 100
     """Rows of a batch on a store that is slow, or busy, at which a purge still ends."""
 
-    most: int = 10_000
-    """Rows of a batch at most: their names take a megabyte."""
+    most: int = 2000
+    """Rows of a batch at most.
+
+    Names are random, so that each row changes a page of SQLite's index, and each page is written
+    and synchronized twice: 2000 rows write 16 MB. With up to 10,000 a claim took 0.94 s (measured).
+    """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     """Sleeps for a number of seconds."""
@@ -62,6 +68,7 @@ class Purging:
             await self.sleep(self.pause)
 
     def _next(self, rows: int, took: float) -> int:
-        # Twice the rows at most: the time that few rows took says little of the time of many.
-        fitting = min(2 * rows, round(rows * self.batch_seconds / max(took, 1e-6)))
+        # A quarter more at most: the time of a batch without a checkpoint of the log says little of
+        # the time of a larger batch with one.
+        fitting = min(rows + rows // 4, round(rows * self.batch_seconds / max(took, 1e-6)))
         return min(max(fitting, self.least), self.most)

@@ -209,9 +209,13 @@ class SQLStorage(ABC):
         if not await self.claim(_PURGER, owner, _PURGER_SECONDS):
             return 0
         try:
-            return await self._purging.run(self._remove_expired)
-        finally:
+            removed = await self._purging.run(self._remove_expired)
+        except asyncio.CancelledError:
             await self.release(_PURGER, owner)
+            raise
+        # Not after a failure: a store that is down would cost the caller ten seconds more.
+        await self.release(_PURGER, owner)
+        return removed
 
     async def _remove_expired(self, rows: int) -> int:
         return (await self._execute(self._writes.purge, {"the_limit": rows})).count

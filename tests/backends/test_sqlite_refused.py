@@ -142,6 +142,8 @@ async def test_file_that_vanishes_in_use(tmp_path: Path) -> None:
             await storage.get(APP, SITE)
         with pytest.raises(StorageUnavailable, match="FileNotFoundError"):
             await storage.put(record())
+        with pytest.raises(StorageUnavailable, match="FileNotFoundError"):
+            await storage.claim_owner("name")
 
         assert not path.exists()
 

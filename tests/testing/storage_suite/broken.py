@@ -131,6 +131,14 @@ class OneByOne(MemoryStorage):
             return 1
 
 
+class FoldedOwners(MemoryStorage):
+    """Tells owners as a database with the usual collation does."""
+
+    async def claim_owner(self, name: str) -> str | None:
+        owner = await super().claim_owner(name)
+        return owner and owner.strip().lower()
+
+
 class _Folded(dict[Any, V]):
     def __getitem__(self, key: object) -> V:
         return super().__getitem__(_fold(key))

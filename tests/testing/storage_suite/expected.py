@@ -14,6 +14,7 @@ CLAIMS: Final = {
     "test_holds_alone",
     "test_winner_is_told",
 }
+OWNERS: Final = {"test_owner_is_exact[capitals]", "test_owner_is_exact[space behind]"}
 REPLACED: Final = {
     "test_no_update_is_lost",
     "test_replace_has_one_winner",

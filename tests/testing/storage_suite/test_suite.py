@@ -15,7 +15,7 @@ from tests.limits import PATIENCE
 from tests.servers import ROOT
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
-from wix_asgi.testing.storage import lifecycle, processes, purging, unreachable
+from wix_asgi.testing.storage import claim_owners, lifecycle, processes, purging, unreachable
 from wix_asgi.testing.storage_check.catalogue import MODULES
 
 PLAIN = """
@@ -126,7 +126,7 @@ def test_second_fixture_is_asked_for(tmp_path: Path) -> None:
 
 def test_names_are_unique() -> None:
     """No case hides another of the same name, and every case is exported."""
-    modules = [*MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, claim_owners, lifecycle, purging, processes, unreachable]
     names = Counter(name for module in modules for name in module.__all__)
     written = {name for module in modules for name in vars(module) if name.startswith("test_")}
 
@@ -138,7 +138,7 @@ def test_names_are_unique() -> None:
 
 def test_every_case_states_its_rule() -> None:
     """The first line of a case is one sentence, which `check` reports as the rule."""
-    modules = [*MODULES, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, claim_owners, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
         for module in modules

@@ -12,9 +12,10 @@ A test module with one fixture and one import runs the whole suite:
         return partial(JsonFileStorage, tmp_path / "store.json")
 
 `make_storage` returns a function; each call of the function creates another storage over the same
-store, not opened. The store is empty when a test begins. Two more imports test abilities that not
+store, not opened. The store is empty when a test begins. Three more imports test abilities that not
 every store has:
 
+    from wix_asgi.testing.storage.claim_owners import *  # it is a `ClaimReader`
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`
 
@@ -44,10 +45,10 @@ pytest.register_assert_rewrite(*[name for name in _MODULES if name not in sys.mo
 
 from wix_asgi.testing.storage import lifecycle, purging
 from wix_asgi.testing.storage._fixtures import *
+from wix_asgi.testing.storage._marks import mark
 from wix_asgi.testing.storage.lifecycle import *
 from wix_asgi.testing.storage.purging import *
 from wix_asgi.testing.storage_check import claims, keys, removals, round_trips, scanning, versions
-from wix_asgi.testing.storage_check.cases import PARAMETERS
 from wix_asgi.testing.storage_check.catalogue import functions
 from wix_asgi.testing.storage_check.claims import *
 from wix_asgi.testing.storage_check.keys import *
@@ -66,10 +67,4 @@ __all__ += round_trips.__all__
 __all__ += scanning.__all__
 __all__ += versions.__all__
 
-for _case in functions():
-    pytest.mark.anyio(_case)
-    if _case in PARAMETERS:
-        _argument, _values = PARAMETERS[_case]
-        pytest.mark.parametrize(
-            _argument, [pytest.param(value, id=name) for name, value in _values.items()]
-        )(_case)
+mark(functions())

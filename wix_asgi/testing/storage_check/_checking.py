@@ -60,7 +60,7 @@ async def check(
 
     The storage may be in use. The cases write under random app ids and names that begin with
     `wix-asgi-check-`; all of it is removed again, also after a failure or a cancellation. Nothing
-    is purged, and the storage stays open.
+    is purged, and the storage stays open. The cases of a `ClaimReader` are among them if it is one.
 
     Args:
         storage: An open storage.
@@ -78,7 +78,7 @@ async def check(
     """
     if not __debug__:
         raise RuntimeError("A storage cannot be checked by a Python that leaves out assertions.")
-    todo = [*_cases()]
+    todo = [*_cases(storage)]
     known, findings = len(todo), list[Finding]()
     deadline = anyio.current_time() + seconds
     while todo and (left := deadline - anyio.current_time()) > 0:
@@ -92,8 +92,8 @@ async def check(
     return findings
 
 
-def _cases() -> Iterator[_Case]:
-    for function in functions():
+def _cases(storage: Storage) -> Iterator[_Case]:
+    for function in functions(storage):
         for name, run in expand(function):
             yield _Case(function, name, run)
 

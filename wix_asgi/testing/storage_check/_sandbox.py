@@ -13,7 +13,7 @@ from typing import Final, Self
 import anyio
 
 from wix_asgi.models import Record
-from wix_asgi.storage import Storage
+from wix_asgi.storage import ClaimReader, Storage
 
 __all__ = ["Sandbox"]
 
@@ -86,6 +86,12 @@ class Sandbox:
     async def release(self, name: str, owner: str) -> None:
         """Free a name of the sandbox."""
         await (await self._inner()).release(self.prefix + name, owner)
+
+    async def claim_owner(self, name: str) -> str | None:
+        """Return the owner of a name of the sandbox; the storage has to be a `ClaimReader`."""
+        inner = await self._inner()
+        assert isinstance(inner, ClaimReader)
+        return await inner.claim_owner(self.prefix + name)
 
     async def purge(self) -> int:
         """Remove nothing."""

@@ -6,8 +6,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
-from wix_asgi.storage import Storage
-from wix_asgi.testing.storage_check import claims, keys, removals, round_trips, scanning, versions
+from wix_asgi.storage import ClaimReader, Storage
+from wix_asgi.testing.storage_check import (
+    claim_owners,
+    claims,
+    keys,
+    removals,
+    round_trips,
+    scanning,
+    versions,
+)
 from wix_asgi.testing.storage_check.cases import PARAMETERS, Function
 
 __all__ = ["MODULES", "expand", "functions"]
@@ -16,9 +24,10 @@ MODULES: Final = (round_trips, keys, versions, removals, claims, scanning)
 """The modules of the cases, in the order of running."""
 
 
-def functions() -> Iterator[Function]:
-    """Yield the functions of all cases."""
-    for module in MODULES:
+def functions(storage: Storage | None = None) -> Iterator[Function]:
+    """Yield the functions of all cases; also those of the capabilities that `storage` has."""
+    more = (claim_owners,) if isinstance(storage, ClaimReader) else ()
+    for module in (*MODULES, *more):
         for name in module.__all__:
             yield getattr(module, name)
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import anyio
 
 from chaos.figures import Figure, at_most, exactly, noted
-from chaos.refreshing_holders import SIGNALS, gone, woken
+from chaos.refreshing_holders import SIGNALS, gone, held_up, replaced, woken
 from chaos.refreshing_scene import Scene, scene
 from chaos.stores import KINDS, Stores
 from chaos.workers import Crew, Told, Work, call, outlive
@@ -181,6 +181,8 @@ def _scenarios(kind: str) -> list[_Scenario]:
         partial(many, processes=4, sites=100, rounds=20, delay=1.0),
         *(partial(gone, how=how, processes=4, tasks=10, rounds=10) for how in SIGNALS),
         partial(woken, processes=4, tasks=10, rounds=10),
+        partial(held_up, processes=4, tasks=10, rounds=10),
+        partial(replaced, processes=4, tasks=10, rounds=3),
     ]
     return (
         everywhere if kind == "sqlite" else [*everywhere, partial(clocks_off, tasks=10, rounds=3)]

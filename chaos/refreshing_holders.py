@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from functools import partial
 from typing import Any, Final
 
@@ -14,10 +15,14 @@ from chaos.workers import Crew, Told, Work, call, outlive
 from tests.limits import PATIENCE
 from wix_asgi import Wix
 
-__all__ = ["SIGNALS", "gone", "woken"]
+__all__ = ["SIGNALS", "gone", "held_up", "replaced", "woken"]
 
 SIGNALS: Final = {"killed": signal.SIGKILL, "frozen": signal.SIGSTOP}
 _LEASE: Final = 2.0
+_LONG_LEASE: Final = 20.0
+_HELD_UP: Final = 4.0
+"""Seconds: more than a short lease lasts."""
+_CALLER_WAIT: Final = 10.0
 _SLACK: Final = 1.0
 _REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_grant"}, "times": None}
 
@@ -83,6 +88,87 @@ async def woken(url: str, store: str, *, processes: int, tasks: int, rounds: int
         exactly(f"{name}: failed callers from then on", store, callers - served, 0),
         exactly(f"{name}: token calls", store, refreshes, 3 * rounds),
     ]
+
+
+async def held_up(url: str, store: str, *, processes: int, tasks: int, rounds: int) -> list[Figure]:
+    """Freeze the holder for longer than a short lease, where a second sending ends every token."""
+    served, refreshes, again = 0, 0, 0
+    async with scene(url, rotating=True) as at:
+        await at.install()
+        work = partial(call, sites=at.sites, tasks=tasks)
+        async with Crew(at.options, [0] * processes) as crew:
+            await crew.do(work)
+            for _ in range(rounds):
+                await _end_tokens(at, crew)
+                served += (await _held_up_once(at, crew, work)).served
+                refreshes += at.refreshes
+                again += at.refreshed_again()
+    name, callers = "holder frozen, rotating", processes * tasks * rounds
+    return [
+        exactly(f"{name}: failed callers", store, callers - served, 0),
+        exactly(f"{name}: token calls", store, refreshes, rounds),
+        exactly(f"{name}: refresh tokens sent twice", store, again, 0),
+    ]
+
+
+async def replaced(
+    url: str, store: str, *, processes: int, tasks: int, rounds: int
+) -> list[Figure]:
+    """Kill a holder whose lease is long, since Wix has rotated a refresh token before.
+
+    This Wix rotates no more then: else the token of the killed process would be lost. The other
+    processes call until they are served, since their callers give up earlier than the lease ends.
+    """
+    waits: list[float] = []
+    async with scene(url, rotating=True) as at:
+        await at.install()
+        work = partial(call, sites=at.sites, tasks=tasks)
+        async with Crew(at.options, [0] * processes) as crew:
+            await crew.do(work)
+            at.fake.rotate_refresh_tokens = False
+            for _ in range(rounds):
+                await _end_tokens(at, crew)
+                waits.append(await _seconds_until_served(at, crew, work))
+                await crew.replace(crew.workers[0])
+    name, bound = "holder killed, rotating", _LONG_LEASE + _CALLER_WAIT + _SLACK
+    return [
+        exactly(f"{name}: rounds", store, len(waits), rounds),
+        at_most(f"{name}: the longest wait elsewhere, s", store, max(waits), bound, timed=True),
+    ]
+
+
+async def _seconds_until_served(at: Scene, crew: Crew, work: Work[Told]) -> float:
+    holder, *others = crew.workers
+    with at.fake.hold(**REFRESH) as gate:
+        await holder.prepare(work)
+        holder.begin()
+        await gate.arrived(timeout=PATIENCE)
+        holder.signal(signal.SIGKILL)
+        gate.release()
+    began = time.monotonic()
+    while sum(await crew.do(work, by=others), Told()).failed:
+        pass
+    return time.monotonic() - began
+
+
+async def _held_up_once(at: Scene, crew: Crew, work: Work[Told]) -> Told:
+    holder, *others = crew.workers
+    told: list[Told] = []
+
+    async def go_on_elsewhere() -> None:
+        told.extend(await crew.do(work, by=others))
+
+    with at.fake.hold(**REFRESH) as gate:
+        await holder.prepare(work)
+        holder.begin()
+        await gate.arrived(timeout=PATIENCE)
+        holder.signal(signal.SIGSTOP)
+        async with anyio.create_task_group() as group:
+            group.start_soon(go_on_elsewhere)
+            await anyio.sleep(_HELD_UP)
+            gate.release()
+            holder.signal(signal.SIGCONT)
+    return sum([*told, await holder.outcome(work)], Told())
 
 
 async def _end_tokens(at: Scene, crew: Crew) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from chaos.figures import missed
 from chaos.refreshing import ENDS, End, clocks_off, crowd, many
-from chaos.refreshing_holders import SIGNALS, gone, woken
+from chaos.refreshing_holders import SIGNALS, gone, held_up, replaced, woken
 
 pytestmark = pytest.mark.processes
 
@@ -49,6 +49,22 @@ async def test_who_wakes_with_the_only_token_saves_it(store: tuple[str, str]) ->
     """The verdict that others have noted meanwhile does not keep the new refresh token out."""
     kind, url = store
     figures = await woken(url, kind, processes=2, tasks=5, rounds=1)
+
+    assert [] == missed(figures)
+
+
+async def test_no_process_sends_the_token_of_a_frozen_holder(store: tuple[str, str]) -> None:
+    """Where refresh tokens rotate, the others wait for it for longer than a short lease lasts."""
+    kind, url = store
+    figures = await held_up(url, kind, processes=2, tasks=5, rounds=1)
+
+    assert [] == missed(figures)
+
+
+async def test_a_killed_holder_is_replaced_where_tokens_rotate(store: tuple[str, str]) -> None:
+    """Other processes are served when its long lease is over."""
+    kind, url = store
+    figures = await replaced(url, kind, processes=2, tasks=5, rounds=1)
 
     assert [] == missed(figures)
 

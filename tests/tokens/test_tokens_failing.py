@@ -193,6 +193,8 @@ async def test_a_caller_waits_for_a_bounded_time(engine: Engine) -> None:
     engine = engine.another(caller_wait=0.05)
     token = await warm(engine, EXPIRED)
     with engine.fake.hold(ACCESS) as gate:
+        engine.tokens._join(engine.tokens._loops.here(), SITE)
+        await gate.arrived()
         error = await failure(lambda: engine.tokens.get(SITE))
         gate.release()
         await engine.settle()

@@ -25,6 +25,7 @@ from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
+from wix_asgi.tokens._storage_watch import Progress, Stage
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Leader"]
@@ -68,7 +69,12 @@ class Leader:
         self.usual_seconds = 0.0
 
     async def lead(
-        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
+        self,
+        instance_id: str,
+        unwanted: Container[str],
+        lease: Lease,
+        slot: Slot,
+        progress: Progress,
     ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
         """Refresh with `lease` held and `slot` taken; the slot is released once Wix has answered.
 
@@ -83,6 +89,7 @@ class Leader:
             return token
         was_alive = stored.seconds_left(self._clock()) > 0
         try:
+            progress.enter(Stage.WIX)
             with slot:
                 grant = await self._request_grant(stored, lease)
         except _LeaseLost:
@@ -92,6 +99,7 @@ class Leader:
                 # A failure before the token's end sends no caller away after it.
                 await self._sleep(pause)
                 return Step.LOOK_AGAIN
+            progress.enter(Stage.STORAGE)
             if not await self._note_failure(stored, exc):
                 return Step.LOOK_AGAIN
             if token := stored.live_token(self._clock(), unwanted):
@@ -99,6 +107,7 @@ class Leader:
             if isinstance(exc, GrantRefused):
                 raise NotInstalled from exc
             raise
+        progress.enter(Stage.STORAGE)
         return await self._save(stored, grant)
 
     async def _request_grant(self, stored: StoredInstallation, lease: Lease) -> Grant:

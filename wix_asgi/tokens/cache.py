@@ -23,9 +23,10 @@ import anyio
 
 from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupted
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.errors import WixError, WixUnavailable
+from wix_asgi.errors import StorageUnavailable, WixError, WixUnavailable
 from wix_asgi.models import AccessToken
 from wix_asgi.reporting.one_line import one_line
+from wix_asgi.tokens._storage_watch import Progress, Stage
 from wix_asgi.tokens.refresh import Refresher
 
 __all__ = ["TokenCache"]
@@ -68,6 +69,7 @@ class _Refresh:
 
     task: DetachedTask[AccessToken]
     unwanted: _UnwantedValues
+    progress: Progress
 
 
 @dataclass(slots=True)
@@ -181,31 +183,48 @@ class TokenCache:
         *,
         seconds: float | None = None,
     ) -> AccessToken:
-        task = self._join(state, instance_id, refused)
+        watch = self._refresher.storage_watch
+        patience = self._policy.caller_wait if seconds is None else seconds
+        if watch.caller_wait == 0.0:
+            raise StorageUnavailable("The storage failed a moment ago.")
+        refresh = self._join(state, instance_id, refused)
         try:
-            with anyio.move_on_after(self._policy.caller_wait if seconds is None else seconds):
-                return await task.result()
+            with anyio.move_on_after(min(patience, watch.caller_wait)):
+                return await refresh.task.result()
         except Interrupted:
             raise WixUnavailable("The process is shutting down.") from None
-        raise WixUnavailable("A refresh takes too long.")
+        if refresh.progress.stage is not Stage.STORAGE:
+            raise WixUnavailable("A refresh takes too long.")
+        error = StorageUnavailable("The storage takes too long to answer.")
+        # A caller with a living token has little patience, which says nothing of the storage.
+        if seconds is None or watch.is_failing:
+            watch.note_failure(instance_id, error, math.inf)
+        raise error
 
     def _join(
         self, state: _LoopState, instance_id: str, refused: AccessToken | None = None
-    ) -> DetachedTask[AccessToken]:
+    ) -> _Refresh:
         """Join the refresh under way, or start it; it is not to return `refused`."""
         refresh = state.refreshes.get(instance_id)
         if refresh is None:
             unwanted = _UnwantedValues()
             if entry := state.cache.get(instance_id):
                 unwanted.add(entry.token.value)
-            task = self._detached.start(lambda: self._run_refresh(state, instance_id, unwanted))
-            refresh = state.refreshes[instance_id] = _Refresh(task, unwanted)
+            progress = Progress(self._clock)
+            task = self._detached.start(
+                lambda: self._run_refresh(state, instance_id, unwanted, progress)
+            )
+            refresh = state.refreshes[instance_id] = _Refresh(task, unwanted, progress)
         if refused is not None:
             refresh.unwanted.add(refused.value)
-        return refresh.task
+        return refresh
 
     async def _run_refresh(
-        self, state: _LoopState, instance_id: str, unwanted: _UnwantedValues
+        self,
+        state: _LoopState,
+        instance_id: str,
+        unwanted: _UnwantedValues,
+        progress: Progress,
     ) -> AccessToken:
         """Refresh, and keep the outcome unless a new installation came in between."""
 
@@ -218,7 +237,7 @@ class TokenCache:
             return True
 
         try:
-            token = await self._refresher.refresh(instance_id, unwanted)
+            token = await self._refresher.refresh(instance_id, unwanted, progress)
         except BaseException as exc:
             if finish():
                 self._put_off(state, instance_id, exc)

@@ -68,6 +68,25 @@ class RefreshPolicy:
     one cannot have.
     """
 
+    storage_slow: float = 1.0
+    """A failure of the storage that takes longer makes further callers stop waiting for it.
+
+    A database that refuses connections fails in milliseconds, and callers may all try; a host that
+    does not answer takes ten seconds.
+    """
+
+    storage_pause: float = 1.0
+    """After such a failure, how long callers are told of it without another try.
+
+    Without the pause each caller would wait ten seconds, and a page would hold its worker as long.
+    """
+
+    storage_probe_wait: float = 0.5
+    """How long a caller waits for the next try after that pause, until the storage has answered.
+
+    A storage that is well again answers in milliseconds, and this caller is the first to be served.
+    """
+
     # The coordination of processes
 
     budget: float = 30.0

@@ -10,7 +10,7 @@ from functools import partial
 import anyio
 
 from wix_asgi.concurrency.slots import Slot
-from wix_asgi.errors import WixUnavailable
+from wix_asgi.errors import NotInstalled, StorageUnavailable, WixUnavailable
 from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import AccessToken
@@ -21,6 +21,7 @@ from wix_asgi.tokens._leader import Leader
 from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
+from wix_asgi.tokens._storage_watch import Progress, Stage, StorageWatch
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Refresher"]
@@ -31,6 +32,10 @@ class Refresher:
 
     It looks at the stored installation, and then takes one step: it uses the token, leads the
     refresh as the lease holder, or waits for the lease holder or for a slot at Wix.
+
+    Attributes:
+        policy: The numbers of all refreshes.
+        storage_watch: Whether the storage has failed the latest refresh.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Refresher:
     ) -> None:
         """Work for the app `app_id`; `clock` gives monotonic seconds, `jitter` 0 to 1."""
         self.policy = policy or RefreshPolicy()
+        self.storage_watch = StorageWatch(self.policy, clock=clock)
         self._installations = installations
         self._storage = storage
         self._app_id = app_id
@@ -67,8 +73,12 @@ class Refresher:
             sleep=sleep,
         )
 
-    async def refresh(self, instance_id: str, unwanted: Container[str]) -> AccessToken:
+    async def refresh(
+        self, instance_id: str, unwanted: Container[str], progress: Progress | None = None
+    ) -> AccessToken:
         """Return a living token whose value is none of `unwanted`, which may grow meanwhile.
+
+        `progress` is kept up to date, for callers that give up before the end.
 
         Raises:
             NotInstalled: There is no such installation, or Wix refuses its refresh token.
@@ -76,6 +86,16 @@ class Refresher:
             WixMisconfigured: Wix refuses the app's credentials.
             StorageUnavailable: The storage is failing, or too many refreshes queue for it.
         """
+        progress = progress or Progress(self._clock)
+        try:
+            return await self._refresh(instance_id, unwanted, progress)
+        except StorageUnavailable as exc:
+            self.storage_watch.note_failure(instance_id, exc, self._clock() - progress.since)
+            raise
+
+    async def _refresh(
+        self, instance_id: str, unwanted: Container[str], progress: Progress
+    ) -> AccessToken:
         began = self._clock()
         polls = self._poll_pauses(began + self._leader.usual_seconds)
         name = refresh_lease(self._app_id, instance_id)
@@ -83,11 +103,13 @@ class Refresher:
         await self._admission.spread_arrivals()
         with self._admission.slot_at_wix() as slot:
             while self._clock() < began + self.policy.budget:
+                progress.enter(Stage.STORAGE)
                 step = await self._look(instance_id, unwanted, lease, slot)
                 if step is Step.LEAD:
-                    step = await self._lead(instance_id, unwanted, lease, slot)
+                    step = await self._lead(instance_id, unwanted, lease, slot, progress)
                 if isinstance(step, AccessToken):
                     return step
+                progress.enter(Stage.PEERS)
                 if step is Step.WAIT_FOR_SLOT:
                     await slot.wait(self.policy.slot_wait)
                 elif step is Step.WAIT_FOR_HOLDER:
@@ -102,7 +124,10 @@ class Refresher:
         async with self._admission.reader_slot():
             # First of all: a process without a slot at Wix leaves the lease to other processes.
             slot.take()
-            stored = await self._installations.require(instance_id)
+            stored = await self._installations.get(instance_id)
+            self.storage_watch.note_answer()
+            if stored is None:
+                raise NotInstalled
             if token := token_without_refresh(stored, unwanted, self._clock(), self.policy):
                 return token
             if self._admission.is_hopeless(slot):
@@ -117,9 +142,14 @@ class Refresher:
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER
 
     async def _lead(
-        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
+        self,
+        instance_id: str,
+        unwanted: Container[str],
+        lease: Lease,
+        slot: Slot,
+        progress: Progress,
     ) -> AccessToken | Step:
-        lead = partial(self._leader.lead, instance_id, unwanted, lease, slot)
+        lead = partial(self._leader.lead, instance_id, unwanted, lease, slot, progress)
         try:
             return await lease.while_renewing(lead)
         finally:

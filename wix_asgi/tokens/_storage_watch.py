@@ -1,0 +1,93 @@
+"""The state of the storage, as the refreshes of a process have found it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.tokens.policy import RefreshPolicy
+
+__all__ = ["Progress", "Stage", "StorageWatch"]
+
+logger = logging.getLogger("wix_asgi")
+
+_LINE_SECONDS: Final = 60.0
+"""Between two log lines about the storage: an outage concerns all sites, and every call of each."""
+
+
+class Stage(Enum):
+    """The party for which a refresh waits."""
+
+    STORAGE = "an answer of the storage"
+    WIX = "an answer of Wix"
+    PEERS = "another process, or a slot"
+
+
+class Progress:
+    """The progress of one refresh, for its waiting callers.
+
+    Attributes:
+        stage: The party for which the refresh waits now.
+        since: The moment from which it waits for that, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Begin with the storage; `clock` gives monotonic seconds."""
+        self._clock = clock
+        self.enter(Stage.STORAGE)
+
+    def enter(self, stage: Stage) -> None:
+        """Begin a stage."""
+        self.stage = stage
+        self.since = self._clock()
+
+
+class StorageWatch:
+    """Notes that the storage fails, so that callers are told at once, and the log once a minute."""
+
+    def __init__(self, policy: RefreshPolicy, *, clock: Callable[[], float]) -> None:
+        """Begin with a storage that is well; `clock` gives monotonic seconds."""
+        self._policy = policy
+        self._clock = clock
+        self._failed_at: float | None = None
+        self._lines = LineLimit(_LINE_SECONDS, clock=clock)
+
+    @property
+    def caller_wait(self) -> float:
+        """How many seconds a caller waits for a refresh: few or none where the storage fails."""
+        if self._failed_at is None:
+            return math.inf
+        is_over = self._clock() - self._failed_at >= self._policy.storage_pause
+        return self._policy.storage_probe_wait if is_over else 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the storage has not answered since its last failure."""
+        return self._failed_at is not None
+
+    def note_answer(self) -> None:
+        """Note that the storage has answered."""
+        self._failed_at = None
+
+    def note_failure(self, instance_id: str, error: StorageUnavailable, seconds: float) -> None:
+        """Note that the storage has failed the refresh of this installation after `seconds`.
+
+        A storage that fails at once holds up nobody, so that every caller may try it.
+        """
+        if seconds >= self._policy.storage_slow:
+            self._failed_at = self._clock()
+        left_out = self._lines.admit("the storage fails")
+        if left_out is not None:
+            logger.error(
+                "the storage fails, so that site %s gets no new token: %s "
+                "(%d more such failures since the last such line)",
+                instance_id,
+                error,
+                left_out,
+                extra={"instance_id": instance_id},
+            )

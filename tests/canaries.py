@@ -25,7 +25,7 @@ CANARY: Final = re.compile(
     rb"|OauthNG\.JWS\.[\w-]{60,}"  # an access token
     rb"|wix-[0-9a-f]{16}=[\w-]{43}"  # the cookie of a flow
     rb"|\.[\w-]{6}\.[\w-]{43}(?![\w-])"  # a state
-    rb"|[\w-]{43}\.eyJ[\w-]{40,}"  # a signed instance
+    rb"|\.eyJ[\w-]{60,}"  # the claims of a signed instance
     rb"|fake-app-secret-0123456789"
 )
 """How the secrets of a fake Wix and of our handshake look."""

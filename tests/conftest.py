@@ -9,7 +9,12 @@ import pytest
 
 from wix_asgi.testing import FakeWix
 
-pytest_plugins = ["tests.engine_fixtures", "tests.postgres_server", "tests.pgbouncer_server"]
+pytest_plugins = [
+    "tests.canaries",
+    "tests.engine_fixtures",
+    "tests.postgres_server",
+    "tests.pgbouncer_server",
+]
 
 # What the machine has set is not what a test means.
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:

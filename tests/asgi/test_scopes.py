@@ -102,6 +102,23 @@ def test_long_headers_are_masked_as_a_whole(count: int) -> None:
     assert SECRET.decode() not in str(scope)
 
 
+@pytest.mark.parametrize("text", [b"a=b&" * 70, b"?" * 70, b"x" * 17_000])
+def test_texts_of_many_parts_are_masked_as_a_whole(text: bytes) -> None:
+    """A text of more parts than any query of ours is not read but to be replaced (R51)."""
+    scope = scope_of(text, (b"referer", b"/?a=" + text))
+    inner = hide_secrets(scope)
+
+    assert (b"***", [(b"referer", b"***")]) == (scope["query_string"], scope["headers"])
+    assert b"" == without_secrets(Request(inner)).scope["query_string"]
+
+
+def test_headers_without_an_address_stay() -> None:
+    """A question mark alone makes no address: browsers send `?0` in a header of theirs."""
+    sent = [(b"sec-ch-ua-mobile", b"?0")] * 20
+
+    assert sent == list(hide_secrets(scope_of(b"", *sent))["headers"])
+
+
 def test_hooks_get_no_secret() -> None:
     """The request of a hook has neither code nor state nor our cookies, and all else (R52)."""
     scope = scope_of(

@@ -165,11 +165,12 @@ async def flooded(
             kept = [site for site in honest.sites if await storage.get(fake.app_id, site)]
     what = f"{rate:.0f}/s of {kind}"
     logger.info(
-        "%s on %s: strangers %s, installs %s, refreshes %s",
+        "%s on %s: strangers %s, installs %s, then %s, refreshes %s",
         what,
         store,
         tally.statuses,
         dict(honest.answers),
+        dict(honest.outcomes),
         dict(refreshes.answers),
     )
     return [

@@ -36,6 +36,7 @@ class Honest:
 
     Attributes:
         apart: Whether each browser has an address of its own, or that of the strangers.
+        outcomes: The last answers to the callbacks that were loaded again.
         waits: The time of each first answer, in seconds.
         to_load_again: The browsers that got no success, and their callbacks.
     """
@@ -44,6 +45,7 @@ class Honest:
     apart: bool = False
     answers: Counter[str] = dataclasses.field(default_factory=Counter)
     waits: list[float] = dataclasses.field(default_factory=list)
+    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
     to_load_again: list[tuple[httpx.AsyncClient, str]] = dataclasses.field(default_factory=list)
 
     async def install(self, app: App, browsers: contextlib.AsyncExitStack, site: str) -> None:
@@ -58,7 +60,7 @@ class Honest:
             began = time.monotonic()
             answer = await http.get(callback)
         self.waits.append(time.monotonic() - began)
-        self.answers[str(answer.status_code) if answer else "no answer"] += 1
+        self.answers[_told(answer, http)] += 1
         if callback and (answer is None or answer.status_code != 303):
             self.to_load_again.append((http, callback))
 
@@ -69,6 +71,7 @@ class Honest:
                 while True:
                     answer = await http.get(callback)
                     if answer.status_code not in _TOLD_TO_WAIT:
+                        self.outcomes[_told(answer, http)] += 1
                         break
                     await anyio.sleep(_PAUSE)
 
@@ -119,6 +122,14 @@ class Refreshes:
             noted(f"{what}: a usual refresh, s", store, usual),
             at_most(f"{what}: a refresh at p99, s", store, slow, _LONGEST_REFRESH, timed=True),
         ]
+
+
+def _told(answer: httpx.Response | None, http: httpx.AsyncClient) -> str:
+    """Return the status of an answer, and whether a refusal to wait has cost the state."""
+    if answer is None:
+        return "no answer"
+    spent = answer.status_code == 503 and not http.cookies
+    return "503, with the state spent" if spent else str(answer.status_code)
 
 
 def _browser(app: App, address: str) -> httpx.AsyncClient:

@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupted
 from wix_asgi.testing.fake_wix._signal import Signal
 
@@ -183,6 +184,19 @@ async def test_after_the_grace_the_rest_is_cancelled(caplog: pytest.LogCaptureFi
     assert "cancelled" == ended
     assert ["interrupted"] * 3 == errors
     assert ["shutdown did not wait for 1 unfinished operations"] == caplog.messages
+
+
+async def test_closing_cancels_work_that_it_does_not_wait_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Work that may go on another day ends at once, and costs neither grace nor a warning."""
+    endless, detached = Work(), DetachedTasks()
+    detached.start(endless, is_waited_for=False)
+    await wait(endless.begun)
+    await detached.aclose(PATIENCE)
+
+    assert "cancelled" == endless.ended
+    assert [] == caplog.records
 
 
 async def test_work_that_has_not_begun_is_cancelled_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from tests.handshake.handshaking import CLOSE_WINDOW, FlakyStorage
+from tests.limits import PATIENCE
 from tests.support import Browser, running
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.handshake._purge import Purge
@@ -93,19 +94,29 @@ class FullStorage(MemoryStorage):
         return self.removes.pop(0)
 
 
-async def test_purge_of_many_claims_is_followed_soon() -> None:
-    """A purge that removed a thousand claims or more is followed in seconds, and no other (R56)."""
-    clock = Clock(1_000)
+async def test_purges_go_on_until_no_claim_is_left() -> None:
+    """While purges remove a thousand claims or more, the next one follows by itself (R56)."""
+    pauses = []
     storage, detached = FullStorage([5000, 1000, 999, 0]), DetachedTasks()
-    purge = Purge(storage, detached, clock=clock.now)
-    left = []
-    for seconds in (0, 1, 1, 2, 2, 57, 1):
-        clock.advance(seconds)
-        purge.start()
-        await detached.aclose(10)
-        left.append(len(storage.removes))
 
-    assert [3, 3, 2, 1, 1, 1, 0] == left
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    Purge(storage, detached, sleep=sleep).start()
+    await anyio.wait_all_tasks_blocked()
+
+    assert [0] == storage.removes
+    assert [2, 2] == pauses
+
+
+async def test_endless_purge_holds_up_no_shutdown() -> None:
+    """A shutdown does not wait until all claims are gone: the next start goes on (R56)."""
+    storage, detached = FullStorage([5000] * 2), DetachedTasks()
+    Purge(storage, detached, sleep=lambda _: anyio.sleep_forever()).start()
+    await anyio.wait_all_tasks_blocked()
+    await detached.aclose(PATIENCE)
+
+    assert [5000] == storage.removes
 
 
 async def test_purge_that_fails_is_tried_again() -> None:
@@ -117,7 +128,7 @@ async def test_purge_that_fails_is_tried_again() -> None:
     for seconds in (0, 60):
         clock.advance(seconds)
         purge.start()
-        await detached.aclose(10)
+        await anyio.wait_all_tasks_blocked()
     failed = storage.steps.count("purge")
     lost, never = Purge(storage, detached, clock=clock.now), SlowStorage()
     lost._storage = never

@@ -26,10 +26,15 @@ class Interrupted(Exception):
 
 
 class DetachedTask(Generic[T]):
-    """One piece of detached work, and its outcome for any number of waiting tasks."""
+    """One piece of detached work, and its outcome for any number of waiting tasks.
 
-    def __init__(self) -> None:
+    Attributes:
+        is_waited_for: Whether a shutdown waits for the work, or cancels it at once.
+    """
+
+    def __init__(self, *, is_waited_for: bool = True) -> None:
         """Belong to the running event loop, which must be the loop that runs the work."""
+        self.is_waited_for = is_waited_for
         self._done = anyio.Event()
         self._scope = anyio.CancelScope()
         self._error: Exception | None = None
@@ -88,15 +93,23 @@ class DetachedTasks:
         # asyncio itself keeps only weak references to its tasks.
         self._asyncio_tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Callable[[], Awaitable[T]]) -> DetachedTask[T]:
-        """Start `work` on the running event loop, and return at once."""
-        task: DetachedTask[T] = DetachedTask()
+    def start(
+        self, work: Callable[[], Awaitable[T]], *, is_waited_for: bool = True
+    ) -> DetachedTask[T]:
+        """Start `work` on the running event loop, and return at once.
+
+        Work that is not `is_waited_for` is cancelled when `aclose` begins.
+        """
+        task: DetachedTask[T] = DetachedTask(is_waited_for=is_waited_for)
         self._running[task] = current_token()
         self._spawn(lambda: self._run(task, work))
         return task
 
     async def aclose(self, grace: float) -> None:
         """Wait up to `grace` seconds for the tasks of this event loop, then cancel the rest."""
+        for task in self._tasks_here():
+            if not task.is_waited_for:
+                task.cancel()
         with anyio.move_on_after(grace):
             await self._wait_for_all()
         unfinished = self._tasks_here()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
+
+import anyio
 
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.storage import Storage
@@ -19,9 +21,9 @@ Strangers can load the callback at any rate, which may not become a rate of writ
 kept for a quarter of an hour anyway, so a minute more matters to nobody.
 """
 
-_SOON: Final = 2.0
+_PAUSE: Final = 2.0
 _MANY: Final = 1000
-"""Seconds until the next purge, if a purge removed at least this number of claims.
+"""Seconds between two purges, while a purge removes at least this number of claims.
 
 A purge of the backends has a bounded time, and may have left claims behind. A thousand are more
 than a minute leaves where no stranger makes any, and a purge of fewer has reached the end. The
@@ -36,7 +38,7 @@ The backends give up after some ten seconds, so a purge that lives has ended lon
 
 
 class Purge:
-    """Has storage forget the claims that ran out: once a minute, or soon where many are left."""
+    """Has storage forget the claims that ran out: once a minute at most, and then all of them."""
 
     def __init__(
         self,
@@ -44,24 +46,27 @@ class Purge:
         detached: DetachedTasks,
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
         """Be due at once; `clock` gives monotonic seconds."""
         self._storage = storage
         self._detached = detached
         self._clock = clock
+        self._sleep = sleep
         self._due_at = -math.inf
 
     def start(self) -> None:
-        """Start a purge in the background, if one is due and none is under way."""
+        """Start to purge in the background, if that is due and not under way."""
         if self._clock() < self._due_at:
             return
         self._due_at = self._clock() + _LONGEST
-        self._detached.start(self._run)
+        # At a shutdown it is cut off: another worker, or the next start, goes on.
+        self._detached.start(self._run, is_waited_for=False)
 
     async def _run(self) -> None:
-        pause = _INTERVAL
         try:
-            if await self._storage.purge() >= _MANY:
-                pause = _SOON
+            while await self._storage.purge() >= _MANY:
+                await self._sleep(_PAUSE)
+                self._due_at = self._clock() + _LONGEST
         finally:
-            self._due_at = self._clock() + pause
+            self._due_at = self._clock() + _INTERVAL

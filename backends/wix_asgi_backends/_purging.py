@@ -22,8 +22,7 @@ class Purging:
     """Seconds that a batch is to take, by which the next batch gets its number of rows.
 
     SQLite has one writer at a time, so that a claim may wait for a whole batch, and then for up to
-    0.1 s until it looks again (measured on two busy cores and a file of 1.1 GB: 0.17 s at the 99th
-    percentile, 0.49 s at most).
+    0.1 s until it looks again.
     """
 
     pause: float = 0.15
@@ -34,16 +33,17 @@ class Purging:
     """
 
     first: int = 500
-    """Rows of the first batch of a call: SQLite removed them in 20 ms from a file in memory."""
+    """Rows of the first batch of a call, before the time of a batch is known."""
 
     least: int = 100
     """Rows of a batch on a store that is slow, or busy, at which a purge still ends."""
 
-    most: int = 2000
+    most: int = 1000
     """Rows of a batch at most.
 
     Names are random, so that each row changes a page of SQLite's index, and each page is written
-    and synchronized twice: 2000 rows write 16 MB. With up to 10,000 a claim took 0.94 s (measured).
+    and synchronized twice: 1000 rows write 8 MB. With 10,000 rows a claim beside a purge took up to
+    0.94 s, and with 2000 up to 0.61 s (measured on two busy cores).
     """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep

@@ -98,7 +98,7 @@ async def test_batches_have_a_bound() -> None:
     store = Store(100_000, row_seconds=0.0)
     await store.purging().run(store.remove)
 
-    assert 2000 == max(store.batches)
+    assert 1000 == max(store.batches)
 
 
 async def test_a_call_ends() -> None:

@@ -262,7 +262,8 @@ class Night:
             yield f"the request did not end within {self.patience:.0f} s"
             return
         succeeded, may_come_again = _succeeded(first), bool(install.cookie)
-        if case.costs_nothing and not succeeded:
+        # 202 is no failure: the same address has to succeed when it is loaded again.
+        if case.costs_nothing and not (succeeded or first.status == 202):
             yield f"an install failed ({first.status})"
         if succeeded and not await self._is_kept(install):
             yield "an install was lost after its success"

@@ -31,6 +31,7 @@ POOL: Final = 10
 TOKEN_INFO: Final = "/oauth2/token-info"
 _ACCESS: Final = "/oauth/access"
 _AFTER_FAILURE: Final = 0.1
+_UNDER_WAY: Final = "202"
 _JSON: Final = {"Accept": "application/json"}
 
 
@@ -118,9 +119,8 @@ class Installs:
         return Counter(await self._loading)
 
     async def load(self) -> dict[str, int]:
-        """Load this address once more in all browsers at once, and return the same."""
-        self.start()
-        return await self.answers()
+        """Load this address again in all browsers, until no install is said to be under way."""
+        return Counter(await asyncio.gather(*map(self._load_to_the_end, self._urls)))
 
     async def rows(self) -> set[str]:
         """Return the sites that are stored."""
@@ -130,6 +130,13 @@ class Installs:
     async def on_paper(self) -> int:
         """Return how many sites were told of a success that is not stored."""
         return len(self._told - await self.rows())
+
+    async def _load_to_the_end(self, site: str) -> str:
+        while True:
+            answer = await self._load(site)
+            if answer != _UNDER_WAY:
+                return answer
+            await asyncio.sleep(_AFTER_FAILURE)
 
     async def _load(self, site: str) -> str:
         began = time.monotonic()

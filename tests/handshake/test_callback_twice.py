@@ -203,6 +203,21 @@ async def test_storage_is_down_when_a_load_comes_again(step: str) -> None:
     assert 303 == finished.status
 
 
+async def test_outcomes_are_read_within_a_bound() -> None:
+    """Above the bound of questions a browser is told to come back, and keeps its cookie (R49)."""
+    fake, storage = FakeWix(), FlakyStorage()
+    unasked = CallbackPolicy(max_questions=0)
+    async with make_wix(fake, storage=storage) as one, make_wix(fake, storage=storage) as other:
+        first, second = app_of(one, fake, policy=unasked), app_of(other, fake, policy=unasked)
+        browser = Browser(first)
+        load = Load(browser, await begin(browser, fake))
+        answers = [await load.at(app) for app in (first, first, second, second)]
+
+    assert [303, 202, 202, 202] == [answer.status for answer in answers]
+    assert [1, 0, 0, 0] == [len(answer.all("Set-Cookie")) for answer in answers]
+    assert 0 == storage.steps.count("claim_owner")
+
+
 async def test_install_without_a_token_for_its_page() -> None:
     """An installation that is removed by the hook is no success (R47)."""
     fake = FakeWix()

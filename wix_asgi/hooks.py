@@ -37,7 +37,7 @@ class Hooks:
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
         """
-        return await _call_all(self.on_install, installation, without_secrets(request))
+        return await _call_all(self.on_install, installation, request)
 
     async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         """Call each `on_error(refusal, request)`; return the first Response of them.
@@ -45,11 +45,14 @@ class Hooks:
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
         """
-        return await _call_all(self.on_error, refusal, without_secrets(request))
+        return await _call_all(self.on_error, refusal, request)
 
 
-async def _call_all(hooks: list[Hook], *args: object) -> Response | None:
-    response = None
+async def _call_all(hooks: list[Hook], event: object, request: Request) -> Response | None:
+    if not hooks:
+        # Anybody can cause refusals, and most apps have no hook for them.
+        return None
+    response, args = None, (event, without_secrets(request))
     for hook in hooks:
         result = hook(*args[: _arity(hook)])
         if inspect.isawaitable(result):

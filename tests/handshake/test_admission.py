@@ -183,7 +183,7 @@ async def test_denials_take_no_turn_of_an_install() -> None:
 
 
 async def test_two_questions_at_one_time() -> None:
-    """Two loads without the cookie ask for a kinder answer; the others get theirs at once (R49)."""
+    """Two loads without the cookie ask for a kinder answer; further loads do not wait (R49)."""
     async with scene(LONG_WAIT) as on:
         browser = Browser(on.app)
         url = await begin(browser, on.fake)

@@ -72,7 +72,7 @@ async def test_double_click(storage: Callable[[], FlakyStorage]) -> None:
 
 
 async def test_refusal_is_the_same_for_all_loads(caplog: pytest.LogCaptureFixture) -> None:
-    """Loads beside one that is refused show its refusal, and the log has it once (R4)."""
+    """Loads beside a refused load show its refusal, and the log has it once (R4)."""
     fake, errors = FakeWix(), list[Any]()
     fake.token_info_override = lambda info: {**info, "active": False}
     async with make_wix(fake, on_error=errors.append) as wix:
@@ -111,7 +111,7 @@ def stream(ran: list[str]) -> Response:
 async def test_response_of_a_hook_is_sent_again_where_it_can_be(
     make: Callable[[list[str]], Response], expected: list[tuple[int, int]]
 ) -> None:
-    """A hook's short page goes to each load; a stream to the first, and the others are led on (R4).
+    """A hook's short page goes to each load; a stream to the first load, the rest is led on (R4).
 
     Its background task runs once.
     """
@@ -170,7 +170,7 @@ async def test_used_state_costs_no_claim() -> None:
 
 
 async def test_storage_that_tells_no_owner() -> None:
-    """With such a storage another process says "finished already", as far as it knows (R4)."""
+    """Over this storage another process says "finished already", as far as it knows (R4)."""
     fake, storage = FakeWix(), PlainStorage()
     async with make_wix(fake, storage=storage) as one, make_wix(fake, storage=storage) as other:
         first, second = app_of(one, fake), app_of(other, fake)

@@ -147,7 +147,7 @@ async def test_later_install_of_the_site_wins() -> None:
 
 
 async def test_pauses_grow_up_to_a_bound(caplog: pytest.LogCaptureFixture) -> None:
-    """The tries come seconds apart for as long as it takes, and the log has few of them (R50)."""
+    """The tries come seconds apart until one succeeds, and the log has few of them (R50)."""
     storage = FlakyStorage()
     scene = Scene(storage)
     storage.down = {"put"}

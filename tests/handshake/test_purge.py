@@ -84,7 +84,7 @@ async def test_purge_is_due_a_minute_after_the_last() -> None:
 
 
 class FullStorage(MemoryStorage):
-    """A storage whose purges remove as many claims as the test says."""
+    """A storage whose purges remove the numbers of claims that the test gives."""
 
     def __init__(self, removes: list[int]) -> None:
         super().__init__()

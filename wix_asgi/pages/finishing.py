@@ -16,7 +16,7 @@ def finishing_page(incident: str) -> str:
     """
     return page(
         "Your installation is being finished",
-        "Wix has confirmed it, and the app is storing it. Please leave this page open: it loads "
-        "again by itself in a few seconds.",
+        "Please leave this page open: it loads again by itself every few seconds. If it is still "
+        "here in ten minutes, open the app in the Wix App Market and choose “Add to Site” again.",
         f"Incident <code>{escape(incident)}</code>.",
     )

@@ -42,7 +42,7 @@ def found_in(text: str | bytes) -> list[str]:
 
 
 class Search(logging.Filter):
-    """Looks at each line of ours, and lets pass those that would pass without it."""
+    """Looks at each line of ours, and lets pass the lines that would pass without it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Search(logging.Filter):
         """Search a line with all that a handler could show of it."""
         shown = [record.getMessage(), repr(record.__dict__)]
         if record.exc_info and record.exc_info[1] is not None:
-            # What the frames of tests hold is their own.
+            # The locals of tests are their own.
             frames = (
                 (frame, line)
                 for frame, line in walk_tb(record.exc_info[1].__traceback__)

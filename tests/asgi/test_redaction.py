@@ -24,7 +24,7 @@ SPELLINGS += ["+state", "signed_instance"]
     ["{0}={1}", "a=b&{0}={1}&c=d", "https://app.example.com/x?{0}={1}&c=d", "/x?a=b&{0}={1}#f"],
 )
 def test_secrets_are_masked(name: str, template: str) -> None:
-    """The value goes, whatever the spelling of the name, and the other parameters stay (R52)."""
+    """The value goes, in any spelling of the name, and the other parameters stay (R52)."""
     text = template.format(name, SECRET)
     expected = template.format(name, MASK).removesuffix("#f")
 
@@ -98,7 +98,7 @@ def test_a_masked_query_holds_no_value(pairs: list[tuple[str, str]], is_nested: 
 
 
 def test_nested_addresses_end() -> None:
-    """An address in an address in an address is masked; what is deeper is not looked for."""
+    """An address in an address in an address is masked; a deeper one is not looked for."""
     text = f"code={SECRET}"
     for _ in range(3):
         text = f"x={quote(text, safe='')}"

@@ -25,7 +25,7 @@ def scope_of(query: bytes = QUERY, *headers: tuple[bytes, bytes], **more: Any) -
 
 
 def test_the_given_scope_is_masked() -> None:
-    """Whoever reads the scope behind us sees the parameters, and no secret of them (R52)."""
+    """A reader of the scope behind us sees the parameters, and no secret of them (R52)."""
     scope = scope_of(QUERY, HOST, (b"cookie", COOKIES), REFERER)
     inner = hide_secrets(scope)
 
@@ -91,7 +91,7 @@ def test_a_path_with_a_query_is_masked() -> None:
 
 @pytest.mark.parametrize("count", [1, 400])
 def test_long_headers_are_masked_as_a_whole(count: int) -> None:
-    """A header over the bound, or one of too many, is not read but to be replaced (R51)."""
+    """A header over the bound, or beside too many others, is not read but to be replaced (R51)."""
     long = (COOKIES + b"; ") * (1 if count > 1 else 200)
     scope = scope_of(b"a=" + b"x" * 17_000, *[(b"cookie", long)] * count, *[REFERER] * count)
     inner = hide_secrets(scope)

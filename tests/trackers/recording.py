@@ -1,4 +1,4 @@
-"""A Sentry that sends nothing, and what it would have sent."""
+"""A Sentry that sends nothing, and the events that it would have sent."""
 
 from __future__ import annotations
 

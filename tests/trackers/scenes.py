@@ -1,4 +1,4 @@
-"""An app under a real Sentry, in a process of its own: Sentry patches what it finds for good.
+"""An app under a real Sentry, in a process of its own: Sentry patches other packages for good.
 
 Run as `python -m tests.trackers.scenes`, it plays every scene twice, with Sentry's defaults and
 with `attach_stacktrace`. Of each it prints a line of JSON: the events that Sentry would have sent,
@@ -140,7 +140,7 @@ class Stage:
         return self
 
     def tell(self, scene: str, sent: list[dict[str, Any]]) -> None:
-        """Print what was played and `sent`, as one line."""
+        """Print the scene, its status, its secrets and the `sent` events, as one line."""
         told = {
             "scene": scene,
             "status": self.status,

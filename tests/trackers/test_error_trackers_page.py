@@ -1,4 +1,4 @@
-"""docs/error-trackers.md: its snippets run as they are printed, and keep what they promise."""
+"""docs/error-trackers.md: its snippets run as they are printed, and keep their promises."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_first_snippet_says_what_it_returns() -> None:
 
 
 def test_all_names_of_the_page_are_masked() -> None:
-    """The parameters that the page names are those that are masked."""
+    """The parameters that the page names are the masked ones."""
     sentence = PAGE[PAGE.index("It knows") : PAGE.index("in any spelling")]
     names = sentence.split("`")[1::2]
 

@@ -71,7 +71,7 @@ def test_sentry_is_given_no_secret(played: list[dict[str, Any]], scene: str) -> 
 
 @pytest.mark.parametrize("scene", NAMES)
 def test_sentry_is_given_no_frame_of_ours(played: list[dict[str, Any]], scene: str) -> None:
-    """Errors have no frame of ours, but for the one that makes an error of ours httpx's (R52)."""
+    """Errors have no frame of ours, but for the frame that makes an error of ours httpx's (R52)."""
     for take in takes(played, scene):
         places = {(frame["module"], frame["function"]) for frame in frames_of(take)}
 

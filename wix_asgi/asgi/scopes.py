@@ -40,7 +40,7 @@ _FLOW_COOKIE: Final = re.compile(rb"(?<![^; \t])((?:__Host-)?wix-[0-9a-f]{16}=)[
 """A cookie that binds a browser to its install, as `StateSigner` names it."""
 
 _DIVIDERS: Final = (b"&", b"?", b"#", b" ", b"'", b'"')
-"""The characters between the parts of a text, each of which costs `redact_query` its time."""
+"""The characters between the parts of a text: each part costs `redact_query` its time."""
 
 _KEY: Final = "wix_asgi.hidden"
 """The key of a masked scope that holds the masked parts, for another call with the same scope."""

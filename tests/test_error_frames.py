@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from wix_asgi.errors import without_frames, without_locals, without_our_frames
+from wix_asgi._frames import without_frames, without_locals, without_our_frames
 
 Raise = Callable[[], NoReturn]
 

@@ -10,6 +10,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from wix_asgi import errors
+from wix_asgi._frames import without_frames
 from wix_asgi.errors import (
     CallerReason,
     HandshakeRefused,
@@ -21,7 +22,6 @@ from wix_asgi.errors import (
     UnsealError,
     WixError,
     WixUnavailable,
-    without_frames,
 )
 
 CLASSES = {

@@ -10,17 +10,12 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wix_asgi._frames import without_locals, without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.client.client import STATE_KEY, WixClient
-from wix_asgi.errors import (
-    BackendNotFound,
-    SettingsError,
-    WixError,
-    without_locals,
-    without_our_frames,
-)
+from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
 

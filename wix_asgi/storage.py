@@ -12,7 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from wix_asgi.errors import BackendNotFound, SettingsError, without_frames
+from wix_asgi._frames import without_frames
+from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
 
 __all__ = ["ENTRY_POINT_GROUP", "ClaimReader", "Storage", "find_backend", "open_storage"]

@@ -11,8 +11,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, cast
 
+from wix_asgi._frames import without_frames
 from wix_asgi._http import httpx
-from wix_asgi.errors import ResponseTooLarge, without_frames
+from wix_asgi.errors import ResponseTooLarge
 from wix_asgi.transport.bodies import split_body
 
 __all__ = ["ReadLimits", "limit"]

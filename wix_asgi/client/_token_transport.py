@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
+from wix_asgi._frames import without_frames
 from wix_asgi._http import httpx
 from wix_asgi.client._limits import limit
-from wix_asgi.errors import without_frames
 from wix_asgi.models import AccessToken
 from wix_asgi.transport.origins import Origin, origin_of
 

@@ -12,19 +12,14 @@ import anyio
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi.client._auth import RetryAfter, WixAuth
 from wix_asgi.client._errors import as_httpx_error
 from wix_asgi.client._limits import ReadLimits
 from wix_asgi.client._token_transport import TokenTransport, copy_without_token
 from wix_asgi.client.policy import CallPolicy
-from wix_asgi.errors import (
-    MiddlewareMissing,
-    ResponseTooLarge,
-    StorageUnavailable,
-    WixUnavailable,
-    without_our_frames,
-)
+from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavailable, WixUnavailable
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import Identity

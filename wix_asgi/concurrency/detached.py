@@ -59,7 +59,7 @@ class DetachedTask(Generic[T]):
         await self._done.wait()
         if self._error is not None:
             # Every waiting task raises the same object, and must not prolong the traceback of
-            # the task before it. Nothing is hidden: `errors.without_frames` would drop the
+            # the task before it. Nothing is hidden: `_frames.without_frames` would drop the
             # frames of the causes, too.
             raise self._error.with_traceback(None)
         return self._result

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from wix_asgi._frames import without_frames, without_locals
 from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.errors import (
     GrantRefused,
@@ -20,8 +21,6 @@ from wix_asgi.errors import (
     StorageUnavailable,
     WixMisconfigured,
     WixUnavailable,
-    without_frames,
-    without_locals,
 )
 from wix_asgi.handshake._next_page import link_after_install
 from wix_asgi.handshake._refusal_log import RefusalLog

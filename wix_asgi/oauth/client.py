@@ -12,8 +12,9 @@ import anyio
 import stamina
 from anyio.lowlevel import checkpoint
 
+from wix_asgi._frames import without_frames
 from wix_asgi._http import httpx
-from wix_asgi.errors import WixUnavailable, without_frames
+from wix_asgi.errors import WixUnavailable
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth._retry_log import RetryLog
 from wix_asgi.oauth.retry_budget import RetryBudget

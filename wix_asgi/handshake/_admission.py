@@ -59,6 +59,11 @@ class Admission:
                 raise StorageUnavailable("Too many installs wait for the storage.")
             yield
 
+    @property
+    def are_denials_spent(self) -> bool:
+        """Whether a callback without a code can leave no row now, since the rate is used up."""
+        return self._denial_rate.is_spent
+
     @contextmanager
     def denial(self) -> Iterator[bool]:
         """Enter with whether a callback without a code may leave a row; it never waits for that."""
@@ -87,6 +92,11 @@ class _Rate:
         self._clock = clock
         self._next_at = clock()
         self._lock = threading.Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next caller would have to wait for its moment."""
+        return self._next_at - self._ahead > self._clock()
 
     def reserve(self, max_delay: float = 0.0) -> float | None:
         """Return the seconds until the caller's moment; None, reserving none, above `max_delay`."""

@@ -124,6 +124,8 @@ class Callback:
         await self._check_browser(request, flow)
         run = self._flows.running(flow)
         if run is None and self._flows.used(flow) is None:
+            if "error" in query and self._admission.are_denials_spent:
+                return await self._deny_at_once(request, flow)
             # Here, not in the task: a Wix that is closing waits for its tasks before it can open.
             await self._clients.ready()
             # A browser that hangs up from here on does not cost the site owner the install.
@@ -210,6 +212,12 @@ class Callback:
             if may_leave_row:
                 await use.take(ending=Refused(Reason.DENIED))
         raise HandshakeRefused(Reason.DENIED)
+
+    async def _deny_at_once(self, request: Request, flow: Flow) -> Response:
+        """Deny without a task of its own: nothing is written that a hang-up could cut off."""
+        response = await self._responses.refuse(request, HandshakeRefused(Reason.DENIED))
+        self._responses.clear_cookie(response, flow.cookie_name)
+        return response
 
     async def _store(self, instance_id: str, grant: Grant) -> Installation:
         stored = await self._completion.store(instance_id, grant)

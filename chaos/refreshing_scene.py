@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaos.installed import ACCESS, install, installations, many_sites
 from tests.support import PUBLIC_URL
+from wix_asgi.installations.versions import next_version
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.testing import FakeWix
@@ -70,7 +70,9 @@ class Scene:
         self.fake.expire_access_tokens()
         for site in self.sites:
             record = await self.record(site)
-            ended = dataclasses.replace(record, version=secrets.token_hex(8), expires_in=-1.0)
+            ended = dataclasses.replace(
+                record, version=next_version(record.version), expires_in=-1.0
+            )
             assert await self.storage.replace(ended, expected=record.version)
 
     async def record(self, site: str) -> Record:

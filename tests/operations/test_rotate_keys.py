@@ -118,7 +118,7 @@ async def test_the_verdict_and_the_moment_of_the_install_stay(source: Storage) -
     """A rotation is no install, no refresh and no failure (R33)."""
     await install(source, SITE)
     noted = await installations(source, OLD).note_failure(
-        await read(source, SITE, OLD), RefreshFailure.REFUSED, 1000.0
+        await read(source, SITE, OLD), RefreshFailure.REFUSED, 45.0
     )
     before = await record_of(source)
     await rotate_keys(APP, source, RING)

@@ -81,6 +81,20 @@ async def test_a_process_that_has_just_started_knows_that_tokens_rotate(rotating
     assert 1 == rotating.posts
 
 
+async def test_the_row_of_a_rotated_token_tells_every_process(
+    rotating: Engine, storage: Steps
+) -> None:
+    """A process that knows of no rotation has a long lease where the row's token was rotated."""
+    mark = rotation_mark(rotating.fake.app_id)
+    owner = await storage.claim_owner(mark)
+    await storage.release(mark, owner or "")
+    tokens = await _refresh_beside_one_held_up(rotating.another(), rotating.another())
+
+    assert owner is not None
+    assert tokens[:1] == tokens[1:]
+    assert 1 == rotating.posts
+
+
 @pytest.mark.parametrize("kind", ["rotating", "the same"])
 async def test_the_lease_of_a_killed_holder(kind: str, storage: Steps, clock: ManualClock) -> None:
     """It holds up others for 20 seconds where tokens rotate, and for two where they do not."""

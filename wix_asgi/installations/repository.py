@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Container
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from enum import StrEnum
 from wix_asgi.errors import NotInstalled, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.installations._bounds import EPOCH, believed
 from wix_asgi.installations.scan import RecordScan
+from wix_asgi.installations.versions import is_of_rotated_token, next_version
 from wix_asgi.models import AccessToken, Grant, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
@@ -47,6 +47,11 @@ class StoredInstallation:
     failure: str | None
     retry_in: float
     installed_at: datetime
+
+    @property
+    def has_rotated_token(self) -> bool:
+        """Whether a refresh brought the refresh token, so that Wix may end it at the next one."""
+        return is_of_rotated_token(self.version)
 
     def seconds_left(self, now: float) -> float:
         """Return how many seconds the access token still lives; 0 where there is none."""
@@ -126,7 +131,9 @@ class InstallationRepository:
         The grant has a refresh token.
         """
         await self._storage.put(
-            self._seal(instance_id, grant.refresh_token or "", grant.access_token)
+            self._seal(
+                instance_id, grant.refresh_token or "", grant.access_token, version=next_version()
+            )
         )
 
     async def replace(self, stored: StoredInstallation, grant: Grant) -> bool:
@@ -139,7 +146,12 @@ class InstallationRepository:
         """
         # No local holds a token: a traceback with locals shows no secret.
         record = self._seal(
-            stored.instance_id, grant.refresh_token or stored.refresh_token, grant.access_token
+            stored.instance_id,
+            grant.refresh_token or stored.refresh_token,
+            grant.access_token,
+            version=next_version(
+                stored.version, is_rotated=grant.refresh_token not in {None, stored.refresh_token}
+            ),
         )
         return await self._storage.replace(record, expected=stored.version)
 
@@ -158,6 +170,7 @@ class InstallationRepository:
             stored.instance_id,
             stored.refresh_token,
             stored.access_token,
+            version=next_version(stored.version),
             failure=failure,
             retry_in=retry_in,
         )
@@ -175,13 +188,14 @@ class InstallationRepository:
         refresh_token: str,
         token: AccessToken | None,
         *,
+        version: str,
         failure: str | None = None,
         retry_in: float = 0.0,
     ) -> Record:
         return Record(
             app_id=self._app_id,
             instance_id=instance_id,
-            version=secrets.token_hex(8),
+            version=version,
             refresh_token=self._seal_field(refresh_token, instance_id, "refresh_token"),
             access_token=self._seal_field(token.value, instance_id, "access_token")
             if token

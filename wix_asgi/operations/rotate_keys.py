@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import anyio
 from wix_asgi.errors import UnknownKey, UnsealError
 from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.scan import DatedRecord, RecordScan
+from wix_asgi.installations.versions import next_version
 from wix_asgi.models import Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import ClaimReader, Storage
@@ -125,7 +125,7 @@ class _Resealing:
                 break
             if gives_way and await self._is_refreshed_now(record):
                 return False
-            resealed = dated.as_of_now(version=secrets.token_hex(8), **sealed)
+            resealed = dated.as_of_now(version=next_version(record.version), **sealed)
             if await self._storage.replace(resealed, expected=record.version):
                 self.rotation.resealed += 1
                 break

@@ -139,8 +139,8 @@ class RefreshPolicy:
     rotation_recall_pause: float = 60.0
     """How often a process that has not seen a rotated refresh token asks the storage for a sight.
 
-    One read a minute; only in the first minute of an app whose refresh tokens rotate may a process
-    be unaware of that, and then only until its own first refresh.
+    One read a minute. The row of a rotated token says so itself; only for a token that was never
+    refreshed, in the first minute of an app whose refresh tokens rotate, may a process be unaware.
     """
 
     rotation_note_pause: float = 86400.0

@@ -137,6 +137,7 @@ class Refresher:
             if not slot.is_taken:
                 return Step.WAIT_FOR_SLOT
             if lease.is_due(self.policy.lease_ask_pause):
+                self._terms.rotates |= stored.has_rotated_token
                 await self._terms.recall()
                 await lease.take()
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER

@@ -1,0 +1,26 @@
+"""The versions of records: random names, some with a mark that all processes read with the row."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+__all__ = ["is_of_rotated_token", "next_version"]
+
+_ROTATED: Final = "rotated:"
+"""The mark of a record whose refresh token a refresh has brought. Others may stand before it, such
+as that of a copied record."""
+
+
+def next_version(current: str = "", *, is_rotated: bool = False) -> str:
+    """Return a version that was never used before.
+
+    It has the mark of a rotated refresh token if the token `is_rotated` now, or was `current`ly.
+    """
+    mark = _ROTATED if is_rotated or is_of_rotated_token(current) else ""
+    return mark + secrets.token_hex(8)
+
+
+def is_of_rotated_token(version: str) -> bool:
+    """Whether a refresh has brought the refresh token of the record with this version."""
+    return _ROTATED in version

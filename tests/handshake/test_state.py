@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
+from tests.engine import ManualClock
 from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.handshake.state import Flow, StateSigner
 from wix_asgi.sealing.keys import derive_key
@@ -24,26 +25,15 @@ SECRET_1 = "test-app-secret-number-one"
 SECRET_2 = "test-app-secret-number-two"
 
 
-@dataclasses.dataclass
-class Clock:
-    """Seconds since the epoch, as a test sets them."""
-
-    now: float = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 def settings(**given: Any) -> WixSettings:
     """Return right settings, but for the given ones."""
     right = {"app_id": "app-1", "app_secret": SECRET_1, "public_url": "https://app.example.com"}
     return WixSettings.load(**{**right, **given})
 
 
-def signer(clock: Clock | None = None, **given: Any) -> StateSigner:
+def signer(clock: ManualClock | None = None, **given: Any) -> StateSigner:
     """Return a signer with these settings."""
-    return StateSigner(settings(**given), clock=clock or Clock())
+    return StateSigner(settings(**given), clock=clock or ManualClock())
 
 
 def cookies(*flows: Flow) -> dict[str, list[str]]:
@@ -173,7 +163,7 @@ def test_parallel_flows_do_not_disturb_each_other() -> None:
 @pytest.mark.parametrize("elapsed", [0.0, 1.0, 599.0, 600.0, -1.0, -300.0])
 def test_state_holds_within_its_time(elapsed: float) -> None:
     """A state is good for 600 s, and from a host whose clock is up to 300 s ahead (R5)."""
-    clock = Clock()
+    clock = ManualClock()
     checker = signer(clock)
     flow = checker.mint()
     clock.now += elapsed
@@ -191,7 +181,7 @@ AGES = {
 @pytest.mark.parametrize(("elapsed", "message"), AGES.items())
 def test_state_expires(elapsed: float, message: str) -> None:
     """A state is refused when it is too old or too far ahead, and the refusal says its age (R5)."""
-    clock = Clock()
+    clock = ManualClock()
     checker = signer(clock)
     flow = checker.mint()
     clock.now += elapsed
@@ -203,7 +193,7 @@ def test_state_expires(elapsed: float, message: str) -> None:
 
 def test_time_is_a_setting() -> None:
     """`state_ttl` shortens the time (R5)."""
-    clock = Clock()
+    clock = ManualClock()
     checker = signer(clock, state_ttl=30)
     flow = checker.mint()
     clock.now += 31

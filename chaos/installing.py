@@ -275,6 +275,9 @@ class Night:
             yield "a code was exchanged twice"
         await self._begin(install)
         last = await install.load()
+        if last.status == 202:
+            # A slow machine takes longer than a browser is kept waiting.
+            last = await self._load_again(install) or last
         if not _succeeded(last) or not await self._is_kept(install):
             yield f"the site cannot be installed on ({last.status})"
 

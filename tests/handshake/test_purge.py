@@ -50,12 +50,13 @@ class SlowStorage(MemoryStorage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun = 0
+        self.begun = self.ended = 0
         self.go_on = anyio.Event()
 
     async def purge(self) -> int:
         self.begun += 1
         await self.go_on.wait()
+        self.ended += 1
         return await super().purge()
 
 
@@ -117,6 +118,19 @@ async def test_endless_purge_holds_up_no_shutdown() -> None:
     await detached.aclose(PATIENCE)
 
     assert [5000] == storage.removes
+
+
+async def test_shutdown_cuts_no_purge_off() -> None:
+    """A purge under way ends by itself before the storage is closed, and none follows it (R56)."""
+    storage, detached = SlowStorage(), DetachedTasks()
+    Purge(storage, detached).start()
+    await anyio.wait_all_tasks_blocked()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(detached.aclose, PATIENCE)
+        await anyio.wait_all_tasks_blocked()
+        storage.go_on.set()
+
+    assert (1, 1) == (storage.begun, storage.ended)
 
 
 async def test_purge_that_fails_is_tried_again() -> None:

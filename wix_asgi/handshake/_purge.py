@@ -60,13 +60,21 @@ class Purge:
         if self._clock() < self._due_at:
             return
         self._due_at = self._clock() + _LONGEST
-        # At a shutdown it is cut off: another worker, or the next start, goes on.
+        # A shutdown ends it after the purge under way: another worker, or the next start, goes on.
         self._detached.start(self._run, is_waited_for=False)
 
     async def _run(self) -> None:
         try:
-            while await self._storage.purge() >= _MANY:
+            while await self._leaves_many():
                 await self._sleep(_PAUSE)
                 self._due_at = self._clock() + _LONGEST
         finally:
             self._due_at = self._clock() + _INTERVAL
+
+    async def _leaves_many(self) -> bool:
+        """Purge once; return whether many claims may be left."""
+        removed = 0
+        # To cut a statement off costs its connection, and aiosqlite may never close that.
+        with anyio.CancelScope(shield=True):
+            removed = await self._storage.purge()
+        return removed >= _MANY

@@ -23,7 +23,7 @@ from wix_asgi.storage import Storage
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends.memory import MemoryStorage
 from wix_asgi_backends.postgres import PostgresStorage
-from wix_asgi_backends.sqlite import SQLiteStorage
+from wix_asgi_backends.sqlite import SQLiteStorage, _text
 
 APP = "test-app"
 SITES = ["site-1", "site-2", "site-3"]
@@ -210,3 +210,8 @@ async def test_failure_that_is_no_text_in_sqlite(sqlite: tuple[SQLiteStorage, Ru
         await run("UPDATE wix_installations SET failure = X'ff00'")
 
         assert (SITES, 3, SITES) == await seen(storage)
+
+
+def test_texts_of_a_file_are_no_errors() -> None:
+    """A text of an SQLite file that is no UTF-8 is read as its bytes."""
+    assert ["caf\u00e9", b"caf\xe9"] == [_text("caf\u00e9".encode()), _text(b"caf\xe9")]

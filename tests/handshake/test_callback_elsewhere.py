@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import pytest
@@ -26,8 +26,10 @@ from tests.handshake.handshaking import (
 )
 from tests.support import PUBLIC_URL, SITE, Browser, make_wix
 from wix_asgi import Wix
+from wix_asgi.errors import NotInstalled
 from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
+from wix_asgi_backends.memory import MemoryStorage
 
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
@@ -186,6 +188,26 @@ async def test_removed_installation_is_no_success(shared: str | Storage) -> None
         statuses = [(await load.at(app)).status for app in (first.app, second.app)]
 
     assert [409, 409] == statuses
+
+
+async def test_installation_removed_while_it_is_shown_is_no_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An installation that is gone before its token is read is never shown as a success (R47)."""
+    fake = FakeWix()
+    storage = MemoryStorage()
+    async with process(fake, storage) as first, process(fake, storage) as second:
+        browser = Browser(first.app)
+        load = Load(browser, await begin(browser, fake))
+        await load.at(first.app)
+
+        async def gone(_: str) -> NoReturn:
+            raise NotInstalled
+
+        monkeypatch.setattr(second.wix._tokens, "get", gone)
+        status = (await load.at(second.app)).status
+
+    assert 409 == status
 
 
 async def test_state_that_was_given_back_is_good_at_another_process(

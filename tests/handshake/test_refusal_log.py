@@ -116,6 +116,15 @@ def test_every_incident_is_found_at_debug(caplog: pytest.LogCaptureFixture) -> N
     assert [("denied", "bbbbbbbbbbbb", CALLBACK)] == fields
 
 
+def test_lines_that_nobody_wants_are_not_made(caplog: pytest.LogCaptureFixture) -> None:
+    """Below the level of the logger, a refusal costs no text and leaves no line (R49)."""
+    log = RefusalLog(clock=ManualClock())
+    with caplog.at_level(logging.CRITICAL, logger="wix_asgi"):
+        log.note(HandshakeRefused(Reason.STATE_INVALID), "000000000000", REQUEST)
+
+    assert [] == lines(caplog, logging.DEBUG)
+
+
 def test_wrong_credentials_are_an_error_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """A flood of codes at an app that Wix refuses is one ERROR a minute, with a count (R49)."""
     clock = ManualClock()

@@ -240,6 +240,16 @@ async def test_a_process_that_knows_of_no_rotation_asks_once_a_minute(
     assert [1, 1, 2] == counts
 
 
+async def test_the_sight_of_another_process_is_recalled(storage: Steps, clock: ManualClock) -> None:
+    """A process takes long leases once the storage tells of a rotation that another one saw."""
+    terms = LeaseTerms(storage, "app", policy=RefreshPolicy(), longest_call=15.0, clock=clock)
+    await storage.claim(rotation_mark("app"), "rotates", 60)
+    before = terms.ttl
+    await terms.recall()
+
+    assert (2.0, 20.0) == (before, terms.ttl)
+
+
 class _WithoutOwners(Steps):
     claim_owner = None  # type: ignore[assignment] # as a storage of somebody else
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Unpack
+from typing import TypeVar, Unpack, cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
+from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
@@ -47,6 +48,15 @@ def make_wix(fake: FakeWix, **options: Unpack[WixOptions]) -> Wix:
         **options,
     }
     return Wix(**settings)
+
+
+S = TypeVar("S", bound=Storage)
+
+
+def without_claim_owner(storage: type[S]) -> type[S]:
+    """Return a third party's storage: it cannot tell the owner of a claimed name."""
+    # None stands for a method that is not there, where a Protocol is checked (typing, PEP 544).
+    return cast("type[S]", type(storage.__name__, (storage,), {"claim_owner": None}))
 
 
 class Browser:

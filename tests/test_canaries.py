@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from tests.canaries import Search, found_in
-from tests.support import SITE, Browser, make_wix
-from wix_asgi import WixMiddleware
+from tests.support import SITE, Browser, running
 from wix_asgi.testing import FakeWix
 
 pytest_plugins = ["pytester"]
@@ -25,9 +25,8 @@ SHOWING = (
 
 async def test_secrets_of_an_install_are_known(fake: FakeWix) -> None:
     """Codes, tokens, states, cookies, instances and the app's secret are found by their looks."""
-    wix = make_wix(fake)
-    async with wix:
-        browser = Browser(WixMiddleware(Browser, wix))  # type: ignore[arg-type] # never called
+    async with running(fake) as app:
+        browser = Browser(app)
         location = await browser.begin(fake)
     ((cookie, value),) = browser.http.cookies.items()
     secrets = [
@@ -80,12 +79,12 @@ def test_lines_pass_as_they_would_without_a_search(
 
 def test_locals_of_a_traceback_are_searched() -> None:
     """Frames of a library show their locals; those of a test are its own."""
-    space: dict[str, object] = {}
+    space: dict[str, Any] = {}
     code = "def fail():\n    secret = 'fake-app-secret' + '-0123456789'\n    raise LookupError\n"
     exec(compile(code, "library.py", "exec"), space)  # noqa: S102 - ours
     search = Search()
     try:
-        space["fail"]()  # type: ignore[operator]
+        space["fail"]()
     except LookupError as exc:
         error = exc
     record = logging.LogRecord("x", logging.ERROR, "", 0, "x", (), None)

@@ -24,7 +24,7 @@ class Cut(httpx.AsyncBaseTransport):
         self.error = error
         self.tokens: list[str] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> NoReturn:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         token = request.headers["Authorization"]
         self.tokens.append(token)
         raise self.error
@@ -33,7 +33,7 @@ class Cut(httpx.AsyncBaseTransport):
 class HalfWay(Cut, httpx.AsyncByteStream):
     """The same where the body of the answer is read."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:  # type: ignore[override]
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.tokens.append(request.headers["Authorization"])
         return httpx.Response(200, stream=self)
 

@@ -25,7 +25,7 @@ from tests.handshake.handshaking import (
     reason_of,
 )
 from tests.limits import PATIENCE
-from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running
+from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running, without_claim_owner
 from wix_asgi import Wix
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
@@ -34,10 +34,7 @@ WELCOME = f"{PUBLIC_URL}/welcome"
 PATIENT = CallbackPolicy(answer_wait=PATIENCE, claim_wait=PATIENCE)
 
 
-class PlainStorage(FlakyStorage):
-    """A third party's storage, which cannot tell the owner of a claimed name."""
-
-    claim_owner = None  # type: ignore[assignment] # so it is no ClaimReader
+PlainStorage = without_claim_owner(FlakyStorage)
 
 
 async def load_at_once(app: ASGIApp, load: Load, fake: FakeWix, times: int = 3) -> list[Answer]:

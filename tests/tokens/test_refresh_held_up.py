@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.engine import ACCESS, FAILING, Engine, ManualClock, Steps, refresh
-from tests.support import SITE
+from tests.support import SITE, without_claim_owner
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.installations.claims import refresh_lease, rotation_mark
@@ -250,13 +250,10 @@ async def test_the_sight_of_another_process_is_recalled(storage: Steps, clock: M
     assert (2.0, 20.0) == (before, terms.ttl)
 
 
-class _WithoutOwners(Steps):
-    claim_owner = None  # type: ignore[assignment] # as a storage of somebody else
-
-
 async def test_a_storage_that_tells_no_owners_serves_too(clock: ManualClock) -> None:
     """A process then learns of rotated refresh tokens from its own first refresh."""
-    engine = Engine(FakeWix(rotate_refresh_tokens=True), _WithoutOwners(clock), clock)
+    storage = without_claim_owner(Steps)(clock)
+    engine = Engine(FakeWix(rotate_refresh_tokens=True), storage, clock)
     await engine.install(left=0)
     terms = engine.refresher._terms
     before = terms.ttl

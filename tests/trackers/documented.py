@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import sentry_sdk
 from fastapi import FastAPI, Request
@@ -110,10 +111,9 @@ def main() -> None:
     tell("nothing", secrets, spans_of(exporter))
 
     sent: list[dict[str, Any]] = []
-    init = sentry_sdk.init
     options: dict[str, Any] = {"dsn": DSN, "transport": recorder(sent), "traces_sample_rate": 1.0}
-    sentry_sdk.init = functools.partial(init, **options)  # type: ignore[misc,assignment]
-    run("before_send_transaction")
+    with patch.object(sentry_sdk, "init", functools.partial(sentry_sdk.init, **options)):
+        run("before_send_transaction")
 
     def tracked(wix: Wix) -> ASGIApp:
         api = make_api()

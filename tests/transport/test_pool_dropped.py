@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -39,7 +39,7 @@ async def test_a_dropped_answer_gives_its_slot_back(
 ) -> None:
     """Unread or read half-way; the next request closes the connection, and opens another."""
     response = await fakes.start(pool)
-    body = aiter(response.stream)  # type: ignore[arg-type] # it is asynchronous
+    body = aiter(cast("httpx.AsyncByteStream", response.stream))
     for _ in range(chunks):
         await anext(body)
     del response, body

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Hashable
 
 import anyio
 from anyio.lowlevel import current_token
+
+from wix_asgi.concurrency.call_soon import call_soon
 
 __all__ = ["FairSlots"]
 
@@ -88,11 +88,7 @@ class _Turn:
 
     def end(self) -> bool:
         """End, from any thread; False where the event loop of the task is closed."""
-        try:
-            _scheduler(self._loop)(self.ended.set)
-        except RuntimeError:
-            return False
-        return True
+        return call_soon(self._loop, self.ended.set)
 
 
 class _Queue:
@@ -137,12 +133,3 @@ class _Queue:
             self._length -= 1
             if not turns:
                 del self._parties[turn.party]
-
-
-def _scheduler(loop: Any) -> Callable[[Callable[[], object]], object]:
-    """Return the function that has an event loop call another, from any thread."""
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.call_soon_threadsafe
-    # trio's token of a run.
-    schedule: Callable[[Callable[[], object]], object] = loop.run_sync_soon
-    return schedule

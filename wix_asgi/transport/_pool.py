@@ -14,7 +14,7 @@ import math
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import cast
 
@@ -22,7 +22,8 @@ import anyio
 from anyio.lowlevel import current_token
 
 from wix_asgi._http import httpx
-from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.concurrency.call_soon import call_soon
+from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.transport.origins import Origin
 from wix_asgi.transport.policy import PoolPolicy
 
@@ -233,11 +234,9 @@ class Pool:
         the middle of any code.
         """
         loop = self._loop()
-        # Of asyncio, or of trio; both take calls from any thread, and from inside of themselves.
-        soon = getattr(loop, "call_soon_threadsafe", None) or getattr(loop, "run_sync_soon", None)
-        with suppress(RuntimeError):  # the loop is over, and its sockets with it
-            if soon is not None:
-                soon(self._take_back, connection)
+        if loop is not None:
+            # Where the loop is over, its sockets are gone with it.
+            call_soon(loop, partial(self._take_back, connection))
 
     def _take_back(self, connection: Connection) -> None:
         """Release the slot at once; its connection is closed by the next request."""
@@ -247,11 +246,11 @@ class Pool:
         if left_out is not None:
             scheme, host, _ = connection.origin
             _log.warning(
-                "an answer of %s://%s was dropped unclosed, and its connection with it "
-                "(%d more since the last such line): close streamed answers",
+                "an answer of %s://%s was dropped unclosed, and its connection with it: "
+                "close streamed answers%s",
                 scheme,
                 host.decode("ascii"),
-                left_out,
+                and_more(left_out),
             )
 
     def _pop_spare(self) -> Connection:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
-from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.reporting.line_limit import LineLimit, and_more
 
 __all__ = ["RefusalLog"]
 
@@ -65,6 +65,6 @@ class RefusalLog:
             f", site {site}" if site else "",
             ascii(refusal.message)[1:-1][:_MAX_MESSAGE],
             _HINTS[reason],
-            f" (and {left_out} more before it)" if left_out else "",
+            and_more(left_out),
             extra={"reason": reason, "instance_id": site},
         )

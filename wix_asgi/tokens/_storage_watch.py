@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Progress", "Stage", "StorageWatch"]
@@ -84,10 +84,9 @@ class StorageWatch:
         left_out = self._lines.admit("the storage fails")
         if left_out is not None:
             logger.error(
-                "the storage fails, so that site %s gets no new token: %s "
-                "(%d more such failures since the last such line)",
+                "the storage fails, so that site %s gets no new token: %s%s",
                 instance_id,
                 error,
-                left_out,
+                and_more(left_out),
                 extra={"instance_id": instance_id},
             )

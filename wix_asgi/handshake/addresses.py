@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Scope
 
+from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.settings import WixSettings
@@ -28,9 +29,6 @@ Route: TypeAlias = Callable[[Scope], ASGIApp | None]
 
 _SECONDS: Final = 60.0
 """From one hint of a kind to the next: it stays true until an operator has read it."""
-
-_MAX_VALUE: Final = 300
-"""Bytes of a Host that are looked at; a name has 253 characters at most (RFC 1035, 2.3.4)."""
 
 _HOST: Final = re.compile(
     r"(?:\[([0-9a-f:.]{2,45})\]|([0-9a-z._-]{0,252}[0-9a-z])\.?)(?::[0-9]{1,5})?"
@@ -148,10 +146,7 @@ def _host(scope: Scope) -> str | None:
 
     A proxy that changes `Host` names the browser's in `X-Forwarded-Host` (de facto standard, MDN).
     """
-    names = {b"host": "", b"x-forwarded-host": ""}
-    for name, value in scope["headers"]:
-        if name in names:
-            names[name] = value[:_MAX_VALUE].decode("latin-1")
-    text = names[b"x-forwarded-host"].partition(",")[0].strip() or names[b"host"]
+    forwarded, host = read_headers(scope, b"x-forwarded-host", b"host")
+    text = forwarded.partition(",")[0].strip() or host
     found = _HOST.fullmatch(text.lower())
     return found[1] or found[2] if found else None

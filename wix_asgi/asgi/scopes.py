@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -112,7 +111,7 @@ def without_secrets(request: Request) -> Request:
     scope["query_string"] = b"&".join(kept)
     if scope.get("raw_path"):
         scope["raw_path"] = bytes(scope["raw_path"]).partition(b"?")[0]
-    headers = scope.get("headers", ())
+    headers = list(scope.get("headers", ()))
     scope["headers"] = [
         (name, _without_flow_cookies(value) if name == b"cookie" else shown)
         for (name, value), (_, shown) in zip(headers, _mask_headers(headers), strict=True)
@@ -128,9 +127,8 @@ def _is_readable(text: bytes) -> bool:
     return len(text) <= _MAX_TEXT and sum(map(text.count, _DIVIDERS)) <= _MAX_PARTS
 
 
-def _mask_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def _mask_headers(headers: Headers) -> Headers:
     """Mask our cookies, and the secrets of addresses, such as those of a Referer."""
-    headers = list(headers)
     hidden = [_may_be_secret(name, value) for name, value in headers]
     is_readable = (
         sum(len(value) for _, value in headers) <= _MAX_HEADERS and sum(hidden) <= _MAX_ADDRESSES

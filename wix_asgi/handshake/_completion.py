@@ -78,10 +78,10 @@ class Completion:
         """Return the installation that `grant` is for, and the grant, renewed where that took long.
 
         Raises:
-            HandshakeRefused: The token is another app's, or another site's than the named one.
+            HandshakeRefused: The token is another app's, or another site's than the named one; or
+                Wix has failed for hours.
             GrantRefused: Wix refuses to renew the grant.
             WixMisconfigured: Wix refuses the app's credentials.
-            WixUnavailable: Wix has failed for hours.
         """
 
         async def ask() -> tuple[str, Grant]:

@@ -155,13 +155,12 @@ class Flows:
         running[name] = run
         return run
 
-    def remember(self, flow: Flow, used: UsedState) -> UsedState:
+    def remember(self, flow: Flow, used: UsedState) -> None:
         """Remember that a state is used up, and its outcome; the oldest memory goes."""
         memory = self._loops.here().used
         memory[name_of(flow)] = used
         if len(memory) > self._policy.max_known:
             memory.popitem(last=False)
-        return used
 
     def forget(self, flow: Flow) -> None:
         """Forget a state that was given back."""

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.reporting.line_limit import LineLimit, and_more
+from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Progress", "Stage", "StorageWatch"]
@@ -84,9 +84,10 @@ class StorageWatch:
         left_out = self._lines.admit("the storage fails")
         if left_out is not None:
             logger.error(
-                "the storage fails, so that site %s gets no new token: %s%s",
+                "the storage fails, so that site %s gets no new token: %s "
+                "(%d more such failures since the last such line)",
                 instance_id,
                 error,
-                and_more(left_out),
+                left_out,
                 extra={"instance_id": instance_id},
             )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from playwright.sync_api import FrameLocator, Page
 
 from tests.browser.chromium import chromium
 from tests.browser.two_sites import APP_HOST, PORT, WIX_HOST
+from tests.certificates import self_signed
 from tests.limits import PATIENCE
 from tests.servers import free_port, serving, uvicorn
 
@@ -28,36 +24,12 @@ FLAGS = [
 ]
 
 
-def certify(room: Path) -> tuple[str, str]:
-    """Make a certificate that nobody has signed, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wix.test")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (room / "key.pem").write_bytes(private)
-    (room / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    return str(room / "key.pem"), str(room / "certificate.pem")
-
-
 @pytest.fixture(name="port")
 def _port(tmp_path: Path) -> Iterator[int]:
     """Serve both sites over TLS; return the port."""
     port = free_port()
-    key, certificate = certify(tmp_path)
-    tls = ["--ssl-keyfile", key, "--ssl-certfile", certificate]
+    key, certificate = self_signed(tmp_path, "wix.test")
+    tls = ["--ssl-keyfile", str(key), "--ssl-certfile", str(certificate)]
     command = uvicorn("tests.browser.two_sites:TwoSites", port, "--factory", *tls)
     with serving(command, cwd=tmp_path, env={**os.environ, PORT: str(port)}) as server:
         server.accepts(port)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import ipaddress
 import re
 import socket
 import ssl
@@ -12,12 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.certificates import self_signed
 from tests.limits import PATIENCE
 from tests.oauth.answering import CANARY, fails
 from tests.support import PUBLIC_URL
@@ -50,14 +43,15 @@ async def failure(fake: FakeWix, api_url: str, policy: OAuthPolicy = PATIENT) ->
 
 
 @contextlib.contextmanager
-def listening(certificate: Path | None = None) -> Iterator[int]:
-    """Listen on a port of loopback and answer nothing; with a certificate, shake hands."""
+def listening(tls: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """Listen on a port of loopback and answer nothing; with TLS, shake hands."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        if certificate is None:
+        if tls is None:
             yield server.getsockname()[1]
             return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
+        key, certificate = tls
+        context.load_cert_chain(certificate, key)
 
         def shake_hands() -> None:
             connection, _ = server.accept()
@@ -68,35 +62,6 @@ def listening(certificate: Path | None = None) -> Iterator[int]:
         thread.start()
         yield server.getsockname()[1]
         thread.join(PATIENCE)
-
-
-@pytest.fixture(name="self_signed")
-def _self_signed(tmp_path: Path) -> Path:
-    """Return the file of a certificate for 127.0.0.1 that nobody but itself has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "self-signed.pem"
-    pem = serialization.Encoding.PEM
-    file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(pem)
-    )
-    return file
 
 
 async def test_a_refused_connection_is_told(fake: FakeWix) -> None:
@@ -119,9 +84,9 @@ async def test_a_name_that_does_not_resolve_is_told(fake: FakeWix) -> None:
     assert re.fullmatch(r"Wix cannot be reached \(ConnectError: \[Errno -?\d+\] .+\)\.", str(error))
 
 
-async def test_an_untrusted_certificate_is_told(fake: FakeWix, self_signed: Path) -> None:
+async def test_an_untrusted_certificate_is_told(fake: FakeWix, tmp_path: Path) -> None:
     """A certificate that is not trusted, such as a proxy's of the company, is told as such."""
-    with listening(self_signed) as port:
+    with listening(self_signed(tmp_path, "127.0.0.1")) as port:
         error = await failure(fake, f"https://127.0.0.1:{port}")
 
     assert error.unsent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -11,9 +13,10 @@ import anyio
 
 from chaos.figures import Figure, at_most, exactly, noted
 from chaos.refreshing_scene import REFRESH, Scene, scene
-from chaos.workers import Crew, Told, Work, call, outlive
+from chaos.workers import Crew, Told, Work, Worker, call, outlive
 from tests.limits import PATIENCE
 from wix_asgi import Wix
+from wix_asgi.testing.fake_wix.faults import Gate
 
 __all__ = ["SIGNALS", "gone", "held_up", "replaced", "woken"]
 
@@ -139,11 +142,7 @@ async def replaced(
 
 async def _seconds_until_served(at: Scene, crew: Crew, work: Work[Told]) -> float:
     holder, *others = crew.workers
-    with at.fake.hold(**REFRESH) as gate:
-        await holder.prepare(work)
-        holder.begin()
-        await gate.arrived(timeout=PATIENCE)
-        holder.signal(signal.SIGKILL)
+    async with _signalled(at, holder, work, signal.SIGKILL) as gate:
         gate.release()
     began = time.monotonic()
     while sum(await crew.do(work, by=others), Told()).failed:
@@ -152,22 +151,14 @@ async def _seconds_until_served(at: Scene, crew: Crew, work: Work[Told]) -> floa
 
 
 async def _held_up_once(at: Scene, crew: Crew, work: Work[Told]) -> Told:
-    holder, *others = crew.workers
-    told: list[Told] = []
-
-    async def go_on_elsewhere() -> None:
-        told.extend(await crew.do(work, by=others))
-
-    with at.fake.hold(**REFRESH) as gate:
-        await holder.prepare(work)
-        holder.begin()
-        await gate.arrived(timeout=PATIENCE)
-        holder.signal(signal.SIGSTOP)
-        async with anyio.create_task_group() as group:
-            group.start_soon(go_on_elsewhere)
-            await anyio.sleep(_HELD_UP)
-            gate.release()
-            holder.signal(signal.SIGCONT)
+    holder = crew.workers[0]
+    async with (
+        _signalled(at, holder, work, signal.SIGSTOP) as gate,
+        _goes_on_elsewhere(crew, work) as told,
+    ):
+        await anyio.sleep(_HELD_UP)
+        gate.release()
+        holder.signal(signal.SIGCONT)
     return sum([*told, await holder.outcome(work)], Told())
 
 
@@ -181,25 +172,40 @@ async def _struck(
     at: Scene, crew: Crew, work: Work[Told], signum: signal.Signals, *, refuse: bool = False
 ) -> Told:
     """Signal the holder once Wix has its answer ready; return the outcome of the work elsewhere."""
-    holder, *others = crew.workers
-    told: list[Told] = []
+    async with _signalled(at, crew.workers[0], work, signum) as gate:
+        if refuse:
+            at.fake.fail(**{**REFRESH, **_REFUSED})
+        async with _goes_on_elsewhere(crew, work) as told:
+            await gate.arrived(2, timeout=PATIENCE)
+            gate.release()
+    at.fake.heal()
+    return sum(told, Told())
 
-    async def go_on_elsewhere() -> None:
-        told.extend(await crew.do(work, by=others))
 
+@asynccontextmanager
+async def _signalled(
+    at: Scene, holder: Worker, work: Work[Told], signum: signal.Signals
+) -> AsyncIterator[Gate]:
+    """Have a worker refresh, and signal it once Wix has its answer ready, which is held back."""
     with at.fake.hold(**REFRESH) as gate:
         await holder.prepare(work)
         holder.begin()
         await gate.arrived(timeout=PATIENCE)
         holder.signal(signum)
-        if refuse:
-            at.fake.fail(**{**REFRESH, **_REFUSED})
-        async with anyio.create_task_group() as group:
-            group.start_soon(go_on_elsewhere)
-            await gate.arrived(2, timeout=PATIENCE)
-            gate.release()
-    at.fake.heal()
-    return sum(told, Told())
+        yield gate
+
+
+@asynccontextmanager
+async def _goes_on_elsewhere(crew: Crew, work: Work[Told]) -> AsyncIterator[list[Told]]:
+    """Have all workers but the first do the work, and fill in its outcome before the block ends."""
+    told: list[Told] = []
+
+    async def go_on() -> None:
+        told.extend(await crew.do(work, by=crew.workers[1:]))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(go_on)
+        yield told
 
 
 async def _go_on(crew: Crew, work: Work[Told], signum: signal.Signals) -> Told:

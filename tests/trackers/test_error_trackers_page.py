@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.limits import PATIENCE
-from tests.servers import ROOT
+from tests.trackers.apart import lines_of
 from tests.trackers.documented import PAGE, SNIPPETS, run
 from wix_asgi.asgi.redaction import is_secret
 
@@ -20,15 +17,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture(scope="module")
 def told() -> dict[str, dict[str, Any]]:
     """Visit an app under all trackers, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trackers.documented"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-    )
-    return {line["tracker"]: line for line in map(json.loads, done.stdout.splitlines())}
+    return {line["tracker"]: line for line in lines_of("tests.trackers.documented")}
 
 
 def shown_in(line: dict[str, Any]) -> list[str]:

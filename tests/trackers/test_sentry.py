@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.limits import PATIENCE
-from tests.servers import ROOT
+from tests.trackers.apart import lines_of
 from tests.trackers.scenes import SCENES, app_logs_a_secret
 
 pytestmark = pytest.mark.processes
@@ -23,15 +20,7 @@ BORDER = {("wix_asgi.client.client", "send")}
 @pytest.fixture(scope="module")
 def played() -> list[dict[str, Any]]:
     """Play all scenes, in a process of their own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trackers.scenes"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return lines_of("tests.trackers.scenes")
 
 
 def takes(played: list[dict[str, Any]], scene: str) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from chaos.installed import install, installations, many_sites
 from chaos.stores import Stores
 from tests.processes.apps import App
 from tests.servers import ROOT, environment, free_port, serving, uvicorn
-from wix_asgi.handshake.state import StateSigner
+from wix_asgi.handshake.state import Flow, StateSigner
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import FakeWix
@@ -71,21 +71,21 @@ class _Scene:
         ]
         return "\r\n".join([*lines, "", ""]).encode()
 
+    def request_of(self, flow: Flow, **query: str) -> bytes:
+        """Return the bytes of a load by the browser in which a flow began."""
+        return self.request(
+            cookie=f"{flow.cookie_name}={flow.cookie_value}", **query, state=flow.state
+        )
+
 
 async def _made_up(at: _Scene) -> list[bytes]:
     """One made-up state, which costs no storage, for comparison."""
     return [at.request(code="made-up", state="made-up")]
 
 
-async def _codes(at: _Scene) -> list[bytes]:
-    """Made-up codes, each with a good state and its cookie, so that they all reach Wix."""
-    flows = [at.signer.mint() for _ in range(at.count)]
-    return [
-        at.request(
-            cookie=f"{flow.cookie_name}={flow.cookie_value}", code="made-up", state=flow.state
-        )
-        for flow in flows
-    ]
+async def _own_flows(at: _Scene, **query: str) -> list[bytes]:
+    """Good states with their cookies, each in one request, so that nothing is known of any."""
+    return [at.request_of(at.signer.mint(), **query) for _ in range(at.count)]
 
 
 async def _without_cookie(at: _Scene) -> list[bytes]:
@@ -93,34 +93,21 @@ async def _without_cookie(at: _Scene) -> list[bytes]:
     return [at.request(code="made-up", state=at.signer.mint().state)]
 
 
-async def _denied(at: _Scene) -> list[bytes]:
-    """States that are each used up by an error, with their cookies."""
-    flows = [at.signer.mint() for _ in range(at.count)]
-    return [
-        at.request(
-            cookie=f"{flow.cookie_name}={flow.cookie_value}",
-            error="access_denied",
-            state=flow.state,
-        )
-        for flow in flows
-    ]
-
-
 async def _used(at: _Scene, *, with_cookie: bool) -> list[bytes]:
     """One state, whose install is over."""
-    flow = at.signer.mint()
-    pair = f"{flow.cookie_name}={flow.cookie_value}"
-    query = {"code": at.app.fake.issue_code(), "state": flow.state}
+    flow, code = at.signer.mint(), at.app.fake.issue_code()
+    query = {"code": code, "state": flow.state}
+    headers = {"Cookie": f"{flow.cookie_name}={flow.cookie_value}"}
     async with at.app.browser() as http:
-        answer = await http.get("/wix/callback", params=query, headers={"Cookie": pair})
+        answer = await http.get("/wix/callback", params=query, headers=headers)
     assert 303 == answer.status_code, answer.text
-    return [at.request(cookie=pair if with_cookie else "", **query)]
+    return [at.request_of(flow, code=code) if with_cookie else at.request(**query)]
 
 
 LOADS: Final[dict[str, Callable[[_Scene], Awaitable[list[bytes]]]]] = {
     "a made-up state": _made_up,
     "a state without its cookie": _without_cookie,
-    "denied by the site owner": _denied,
+    "denied by the site owner": partial(_own_flows, error="access_denied"),
     "a used state with its cookie": partial(_used, with_cookie=True),
     "a used state without its cookie": partial(_used, with_cookie=False),
 }
@@ -143,7 +130,8 @@ async def flooded(
     says that these have addresses of their own, and `delay` is that of Wix for an install. A rate
     of 0 sends none, for comparison.
     """
-    make = LOADS.get(kind, _codes)
+    # Made-up codes, which all reach Wix.
+    make = LOADS.get(kind, partial(_own_flows, code="made-up"))
     numbers = int(_REFRESHES_A_SECOND * seconds), int(_INSTALLS_A_SECOND * seconds)
     fake, port = FakeWix(sites=many_sites(sum(numbers) + 1)), free_port()
     # The first site is the strangers': they install the app as well.

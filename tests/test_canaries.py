@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.canaries import Search, found_in
+from tests.servers import ROOT
 from tests.support import SITE, Browser, running
 from wix_asgi.testing import FakeWix
 
@@ -49,8 +50,11 @@ def test_other_texts_are_no_secrets(text: str) -> None:
 
 
 @pytest.mark.shows_secrets("the tests in it print one")
-def test_tests_that_show_a_secret_fail(pytester: pytest.Pytester) -> None:
+def test_tests_that_show_a_secret_fail(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A test fails by any of these ways, unless it is marked with a reason (R35)."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeini("[pytest]\nmarkers = shows_secrets(reason): shows a secret on purpose")
     code = "import logging\nimport pytest\nSECRET = 'fake-app-secret' + '-0123456789'\n"
     for number, way in enumerate(SHOWING):

@@ -105,6 +105,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def ecosystem(session: nox.Session) -> None:
+    """Run the tests with programs that are too heavy for every run."""
+    _install(session, "-e", ".[cli]", groups=["ecosystem"])
+    session.run("pytest", *(session.posargs or ["tests/ecosystem"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, with the arguments that `python -m benchmarks` takes."""
     _install(session, "-e", ".[cli]", groups=["test", "bench"])

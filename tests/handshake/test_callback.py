@@ -50,26 +50,15 @@ OUT_OF_BOUNDS = [
     ("state=" + "x" * 4097, 414),
     ("code=" + "x" * 8193, 414),
     ("instanceId=" + "x" * 4097, 414),
-    ("other=" + "x" * 4097, 414),
-    ("&".join(["a=b"] * 21), 400),
-    ("&" * 20, 400),
+    ("error=" + "x" * 4097, 414),
+    ("other=" + "x" * 16_384, 414),
     ("state=%ff", 400),
     ("code=%c3%28", 400),
     ("code=a%00b", 400),
     ("code=a%0db", 400),
     ("code=a%0ab", 400),
-    ("a%0ab=c", 400),
     ("state=%1b[2J", 400),
     ("state=%7f", 400),
-]
-
-
-AUTOMATIC_LOADS = [
-    {"Sec-Purpose": "prefetch"},
-    {"Purpose": "prefetch"},
-    {"Sec-Fetch-Dest": "image"},
-    {"Sec-Fetch-Dest": "empty"},
-    {"User-Agent": "Twitterbot/1.0"},
 ]
 
 
@@ -235,21 +224,6 @@ async def test_neither_code_nor_error(query: str) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await call_back(browser, f"{CALLBACK}?state={state_of(url)}{query}")
-        finished = await browser.http.get(url)
-
-    assert (400, "bad_request") == reason_of(refused)
-    assert 303 == finished.status_code
-
-
-@pytest.mark.parametrize("headers", AUTOMATIC_LOADS, ids=repr)
-async def test_automatic_loads_use_nothing_up(headers: dict[str, str]) -> None:
-    """A prefetch or a preview of the callback is refused, and the person's own load works (R23)."""
-    fake = FakeWix()
-    async with running(fake) as app:
-        browser = Browser(app)
-        url = await begin(browser, fake)
-        refused = await call_back(browser, url, headers={**JSON, **headers})
-        assert 0 == fake.count(ACCESS)
         finished = await browser.http.get(url)
 
     assert (400, "bad_request") == reason_of(refused)

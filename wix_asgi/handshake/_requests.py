@@ -18,6 +18,12 @@ _NAVIGATIONS: Final = frozenset({"document", "iframe", "frame", "fencedframe"})
 Wix loads the paths in a window or in an iframe.
 """
 
+_WORKER_MODES: Final = frozenset({"same-origin", "cors"})
+"""The `Sec-Fetch-Mode` of a request that a service worker makes anew out of a navigation."""
+
+_SAME_ORIGIN: Final = frozenset({"", "same-origin"})
+"""The `Sec-Fetch-Site` of an app's own service worker; browsers before it do not tell the site."""
+
 _PREVIEW_BOT: Final = re.compile(
     r"(slack|twitter|linkedin|discord|telegram|google|bing|apple|mastodon)bot"
     r"|facebookexternalhit|whatsapp/|skypeuripreview|bingpreview",
@@ -44,12 +50,30 @@ def refuse_automatic_loads(request: Request) -> None:
     Raises:
         HandshakeRefused: A browser prefetches, an element of a page loads it, or a bot does.
     """
-    *purposes, destination, user_agent = read_headers(
-        request.scope, b"sec-purpose", b"purpose", b"x-moz", b"sec-fetch-dest", b"user-agent"
+    *purposes, user_agent = read_headers(
+        request.scope, b"sec-purpose", b"x-sec-purpose", b"purpose", b"x-moz", b"user-agent"
     )
     if (
         "prefetch" in "".join(purposes).lower()
-        or (destination or "document") not in _NAVIGATIONS
+        or not _is_navigation(request)
         or _PREVIEW_BOT.search(user_agent)
     ):
         raise HandshakeRefused(Reason.BAD_REQUEST, "not a person's navigation")
+
+
+def _is_navigation(request: Request) -> bool:
+    """Whether a person navigates here, as far as the browser tells (W3C, Fetch Metadata).
+
+    Behind a service worker every destination is `empty`, so that the mode decides: the mode of
+    `fetch(event.request)` stays `navigate`, which no script can choose by itself. A worker that
+    makes a new Request of it (Chromium 156) has the mode of a script, and still asks for a page as
+    a navigation does. Of another site's scripts nothing is taken.
+    """
+    destination, mode, site, accept = read_headers(
+        request.scope, b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"accept"
+    )
+    if destination != "empty":
+        return (destination or "document") in _NAVIGATIONS
+    return mode == "navigate" or (
+        mode in _WORKER_MODES and site in _SAME_ORIGIN and accept.startswith("text/html")
+    )

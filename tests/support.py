@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.limits import PATIENCE
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
 from wix_asgi.storage import Storage
@@ -76,6 +79,29 @@ class Browser:
     async def install(self, fake: FakeWix, site: str = SITE) -> httpx.Response:
         """Install the app on `site`; return the answer of the callback."""
         return await self.http.get(fake.approve(await self.begin(fake, site), instance_id=site))
+
+
+class SlowHook:
+    """A plain hook that notes what it is called with, and ends once it is told."""
+
+    def __init__(self, answer: Response | None = None) -> None:
+        self.told = threading.Event()
+        self.events: list[Any] = []
+        self.ended = 0
+        self._answer = answer
+        self._begun = threading.Semaphore(0)
+
+    def __call__(self, event: object) -> Response | None:
+        self.events.append(event)
+        self._begun.release()
+        assert self.told.wait(PATIENCE)
+        self.ended += 1
+        return self._answer
+
+    async def has_begun(self, times: int = 1) -> None:
+        """Wait until it was called so many times more."""
+        for _ in range(times):
+            assert await anyio.to_thread.run_sync(self._begun.acquire, True, PATIENCE)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.hooks import Hook, Hooks
 
@@ -49,12 +50,12 @@ class AsyncCallable:
 
 async def call(hook: Hook) -> Response | None:
     """Call `hook` with a refusal and a request."""
-    return await Hooks(on_error=hook).refused(REFUSAL, REQUEST)
+    return await Hooks(on_error=hook, detached=DetachedTasks()).refused(REFUSAL, REQUEST)
 
 
 async def test_no_hooks_answer_nothing() -> None:
     """Without hooks there is no response of the app."""
-    hooks = Hooks()
+    hooks = Hooks(detached=DetachedTasks())
 
     assert (None, [], []) == (
         await hooks.refused(REFUSAL, REQUEST),
@@ -95,7 +96,7 @@ async def test_methods_and_objects() -> None:
 async def test_false_callables_are_hooks() -> None:
     """An object that counts as false is a hook all the same."""
     on_install, on_error = Recorder(), Recorder()
-    hooks = Hooks(on_install=on_install, on_error=on_error)
+    hooks = Hooks(on_install=on_install, on_error=on_error, detached=DetachedTasks())
     await hooks.refused(REFUSAL, REQUEST)
 
     assert [on_install] == hooks.on_install
@@ -124,7 +125,7 @@ async def test_first_response_wins(is_async: bool) -> None:
         seen.append("last")
         return second
 
-    hooks = Hooks(on_error=nothing)
+    hooks = Hooks(on_error=nothing, detached=DetachedTasks())
     hooks.on_error += [async_first if is_async else sync_first, last]
 
     assert first is await hooks.refused(REFUSAL, REQUEST)

@@ -47,7 +47,6 @@ class Assembly:
     """
 
     pools: list[PoolTransport]
-    detached: DetachedTasks
     installations: InstallationRepository
     oauth: OAuthClient
     tokens: TokenCache
@@ -60,6 +59,7 @@ def assemble(
     storage: Storage,
     hooks: Hooks,
     *,
+    detached: DetachedTasks,
     resolve: ResolveIdentity | None,
     transport: httpx.AsyncBaseTransport | None,
     ready: Callable[[], Awaitable[None]],
@@ -73,7 +73,6 @@ def assemble(
     pools = [] if transport else _make_pools()
     calls, refreshes, installs = [transport] * 3 if transport else pools
     endpoints = Endpoints(settings)
-    detached = DetachedTasks()
     installations = InstallationRepository(settings.app_id, storage, Vault(settings.key_ring()))
     shared_rate = SharedRateLimit(storage, f"pace:{settings.app_id}")
     oauth = OAuthClient(
@@ -108,7 +107,7 @@ def assemble(
             responses=responses,
         ),
     )
-    return Assembly(pools, detached, installations, oauth, tokens, clients, handshake)
+    return Assembly(pools, installations, oauth, tokens, clients, handshake)
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

@@ -13,6 +13,7 @@ import anyio
 from wix_asgi._assembly import assemble
 from wix_asgi._http import httpx
 from wix_asgi.client.client import WixClient
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
@@ -74,8 +75,11 @@ class Wix:
             SettingsError: Settings are wrong or missing; all are named at once.
             BackendNotFound: The driver of the storage is missing.
         """
+        self._detached = DetachedTasks()
         hooks = Hooks(
-            on_install=options.pop("on_install", None), on_error=options.pop("on_error", None)
+            on_install=options.pop("on_install", None),
+            on_error=options.pop("on_error", None),
+            detached=self._detached,
         )
         resolve = options.pop("resolve_identity", None)
         transport = options.pop("transport", None)
@@ -92,10 +96,15 @@ class Wix:
         self.storage = self._given_storage or settings.backend
         self._hooks = hooks
         parts = assemble(
-            settings, self.storage, hooks, resolve=resolve, transport=transport, ready=self.open
+            settings,
+            self.storage,
+            hooks,
+            detached=self._detached,
+            resolve=resolve,
+            transport=transport,
+            ready=self.open,
         )
         self._pools = parts.pools
-        self._detached = parts.detached
         self._installations = parts.installations
         self._oauth = parts.oauth
         self._tokens = parts.tokens
@@ -201,9 +210,9 @@ class Wix:
     def on_install(self, hook: H) -> H:
         """Register `hook(installation, request)`, called after an install is stored.
 
-        It may be async, may leave out `request`, and may return a Response that becomes the
-        answer. `request.state.wix` is the client of the new installation. If it raises, the
-        browser gets a 500 and the installation stays.
+        It may be async, else it runs in a thread; it may leave out `request`, and may return a
+        Response that becomes the answer. `request.state.wix` is the client of the new
+        installation. If it raises, the browser gets a 500 and the installation stays.
         """
         self._hooks.on_install.append(hook)
         return hook
@@ -211,7 +220,8 @@ class Wix:
     def on_error(self, hook: H) -> H:
         """Register `hook(refusal, request)`, called with a `HandshakeRefused` before its answer.
 
-        It may be async, may leave out `request`, and may return a Response to show instead.
+        It may be async, else it runs in a thread; it may leave out `request`, and may return a
+        Response to show instead. While refusals come faster than it ends, some go without it.
         """
         self._hooks.on_error.append(hook)
         return hook

@@ -11,6 +11,7 @@ from tests.engine import ManualClock
 from tests.handshake.handshaking import ACCESS, app_of, broken, reason_of, state_of
 from tests.middleware.probes import CALLBACK, http_scope
 from tests.support import Browser, make_wix
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, Reason, WixMisconfigured, WixUnavailable
 from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.responses import Responses
@@ -171,7 +172,9 @@ async def test_a_failing_on_error_hook_is_one_line_a_second(
 ) -> None:
     """A hook that raises at each refusal writes one traceback a second, with an incident (R49)."""
     log = RefusalLog(clock=ManualClock())
-    responses = Responses(make_wix(FakeWix()).settings, Hooks(on_error=broken), log=log)
+    responses = Responses(
+        make_wix(FakeWix()).settings, Hooks(on_error=broken, detached=DetachedTasks()), log=log
+    )
     for _ in range(5):
         await responses.refuse(REQUEST, HandshakeRefused(Reason.DENIED))
     records = [record for record in caplog.records if record.levelno == logging.ERROR]

@@ -18,6 +18,7 @@ from starlette.responses import (
 
 from tests.handshake.handshaking import JSON, Answer, ask, begin, cookies_of, cookies_set, split_url
 from tests.support import Browser, make_wix, running
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
@@ -209,7 +210,7 @@ async def test_a_whole_page_is_sent() -> None:
 @pytest.fixture(name="responses")
 def _new_responses() -> Responses:
     settings = WixSettings.load(**FakeWix().settings(), public_url="https://app.test")
-    return Responses(settings, Hooks())
+    return Responses(settings, Hooks(detached=DetachedTasks()))
 
 
 def test_own_responses_are_changed_in_place(responses: Responses) -> None:

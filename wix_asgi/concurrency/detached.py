@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
@@ -151,4 +152,5 @@ def _spawn_on_trio(run: Callable[[], Awaitable[None]]) -> None:
     import trio  # noqa: PLC0415 - installed where it is the running loop, and only there
 
     # A system task belongs to the run and to no nursery, so no caller's cancellation reaches it.
-    trio.lowlevel.spawn_system_task(run)
+    # It has the context variables of its caller, as a task of asyncio has.
+    trio.lowlevel.spawn_system_task(run, context=contextvars.copy_context())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import assert_type
 
@@ -125,6 +126,9 @@ async def job() -> None:
             assert_type(client, WixClient)
             await takes_any_client(client)
         await opened.finish_setup("site-1")
+        assert_type(opened.only_one("job"), AbstractAsyncContextManager[None])
+        async with opened.only_one("job") as nothing:
+            assert_type(nothing, None)
 
 
 async def store(storage: Storage) -> None:

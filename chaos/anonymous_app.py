@@ -17,8 +17,8 @@ ROUTE: Final = "/called"
 
 
 async def called(request: Request) -> Response:
-    """Ask Wix for an echo."""
-    answer = await request.state.wix.get("/echo")
+    """Ask Wix for the calling site."""
+    answer = await request.state.wix.get("/apps/v1/instance")
     return JSONResponse(answer.json(), answer.status_code)
 
 

@@ -163,8 +163,8 @@ class Install:
 
     async def calls_as(self) -> str | None:
         """Return for which site Wix takes a call of the app."""
-        answer = await self.wix.client(self.site).get("/echo")
-        return str(answer.json().get("instanceId"))
+        answer = await self.wix.client(self.site).get("/apps/v1/instance")
+        return str(answer.json()["instance"]["instanceId"]) if answer.is_success else None
 
     @property
     def _app(self) -> WixMiddleware:

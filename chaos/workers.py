@@ -173,13 +173,13 @@ async def call(wix: Wix, *, sites: Sequence[str], tasks: int = 1) -> Told:
 async def _call_once(wix: Wix, site: str, told: Told) -> None:
     began = time.monotonic()
     try:
-        answer = await wix.client(site).get("/echo")
+        answer = await wix.client(site).get("/apps/v1/instance")
     except (WixError, httpx.HTTPError) as exc:
         told.failed[f"{type(exc).__name__}: {exc}"] += 1
     else:
         if answer.status_code != 200:
             told.failed[f"answered {answer.status_code}"] += 1
-        elif answer.json()["instanceId"] != site:
+        elif answer.json()["instance"]["instanceId"] != site:
             told.failed["answered as another site"] += 1
         else:
             told.served += 1

@@ -21,6 +21,7 @@ from wix_asgi._http import httpx
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.throttle import FailureThrottle
@@ -30,7 +31,6 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
-from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
@@ -236,7 +236,7 @@ def make_lease(
     """Return a lease of `ttl` seconds, which delays make longer by `growth` times themselves."""
     policy = RefreshPolicy(lease_ttl=ttl, lease_growth=growth)
     terms = LeaseTerms(storage, "app", policy=policy, longest_call=15.0, clock=clock)
-    return Lease(storage, name, terms=terms, clock=clock)
+    return Lease(storage, name, terms=terms, title="a refresh lease", clock=clock)
 
 
 def make_settings(fake: FakeWix) -> WixSettings:

@@ -42,7 +42,12 @@ def make_app() -> Starlette:
 
 
 def make_wix(fake: FakeWix, **options: Unpack[WixOptions]) -> Wix:
-    """Return a Wix that speaks to `fake` in process, in memory unless told otherwise."""
+    """Return a Wix that speaks to `fake` in process, in memory unless told otherwise.
+
+    From then on `fake` answers calls to `/echo` and `/x` with an echo.
+    """
+    fake.echo("/echo")
+    fake.echo("/x")
     settings: WixOptions = {
         "public_url": PUBLIC_URL,
         "storage": "memory://",

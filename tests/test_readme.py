@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tests.servers import ROOT
-from tests.support import PUBLIC_URL, echo
+from tests.support import PUBLIC_URL
 from wix_asgi import CallerReason, Reason, WixMiddleware, WixSettings
-from wix_asgi.testing import FakeWix
+from wix_asgi.testing import FakeSite, FakeWix
 
 README = (ROOT / "README.md").read_text("utf-8")
 SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -70,10 +72,29 @@ def test_the_first_snippet_is_an_app() -> None:
 
 def test_the_test_snippet_passes() -> None:
     """The test that the README shows passes, with an app that has the route it opens."""
-    names = run(snippet("def test_site"), api=Starlette(routes=[Route("/site", echo)]))
+
+    async def site(request: Request) -> Response:
+        answer = await request.state.wix.get("/apps/v1/instance")
+        return JSONResponse(answer.raise_for_status().json())
+
+    names = run(snippet("def test_site"), api=Starlette(routes=[Route("/site", site)]))
 
     assert names["test_site"]() is None
-    assert 1 == names["fake"].count("/echo")
+    assert 1 == names["fake"].count("/apps/v1/instance")
+
+
+def test_the_answers_snippet_defines_answers() -> None:
+    """The lines about answers run, and what they define is answered."""
+    fake = FakeWix(sites={"site-0": "Yoga"})
+    names = run(
+        snippet("fake.answer("), fake=fake, site="site-0", FakeWix=FakeWix, FakeSite=FakeSite
+    )
+    headers = {"authorization": fake.issue_access_token()}
+    orders = TestClient(fake).post("/orders/v1/orders", json=[1], headers=headers)
+
+    assert {"site": "site-0", "asked": [1]} == orders.json()
+    assert ["Bread"] == [product["name"] for product in fake.products()[3:]]
+    assert [] == names["bakery"].products("site-2")
 
 
 def test_the_hooks_snippet_wraps_the_app() -> None:

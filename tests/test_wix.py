@@ -34,7 +34,7 @@ EVENT = "/apps/v1/bi-event"
 CALLS = [
     "/oauth/access authorization_code",
     "/oauth2/token-info",
-    "/x",
+    "/apps/v1/instance",
     "/oauth/access refresh_token",
 ]
 
@@ -196,7 +196,7 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     async with Wix(public_url=PUBLIC_URL, storage="memory://", **fake.settings()) as wix:
         await Browser(WixMiddleware(make_app(), wix)).install(fake)
         fake.expire_access_tokens()
-        await wix.client(SITE).get("/x")
+        await wix.client(SITE).get("/apps/v1/instance")
 
     exchange, question, call, refresh = (used[name] for name in CALLS)
     assert exchange == question

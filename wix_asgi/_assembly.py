@@ -21,6 +21,7 @@ from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.leases.only_one import OnlyOne
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
@@ -52,6 +53,7 @@ class Assembly:
     tokens: TokenCache
     clients: ClientFactory
     handshake: Handshake
+    only_one: OnlyOne
 
 
 def assemble(
@@ -107,7 +109,8 @@ def assemble(
             responses=responses,
         ),
     )
-    return Assembly(pools, installations, oauth, tokens, clients, handshake)
+    only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
+    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one)
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

@@ -8,6 +8,7 @@ WixError
 ├── ResponseTooLarge                    an answer that was to be read whole is over the bound
 ├── WixMisconfigured                    Wix refuses the app's own credentials
 ├── GrantRefused                        Wix refuses a code or refresh token for good
+├── LeaseLost                           the work of `wix.only_one` was cancelled before its end
 ├── HandshakeRefused                    an install that stops, with a Reason
 ├── UnsealError                         a stored token cannot be read
 │   └── UnknownKey (LookupError)        … because its key is not in the key ring
@@ -34,6 +35,7 @@ __all__ = [
     "CallerReason",
     "GrantRefused",
     "HandshakeRefused",
+    "LeaseLost",
     "MiddlewareMissing",
     "NotInstalled",
     "Reason",
@@ -89,6 +91,10 @@ class WixMisconfigured(WixError):
 
 class GrantRefused(WixError):
     """Wix refuses this code or refresh token for good."""
+
+
+class LeaseLost(WixError):
+    """The lease of `wix.only_one` was lost, and its work cancelled: another worker may do it."""
 
 
 class UnsealError(WixError):

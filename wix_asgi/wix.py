@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, TypedDict, TypeVar, Unpack
@@ -108,6 +109,7 @@ class Wix:
         self._installations = parts.installations
         self._oauth = parts.oauth
         self._tokens = parts.tokens
+        self._only_one = parts.only_one
         self.clients: Final = parts.clients
         self.handshake: Final = parts.handshake
         # A lock of another event loop cannot be waited for.
@@ -192,6 +194,24 @@ class Wix:
         await self.open()
         async for installation in self._installations.all():
             yield installation
+
+    def only_one(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Return `async with wix.only_one("job"):`, whose block runs in one worker at a time.
+
+        All workers of the app that share its storage take turns, over processes and hosts, and wait
+        without a limit; a block inside a block of the same name waits for ever. The next worker
+        begins within two seconds of the end of a block, and within twelve if its worker was killed.
+
+        A lease of ten seconds is renewed while the block runs. Seven seconds after the latest
+        renewal (the storage is down, or the process was frozen) the block is cancelled: three
+        seconds before another worker can begin. A frozen block is cancelled when it wakes, before
+        its next step on asyncio, and at its next `await` on trio; its threads are not cancelled.
+
+        Raises:
+            LeaseLost: The block was cancelled.
+            StorageUnavailable: The storage could not be opened; later failures are waited out.
+        """
+        return self._only_one.hold(name)
 
     async def finish_setup(self, instance_id: str) -> None:
         """Tell Wix that this site's setup is finished (APP_FINISHED_CONFIGURATION).

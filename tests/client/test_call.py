@@ -85,6 +85,7 @@ async def test_token_goes_to_no_foreign_url(internet: Internet, url: str) -> Non
 @pytest.mark.parametrize("url", OURS)
 async def test_token_goes_to_the_api(internet: Internet, url: str) -> None:
     """Relative paths and the API's own origin get the bare token, in one header (R38)."""
+    internet.fake.echo("/*")
     async with installed(internet.fake, transport=internet) as (wix, client):
         token = await wix._tokens.get(SITE)
         answer = await client.get(url)
@@ -121,6 +122,7 @@ async def test_redirects_are_not_followed_by_default(internet: Internet) -> None
 async def test_redirect_within_wix_keeps_the_token(internet: Internet) -> None:
     """A redirect to another path of the API gets the token again."""
     internet.redirect(302, "/y")
+    internet.fake.echo("/y")
     async with installed(internet.fake, transport=internet) as (_, client):
         answer = await client.get("/x", follow_redirects=True)
 

@@ -46,6 +46,7 @@ async def test_second_401_is_the_answer() -> None:
 async def test_an_api_that_is_always_refused_costs_one_refresh() -> None:
     """Calls that no token helps do not have a new one made for each of them."""
     fake = FakeWix()
+    fake.echo("/y")
     async with installed(fake) as (_, client):
         fake.fail("/x", status=401, times=None)
         answers = [await client.get("/x") for _ in range(5)]
@@ -239,6 +240,7 @@ async def test_no_deadlock_with_one_connection() -> None:
 async def test_connection_is_free_while_a_call_waits() -> None:
     """While a call waits as Wix asked, another call has the only connection."""
     fake = FakeWix()
+    fake.echo("/y")
     pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
     waiting, go_on = anyio.Event(), anyio.Event()
 

@@ -30,6 +30,7 @@ async def test_token_is_not_given_back_behind_a_foreign_redirect(
     """A foreign server cannot lead the call back to Wix with the token, for it is gone (R38)."""
     internet.redirect(status, f"{EVIL}/")
     internet.elsewhere = lambda _: httpx.Response(status, headers={"Location": f"{API}/danger"})
+    internet.fake.echo("/danger")
     async with installed(internet.fake, transport=internet) as (wix, client):
         token = await wix._tokens.get(SITE)
         answer = await client.post("/a", json={"a": 1}, follow_redirects=True)
@@ -59,6 +60,7 @@ async def test_answer_does_not_tell_the_token(internet: Internet) -> None:
     """An answer can be kept and shown: no request that it leads to has the token (R35)."""
     internet.redirect(401, "")
     internet.redirect(302, "/y")
+    internet.fake.echo("/y")
     async with installed(internet.fake, transport=internet) as (_, client):
         answer = await client.get("/x", follow_redirects=True)
 
@@ -82,6 +84,7 @@ async def test_event_hooks_do_not_see_the_token(internet: Internet) -> None:
 
     internet.redirect(401, "")
     internet.redirect(302, "/y")
+    internet.fake.echo("/y")
     async with installed(internet.fake, transport=internet) as (_, client):
         client.event_hooks = {"request": [note], "response": [note_answer]}
         await client.get("/x", follow_redirects=True)

@@ -145,7 +145,7 @@ async def test_request_and_stream(fake: FakeWix) -> None:
     """`request` and `stream` work, and a stream is read as it comes."""
     async with installed(fake) as (_, client):
         plain = await client.request("GET", "/x")
-        async with client.stream("POST", "/y", json={"a": 1}) as streamed:
+        async with client.stream("POST", "/echo", json={"a": 1}) as streamed:
             body = b"".join([chunk async for chunk in streamed.aiter_bytes()])
 
     assert "/x" == plain.json()["path"]

@@ -39,7 +39,7 @@ ON_THE_WAY: dict[str, OnTheWay] = {
         503, headers={"Retry-After": "0", **headers}, stream=body
     ),
     "redirect": lambda body, **headers: httpx.Response(
-        302, headers={"Location": "/y", **headers}, stream=body
+        302, headers={"Location": "/echo", **headers}, stream=body
     ),
 }
 

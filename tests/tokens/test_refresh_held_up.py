@@ -10,9 +10,9 @@ from tests.support import SITE, without_claim_owner
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.installations.claims import refresh_lease, rotation_mark
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens.policy import RefreshPolicy
 
@@ -103,7 +103,9 @@ async def test_the_lease_of_a_killed_holder(kind: str, storage: Steps, clock: Ma
     await refresh(engine)
     _end_token(engine)
     name = refresh_lease(engine.fake.app_id, SITE)
-    killed = Lease(storage, name, terms=engine.refresher._terms, clock=clock)
+    killed = Lease(
+        storage, name, title="a refresh lease", terms=engine.refresher._terms, clock=clock
+    )
     await killed.take()
     waited_from = clock()
 

@@ -21,8 +21,8 @@ from tests.engine import (
 )
 from tests.support import SITE
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.leases.lease import Lease
 from wix_asgi.testing import FakeWix
-from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens.policy import RefreshPolicy
 from wix_asgi.tokens.refresh import Refresher
 

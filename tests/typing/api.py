@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import assert_type
 
@@ -29,6 +30,7 @@ from wix_asgi import (
 )
 from wix_asgi._http import httpx
 from wix_asgi.fastapi import WixDep
+from wix_asgi.testing import Call, FakeSite, FakeWix
 
 
 async def resolve(connection: HTTPConnection) -> str | None:
@@ -124,12 +126,29 @@ async def job() -> None:
             assert_type(client, WixClient)
             await takes_any_client(client)
         await opened.finish_setup("site-1")
+        assert_type(opened.only_one("job"), AbstractAsyncContextManager[None])
+        async with opened.only_one("job") as nothing:
+            assert_type(nothing, None)
 
 
 async def store(storage: Storage) -> None:
     """Use a storage by itself."""
     async with storage as same:
         assert_type(await same.claim("name", "owner", 1.0), bool)
+
+
+def by_site(call: Call) -> dict[str, str | None]:
+    """Answer by the site."""
+    return {"site": call.instance_id}
+
+
+fake = FakeWix(sites={"site-1": "Yoga", "site-2": FakeSite("Bakery", [{"name": "Bread"}])})
+fake.answer("GET", "/x", json={"a": 1}, status=201, headers={"x-a": "1"}, times=1)
+fake.answer("*", "/x/*", by_site, instance_id="site-1")
+fake.answer("GET", "/y", lambda call: Response(call.path))
+fake.echo("/z")
+assert_type(fake.sites, dict[str, str])
+fake.products("site-2").append({"name": "Cake"})
 
 
 def errors(not_installed: NotInstalled, unavailable: WixUnavailable) -> None:

@@ -1,1 +1,4 @@
-"""Values per event loop, detached tasks, and slots: the base of all rooms. Imports none of them."""
+"""Values per event loop, detached tasks, deadlines, and slots: the base of all rooms.
+
+It imports no other room.
+"""

@@ -10,6 +10,6 @@ from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.clock import Clock
 from wix_asgi.testing.fake_wix.faults import Gate
 from wix_asgi.testing.fake_wix.installer import InstallerRefused
-from wix_asgi.testing.fake_wix.world import DEMO_SITES
+from wix_asgi.testing.fake_wix.world import DEMO_SITES, FakeSite
 
-__all__ = ["DEMO_SITES", "Call", "Clock", "FakeWix", "Gate", "InstallerRefused"]
+__all__ = ["DEMO_SITES", "Call", "Clock", "FakeSite", "FakeWix", "Gate", "InstallerRefused"]

@@ -20,9 +20,9 @@ from wix_asgi.installations.repository import (
     RefreshFailure,
     StoredInstallation,
 )
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.client import OAuthClient
-from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
 from wix_asgi.tokens._storage_watch import Progress, Stage

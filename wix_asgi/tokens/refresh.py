@@ -13,12 +13,12 @@ from wix_asgi.concurrency.slots import Slot
 from wix_asgi.errors import NotInstalled, StorageUnavailable, WixUnavailable
 from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.storage import Storage
 from wix_asgi.tokens._admission import Admission
 from wix_asgi.tokens._leader import Leader
-from wix_asgi.tokens._lease import Lease
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
 from wix_asgi.tokens._storage_watch import Progress, Stage, StorageWatch
@@ -99,7 +99,9 @@ class Refresher:
         began = self._clock()
         polls = self._poll_pauses(began + self._leader.usual_seconds)
         name = refresh_lease(self._app_id, instance_id)
-        lease = Lease(self._storage, name, terms=self._terms, clock=self._clock)
+        lease = Lease(
+            self._storage, name, terms=self._terms, title="a refresh lease", clock=self._clock
+        )
         await self._admission.spread_arrivals()
         with self._admission.slot_at_wix() as slot:
             while self._clock() < began + self.policy.budget:

@@ -1,4 +1,4 @@
-"""A fake Wix, and a client that is authenticated as its second site."""
+"""A fake Wix with an echo, and a client that is authenticated as its second site."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 _, YOGA, _ = DEMO_SITES
+
+
+@pytest.fixture(name="fake")
+def _fake() -> FakeWix:
+    fake = FakeWix()
+    fake.echo("/echo")
+    return fake
 
 
 @pytest.fixture(name="http")

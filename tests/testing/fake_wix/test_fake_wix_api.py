@@ -1,4 +1,4 @@
-"""FakeWix behind an access token: the app instance, BI events, products, and the echo."""
+"""FakeWix behind an access token: the app instance, BI events, and products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wix_asgi._http import httpx
-from wix_asgi.testing import DEMO_SITES, FakeWix
+from wix_asgi.testing import DEMO_SITES, FakeSite, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
 PRODUCTS = "/stores/v1/products/query"
@@ -78,48 +78,14 @@ async def test_products_are_those_of_the_site(fake: FakeWix, http: httpx.AsyncCl
     assert 6 == len(ids)
 
 
-async def test_everything_else_is_an_echo(http: httpx.AsyncClient) -> None:
-    """Any request is answered with itself and the site of its token, but without the token."""
-    answer = await http.patch(
-        "/any/v1/path%20x?a=1&b=2&b=3&b=4&c=", json={"k": [1]}, headers={"x-test": "yes"}
-    )
-    echo = answer.json()
-    headers = echo.pop("headers")
-
-    assert {
-        "method": "PATCH",
-        "path": "/any/v1/path x",
-        "query": {"a": "1", "b": ["2", "3", "4"], "c": ""},
-        "instanceId": YOGA,
-        "siteDisplayName": "Lighthouse Yoga",
-        "body": {"k": [1]},
-    } == echo
-    assert "yes" == headers["x-test"]
-    assert "authorization" not in headers
-
-
-@pytest.mark.parametrize(("content", "expected"), [(b"", None), (b"text", "text"), (b"\xff", "�")])
-async def test_the_echo_shows_a_body_that_is_not_json_as_text(
-    http: httpx.AsyncClient, content: bytes, expected: str | None
-) -> None:
-    """A body that is not said to be JSON comes back as text; none as null."""
-    assert expected == (await http.post("/echo", content=content)).json()["body"]
-
-
-async def test_the_echo_refuses_json_that_is_none(http: httpx.AsyncClient) -> None:
-    """A body with the content type of JSON must be JSON."""
-    headers = {"content-type": "application/json"}
-
-    assert 400 == (await http.post("/echo", content=b"{", headers=headers)).status_code
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", "/apps/v1/instance"),
         ("POST", "/apps/v1/bi-event"),
         ("POST", PRODUCTS),
-        ("DELETE", "/anything"),
+        ("DELETE", "/echo"),
+        ("GET", "/unknown"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["dead ", "Bearer ", " ", ""])
@@ -153,15 +119,79 @@ async def test_each_answer_has_a_request_id(fake: FakeWix, http: httpx.AsyncClie
         await http.get("/oauth/access"),
         await http.get("/installer/install"),
         await http.get("/failing"),
-        await http.get("/", headers={"authorization": "dead"}),
+        await http.get("/echo", headers={"authorization": "dead"}),
+        await http.get("/unknown"),
     ]
 
-    assert [200, 405, 400, 503, 401] == [answer.status_code for answer in answers]
-    assert 5 == len({answer.headers["x-wix-request-id"] for answer in answers})
+    assert [200, 405, 400, 503, 401, 404] == [answer.status_code for answer in answers]
+    assert 6 == len({answer.headers["x-wix-request-id"] for answer in answers})
 
 
-async def test_a_path_of_the_api_takes_no_slash_at_its_end(http: httpx.AsyncClient) -> None:
-    """Another path is another path: it is echoed, and nobody is redirected."""
-    answer = await http.get("/apps/v1/instance/")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/stores/v1/prodcuts/query"),
+        ("GET", "/stores/v1/products"),
+        ("GET", "/apps/v1/instance/"),
+        ("GET", "//apps/v1/instance"),
+        ("GET", "/Apps/v1/instance"),
+        ("GET", "/"),
+        ("POST", "/apps/v1/instance"),
+        ("GET", PRODUCTS),
+        ("DELETE", PRODUCTS),
+        ("POST", "/oauth2/tokeninfo"),
+    ],
+)
+async def test_an_unknown_path_or_method_is_not_found(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """A typo gets 404 in Wix's standard shape, which says what there is."""
+    answer = await http.request(method, httpx.URL(f"{http.base_url}".rstrip("/") + path))
 
-    assert "/apps/v1/instance/" == answer.json()["path"]
+    error = answer.json()["details"]["applicationError"]
+    assert (404, "NOT_FOUND") == (answer.status_code, error["code"])
+    assert f"FakeWix does not know {method} {path}." in error["description"]
+    assert "* /echo, POST /oauth/access, " in error["description"]
+    assert "GET /apps/v1/instance, " in error["description"]
+    assert error["description"] == answer.json()["message"]
+
+
+async def test_a_site_may_have_products_of_its_own(fake: FakeWix) -> None:
+    """A `FakeSite` sells what it was made with; a site with a name alone sells three things."""
+    bread = {"name": "Bread", "stock": {"quantity": 0}}
+    fake = FakeWix(sites={"a": FakeSite("Bakery", [bread]), "b": "Yoga", "c": FakeSite("New", [])})
+    answers = {site: await products_of(fake, site) for site in ("a", "b", "c")}
+
+    assert {"a": "Bakery", "b": "Yoga", "c": "New"} == fake.sites
+    assert [bread] == answers["a"]
+    assert ["Yoga Mug", "Yoga Tote bag", "Yoga Gift card"] == [p["name"] for p in answers["b"]]
+    assert [] == answers["c"]
+
+
+async def test_products_can_be_changed(fake: FakeWix) -> None:
+    """The list of a site is what it sells, the first site's by default; others stay as they are."""
+    fake.products().append({"name": "Cake"})
+    fake.products(YOGA)[0]["stock"]["quantity"] = 7
+    added = fake.add_site("New")
+    fake.products(added)[:] = []
+    cakes, mugs = await products_of(fake, BAKERY), await products_of(fake, YOGA)
+
+    assert (4, {"name": "Cake"}) == (len(cakes), cakes[-1])
+    assert (3, 7) == (len(mugs), mugs[0]["stock"]["quantity"])
+    assert [] == await products_of(fake, added)
+
+
+def test_an_unknown_site_has_no_products(fake: FakeWix) -> None:
+    """Its products can be neither read nor set."""
+    with pytest.raises(LookupError, match="add_site"):
+        fake.products("unknown")
+
+
+async def products_of(fake: FakeWix, site: str) -> list[dict[str, Any]]:
+    """Ask for the products of a site."""
+    headers = {"authorization": fake.issue_access_token(site)}
+    async with httpx.AsyncClient(transport=fake.transport, base_url=fake.url) as http:
+        answer = (await http.post(PRODUCTS, json={"query": {}}, headers=headers)).json()
+    found: list[dict[str, Any]] = answer["products"]
+    assert len(found) == answer["totalResults"]
+    return found

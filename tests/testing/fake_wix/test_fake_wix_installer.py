@@ -314,8 +314,13 @@ async def test_my_sites_does_not_hide_the_api(browser: httpx.AsyncClient, fake: 
     """`GET /` with a token, or not from a browser, is a call of the API."""
     token = fake.issue_access_token(YOGA)
     called = await browser.get("/", headers={"authorization": token})
+    fake.echo("/*")
+    echoed = await browser.get("/", headers={"authorization": token})
     unknown = await browser.get("/", headers={"accept": "*/*"})
     posted = await browser.post("/")
+    page = await browser.get("/")
 
-    assert (200, "/") == (called.status_code, called.json()["path"])
+    assert 404 == called.status_code
+    assert (200, "/") == (echoed.status_code, echoed.json()["path"])
     assert (401, 401) == (unknown.status_code, posted.status_code)
+    assert "My sites" in page.text

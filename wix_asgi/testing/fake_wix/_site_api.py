@@ -1,20 +1,23 @@
-"""The API behind an access token: the app instance, BI events, some products, and an echo."""
+"""The API behind an access token: the app instance, BI events, products, and a test's answers."""
 
 from __future__ import annotations
 
-import hashlib
-import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
+from wix_asgi.testing.fake_wix._answers import Answers
 from wix_asgi.testing.fake_wix._grants import Grants
-from wix_asgi.testing.fake_wix._wire import api_refusal, parse_json, read_object
+from wix_asgi.testing.fake_wix._wire import api_refusal, read_object
+from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.world import World, site_id
 
-__all__ = ["SiteApi"]
+__all__ = ["ApiRoute", "SiteApi"]
 
 # Wix, "Send BI Event"; without UNKNOWN, which no app sends on purpose.
 _EVENTS: Final = (
@@ -30,7 +33,20 @@ _EVENTS: Final = (
     "APP_SETUP_FINISHED",
 )
 _EVENT_FIELDS: Final = frozenset({"eventName", "customEventName", "eventData"})
-_GOODS: Final = (("Mug", 12), ("Tote bag", 18), ("Gift card", 25))
+
+
+class ApiRoute(Route):
+    """An endpoint of the API, which knows nothing of its path by another method."""
+
+    def __init__(
+        self, method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return no match where only the path matches: the path is then as unknown as others."""
+        match, child_scope = super().matches(scope)
+        return (match if match is Match.FULL else Match.NONE), child_scope
 
 
 class SiteApi:
@@ -39,17 +55,18 @@ class SiteApi:
     Refusals have Wix's standard shape; Wix does not document its answer to an expired token.
     """
 
-    def __init__(self, world: World, grants: Grants) -> None:
+    def __init__(self, world: World, grants: Grants, answers: Answers) -> None:
         self._world = world
         self._grants = grants
+        self._answers = answers
 
     async def instance(self, request: Request) -> Response:
         """Get App Instance."""
-        return JSONResponse(_app_instance(self._world, self._caller(request)))
+        return JSONResponse(_app_instance(self._world, self.caller(request)))
 
     async def bi_event(self, request: Request) -> Response:
         """Send BI Event."""
-        self._caller(request)
+        self.caller(request)
         event = await read_object(request, api_refusal, "INVALID_ARGUMENT")
         if event.get("eventName") not in _EVENTS:
             _refuse_event("eventName is not one that there is")
@@ -65,28 +82,52 @@ class SiteApi:
         return JSONResponse({})
 
     async def products(self, request: Request) -> Response:
-        """Return the three products that every site sells, always the same ones."""
-        instance_id = self._caller(request)
-        site = self._world.sites[instance_id]
-        products = [_product(instance_id, site, *goods) for goods in _GOODS]
+        """Return the products of the site, all of them for every query."""
+        products = self._world.products(self.caller(request))
         return JSONResponse({"products": products, "totalResults": len(products)})
 
-    async def echo(self, request: Request) -> Response:
-        """Answer with the request itself, and with the site of its access token."""
-        instance_id = self._caller(request)
-        return JSONResponse(
-            {
-                "method": request.method,
-                "path": request.url.path,
-                "query": _query(request),
-                "instanceId": instance_id,
-                "siteDisplayName": self._world.sites[instance_id],
-                "headers": {k: v for k, v in request.headers.items() if k != "authorization"},
-                "body": _body(request.headers.get("content-type", ""), await request.body()),
-            }
-        )
+    async def answered(self, call: Call, request: Request) -> Response | None:
+        """Return the answer that a test has defined for `call`; None where there is none.
 
-    def _caller(self, request: Request) -> str:
+        Raises:
+            Refusal: There is one, and the call has no live access token.
+        """
+        if not self._answers.covers(call):
+            return None
+        instance_id = self.caller(request)
+        answer = self._answers.take(call, instance_id)
+        if answer is None:
+            return None
+        return await answer.respond(replace(call, instance_id=instance_id), request)
+
+    def with_site(self, call: Call) -> Call:
+        """Return the call with the site of its access token, if that is live."""
+        grant = self._grants.live(call.headers.get("authorization", ""))
+        return replace(call, instance_id=grant.instance_id) if grant else call
+
+    def unknown(self, request: Request, known: Sequence[str]) -> NoReturn:
+        """Refuse a path or a method that has no answer; `known` are the endpoints of FakeWix.
+
+        Wix does not document its answer: this is a 404 in the standard shape, behind a live access
+        token as everything else.
+
+        Raises:
+            Refusal: Always.
+        """
+        self.caller(request)
+        there = ", ".join([*self._answers.known(), *known])
+        why = (
+            f"FakeWix does not know {request.method} {request.url.path}. It knows {there}; "
+            "fake.answer(method, path, json=...) defines more."
+        )
+        raise api_refusal(404, "NOT_FOUND", why)
+
+    def caller(self, request: Request) -> str:
+        """Return the site of the access token.
+
+        Raises:
+            Refusal: There is no live access token.
+        """
         tokens = request.headers.getlist("authorization")
         if len(tokens) != 1:
             raise api_refusal(401, "UNAUTHENTICATED", "one Authorization header is expected")
@@ -119,40 +160,6 @@ def _app_instance(world: World, instance_id: str) -> dict[str, Any]:
             "siteId": site_id(instance_id),
         },
     }
-
-
-def _product(instance_id: str, site: str, goods: str, base_price: int) -> dict[str, Any]:
-    # A few cents of difference tell the products of two sites apart.
-    cents = hashlib.sha256(f"{instance_id} {goods}".encode()).digest()[0] % 100
-    price = round(base_price + cents / 100, 2)
-    return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:{instance_id}:{goods}")),
-        "name": f"{site} {goods}",
-        "slug": goods.lower().replace(" ", "-"),
-        "visible": True,
-        "price": {"currency": "EUR", "price": price, "formatted": {"price": f"{price:.2f} €"}},
-        "stock": {"inStock": True, "quantity": 1 + cents % 20},
-    }
-
-
-def _query(request: Request) -> dict[str, str | list[str]]:
-    values: dict[str, str | list[str]] = {}
-    for name, value in parse_qsl(request.url.query, keep_blank_values=True):
-        before = values.get(name)
-        if before is None:
-            values[name] = value
-        else:
-            values[name] = [*(before if isinstance(before, list) else [before]), value]
-    return values
-
-
-def _body(content_type: str, body: bytes) -> Any:
-    if content_type.partition(";")[0].strip().lower() == "application/json":
-        try:
-            return parse_json(body)
-        except ValueError as exc:
-            raise api_refusal(400, "INVALID_ARGUMENT", "the body is not JSON") from exc
-    return body.decode(errors="replace") if body else None
 
 
 def _is_text_map(value: Any) -> bool:

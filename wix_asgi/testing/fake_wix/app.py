@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import anyio
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,30 +23,40 @@ from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
 from wix_asgi.testing.fake_wix._browser import BrowserPages
+from wix_asgi.testing.fake_wix._control import PLAYED_PATHS, Control
 from wix_asgi.testing.fake_wix._grants import Grants
 from wix_asgi.testing.fake_wix._pages import error_page
 from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
-from wix_asgi.testing.fake_wix._signal import Signal
-from wix_asgi.testing.fake_wix._site_api import SiteApi
+from wix_asgi.testing.fake_wix._site_api import ApiRoute, SiteApi
 from wix_asgi.testing.fake_wix._token_endpoints import TokenEndpoints
 from wix_asgi.testing.fake_wix._transport import InProcessTransport
 from wix_asgi.testing.fake_wix._wire import Refusal
-from wix_asgi.testing.fake_wix.calls import Call, CallLog
+from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.clock import Clock
-from wix_asgi.testing.fake_wix.faults import ConnectionLost, Fault, FaultKind, Faults, Gate, Gates
-from wix_asgi.testing.fake_wix.installer import INSTALL_PATH, Installer, InstallerRefused
-from wix_asgi.testing.fake_wix.world import World
+from wix_asgi.testing.fake_wix.faults import ConnectionLost, Fault
+from wix_asgi.testing.fake_wix.installer import (
+    CLOSE_WINDOW_PATH,
+    INSTALL_PATH,
+    Installer,
+    InstallerRefused,
+)
+from wix_asgi.testing.fake_wix.world import FakeSite
 
 __all__ = ["FakeWix"]
 
 
-class FakeWix(World):
+class FakeWix(Control):
     """Wix for one app, as an ASGI app: the pages of www.wix.com and the API, on one origin.
 
     In process, hand `transport` to the HTTP client; with sockets, use `with fake.serve() as url`.
     Any ASGI server can serve it, too; then set `url` to its address. `settings()` returns the
     matching keywords for `Wix` and `WixMiddleware`. Every method may be called from any thread and
     any event loop.
+
+    Of Wix's API it knows three endpoints: Get App Instance, Send BI Event, and Query Products (of
+    the Stores catalog V1), which sends the list `products()`. Other paths and methods get a 404
+    that lists all known endpoints. `answer("GET", "/contacts/v4/contacts", json={"contacts": []})`
+    defines an answer, and `echo("/x/*")` sends calls back.
 
     Args:
         app_id: The ID of the only app.
@@ -57,7 +66,8 @@ class FakeWix(World):
         app_url: The App URL, for the links on the first page.
         clock: The clock by which codes (600 s) and access tokens (300 s) expire. Signed instances
             carry real time instead, since an app checks them by the clock of its host.
-        sites: The name of every site, by instance ID; three demo sites by default.
+        sites: The name of every site, by instance ID, or a `FakeSite` with products of its own;
+            three demo sites by default.
         rotate_refresh_tokens: Answer every refresh with a new refresh token; using a refresh token
             twice revokes its whole grant.
         url: The origin of all pages and endpoints while it is not served.
@@ -75,7 +85,7 @@ class FakeWix(World):
         redirect_urls: Sequence[str] | None = None,
         app_url: str | None = None,
         clock: Clock | None = None,
-        sites: Mapping[str, str] | None = None,
+        sites: Mapping[str, str | FakeSite] | None = None,
         rotate_refresh_tokens: bool = False,
         url: str = "https://wix.example",
     ) -> None:
@@ -89,17 +99,19 @@ class FakeWix(World):
             rotate_refresh_tokens=rotate_refresh_tokens,
             url=url,
         )
-        self._signal = Signal()
-        self._faults = Faults(self._signal)
-        self._gates = Gates(self._signal)
-        self._log = CallLog()
         self._grants = Grants(self)
         self._install_tokens = InstallTokens(self)
         self._installer = Installer(self, self._grants, self._install_tokens)
-        self._site_api = SiteApi(self, self._grants)
+        self._site_api = SiteApi(self, self._grants, self._answers)
         self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installer)
-        self._router = ExceptionMiddleware(
-            Router(self._routes(), redirect_slashes=False, default=self._elsewhere),
+        api = self._api_routes()
+        self._known = [
+            f"{method} {route.path}"
+            for route in api
+            for method in (route.methods or set()) - {"HEAD"}
+        ]
+        self._app = ExceptionMiddleware(
+            Router([*self._page_routes(), *api], redirect_slashes=False, default=self._elsewhere),
             {Refusal: _refuse, InstallerRefused: _refuse},
         )
 
@@ -110,11 +122,6 @@ class FakeWix(World):
         except ConnectionLost:
             headers = [(b"content-length", b"1")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    @property
-    def calls(self) -> list[Call]:
-        """The requests in the order of their arrival; `calls.clear()` forgets them."""
-        return self._log.calls
 
     @property
     def installed(self) -> frozenset[str]:
@@ -196,77 +203,22 @@ class FakeWix(World):
         """End the access tokens of one site, or of all sites, before their time."""
         self._grants.expire_access_tokens(instance_id)
 
-    def count(self, path: str, **json_fields: Any) -> int:
-        """Return the number of requests to `path` with these fields in a JSON body."""
-        return self._log.count(path, json_fields)
-
-    async def asked(
-        self,
-        path: str,
-        times: int = 1,
-        *,
-        timeout: float = 10.0,  # noqa: ASYNC109 - a test never waits without a time limit
-        **json_fields: Any,
-    ) -> None:
-        """Return once there were `times` requests to `path` with these fields.
-
-        Raises:
-            TimeoutError: The requests have not arrived within `timeout` seconds.
-        """
-        with anyio.fail_after(timeout):
-            await self._signal.wait_until(lambda: self.count(path, **json_fields) >= times)
-
-    def fail(
-        self,
-        path: str,
-        *,
-        status: int = 503,
-        times: int | None = 1,
-        body: bytes | str | Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        kind: FaultKind = "answer",
-        **json_fields: Any,
-    ) -> None:
-        """Let the next matching calls fail.
-
-        Args:
-            path: The exact path, or a pattern such as `/stores/*`.
-            status: The status of the answer, for the kind "answer".
-            times: The number of calls that fail; None means all calls until `heal()`.
-            body: The body of that answer; a mapping is sent as JSON. Wix's own empty error by
-                default.
-            headers: The headers of that answer.
-            kind: "answer": the call gets this answer and has no effect. "hang": the call waits for
-                `heal()`, and is then answered as usual. "drop": the call takes effect, but its
-                answer is lost. "raise": the app raises RuntimeError, a 500 over a port. "refuse":
-                the connection is refused; over a port it is lost before the call has an effect.
-            json_fields: Fields that the JSON body must have.
-        """
-        if times is not None and times < 1:
-            raise ValueError("times must be 1 at least, or None")
-        fault = Fault(path, json_fields, kind, times, status, body, headers or {})
-        self._faults.add(fault)
-
-    def heal(self) -> None:
-        """End every fault of `fail`, and let hanging calls go on."""
-        self._faults.heal()
-
-    def hold(self, path: str, **json_fields: Any) -> Gate:
-        """Hold back the answers of `path`: calls take effect, answers wait for the release."""
-        return self._gates.add(path, json_fields)
-
-    def _routes(self) -> list[Route]:
-        tokens = TokenEndpoints(self, self._grants)
+    def _page_routes(self) -> list[Route]:
         return [
             Route(INSTALL_PATH, self._browser.consent, methods=["GET"]),
             Route(INSTALL_PATH, self._browser.decide, methods=["POST"]),
-            Route("/installer/close-window", self._browser.close_window, methods=["GET"]),
+            Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
+        ]
+
+    def _api_routes(self) -> list[Route]:
+        tokens = TokenEndpoints(self, self._grants)
+        return [
             Route("/oauth/access", tokens.access, methods=["POST"]),
             Route("/oauth/access/", tokens.access, methods=["POST"]),
             Route("/oauth2/token-info", tokens.token_info, methods=["POST"]),
-            Route("/apps/v1/instance", self._site_api.instance, methods=["GET"]),
-            Route("/apps/v1/bi-event", self._site_api.bi_event, methods=["POST"]),
-            Route("/stores/v1/products/query", self._site_api.products, methods=["POST"]),
+            ApiRoute("GET", "/apps/v1/instance", self._site_api.instance),
+            ApiRoute("POST", "/apps/v1/bi-event", self._site_api.bi_event),
+            ApiRoute("POST", "/stores/v1/products/query", self._site_api.products),
         ]
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -274,24 +226,24 @@ class FakeWix(World):
             await WebSocketClose()(scope, receive, send)
             return
         request = Request(scope, receive)
-        page = self._browser.wanted(request)
-        response = await (self._browser.sites(request) if page else self._site_api.echo(request))
-        await response(scope, receive, send)
+        if not self._browser.wanted(request):
+            self._site_api.unknown(request, self._known)
+        await (await self._browser.sites(request))(scope, receive, send)
 
     async def _in_process(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._router(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         body = await _read_body(receive)
         if body is None:
             return
-        call = Call.from_scope(scope, body)
+        call = self._site_api.with_site(Call.from_scope(scope, body))
         fault = self._faults.take(call)
         if fault is not None and fault.kind == "refuse":
             raise ConnectionLost(unsent=True)
         self._log.add(call)
         self._signal.notify()
-        answer = await self._answer(scope, body, fault)
+        answer = await self._answer(call, scope, body, fault)
         await self._gates.pass_through(call)
         if fault is not None and fault.kind == "drop":
             raise ConnectionLost(unsent=False)
@@ -299,7 +251,9 @@ class FakeWix(World):
         for message in answer:
             await send(message)
 
-    async def _answer(self, scope: Scope, body: bytes, fault: Fault | None) -> list[Message]:
+    async def _answer(
+        self, call: Call, scope: Scope, body: bytes, fault: Fault | None
+    ) -> list[Message]:
         answer: list[Message] = []
 
         async def receive() -> Message:
@@ -308,7 +262,7 @@ class FakeWix(World):
         async def send(message: Message) -> None:
             answer.append(message)
 
-        app: ASGIApp = self._router
+        app: ASGIApp = self._app
         if fault is not None:
             if fault.kind == "raise":
                 raise RuntimeError("FakeWix was told to raise")
@@ -316,10 +270,21 @@ class FakeWix(World):
                 await self._faults.hang()
             if fault.kind == "answer":
                 app = fault.response()
+        if app is self._app:
+            app = await self._defined(call, Request(scope, receive)) or app
         await app(scope, receive, send)
         request_id = uuid.uuid4().hex.encode()
         answer[0]["headers"] = [*answer[0]["headers"], (b"x-wix-request-id", request_id)]
         return answer
+
+    async def _defined(self, call: Call, request: Request) -> Response | None:
+        """Return the answer that a test has defined for a call of the API."""
+        if call.path in PLAYED_PATHS or self._browser.wanted(request):
+            return None
+        try:
+            return await self._site_api.answered(call, request)
+        except Refusal as exc:
+            return exc.response()
 
     @contextlib.contextmanager
     def _serving(self, host: str, port: int) -> Iterator[str]:

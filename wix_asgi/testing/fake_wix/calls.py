@@ -27,6 +27,7 @@ class Call:
             commas.
         json: The body if it is JSON; else None.
         status: The status of the answer; 0 while there is no answer, and when it was lost.
+        instance_id: The site whose live access token the request had; None if it had no such token.
     """
 
     method: str
@@ -35,10 +36,11 @@ class Call:
     headers: Mapping[str, str] = field(repr=False)
     json: Any = field(repr=False)
     status: int = 0
+    instance_id: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_scope(cls, scope: Scope, body: bytes) -> Call:
-        """Return the call of an ASGI scope and its whole body."""
+        """Return the call of an ASGI scope and its whole body, as yet without a site."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         return cls(scope["method"], scope["path"], dict(query), _headers(scope), _json(body))
 

@@ -10,9 +10,10 @@ from wix_asgi.testing.fake_wix._proofs import InstallTokens
 from wix_asgi.testing.fake_wix._wire import MalformedQuery, add_query, parse_query
 from wix_asgi.testing.fake_wix.world import World
 
-__all__ = ["INSTALL_PATH", "InstallRequest", "Installer", "InstallerRefused"]
+__all__ = ["CLOSE_WINDOW_PATH", "INSTALL_PATH", "InstallRequest", "Installer", "InstallerRefused"]
 
 INSTALL_PATH = "/installer/install"
+CLOSE_WINDOW_PATH = "/installer/close-window"
 _PARAMETERS = ("token", "appId", "redirectUrl", "state")
 
 

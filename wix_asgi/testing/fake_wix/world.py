@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from wix_asgi.testing.fake_wix._products import make_products
 from wix_asgi.testing.fake_wix.clock import Clock
 
-__all__ = ["DEMO_SITES", "World", "site_id"]
+__all__ = ["DEMO_SITES", "FakeSite", "World", "site_id"]
 
 DEMO_SITES: Final[Mapping[str, str]] = {
     "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01": "Corner Bakery",
@@ -17,6 +19,20 @@ DEMO_SITES: Final[Mapping[str, str]] = {
     "3c5e8b16-92d4-47af-b0e3-8a7f4c6d9b03": "Paper & Ink",
 }
 _PERMISSIONS = ("Manage your app", "Read your site's name and address", "Read your products")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSite:
+    """A site with products of its own, for the `sites` of a `FakeWix`.
+
+    Attributes:
+        name: The name of the site.
+        products: The products that `/stores/v1/products/query` sends for the site, as Wix would
+            send them; the fields that the app reads are enough.
+    """
+
+    name: str
+    products: Sequence[Mapping[str, Any]]
 
 
 class World:
@@ -49,7 +65,7 @@ class World:
         redirect_urls: Sequence[str] | None,
         app_url: str | None,
         clock: Clock | None,
-        sites: Mapping[str, str] | None,
+        sites: Mapping[str, str | FakeSite] | None,
         rotate_refresh_tokens: bool,
         url: str,
     ) -> None:
@@ -60,7 +76,10 @@ class World:
         self.dashboard_url: str | None = None
         self.redirect_urls = redirect_urls
         self.permissions: Sequence[str] = _PERMISSIONS
-        self.sites = dict(DEMO_SITES if sites is None else sites)
+        self.sites: dict[str, str] = {}
+        self._products: dict[str, list[dict[str, Any]]] = {}
+        for instance_id, site in (DEMO_SITES if sites is None else sites).items():
+            self._begin_site(instance_id, site)
         self.clock = clock or Clock()
         self.url = url.rstrip("/")
         self.rotate_refresh_tokens = rotate_refresh_tokens
@@ -74,6 +93,19 @@ class World:
         instance_id = instance_id or str(uuid.uuid4())
         self.sites[instance_id] = name
         return instance_id
+
+    def products(self, instance_id: str | None = None) -> list[dict[str, Any]]:
+        """Return the products of this site or the first site; changing the list changes the site.
+
+        A site has three made-up products to begin with, unless it is a `FakeSite` with others.
+
+        Raises:
+            LookupError: The site does not exist.
+        """
+        instance_id = self.site(instance_id)
+        if instance_id not in self._products:
+            self._products[instance_id] = make_products(instance_id, self.sites[instance_id])
+        return self._products[instance_id]
 
     def site(self, instance_id: str | None = None) -> str:
         """Return `instance_id`, or the instance ID of the first site.
@@ -92,6 +124,12 @@ class World:
         if self.dashboard_url is not None or self.app_url is None:
             return self.dashboard_url
         return urlsplit(self.app_url)._replace(path="/", query="", fragment="").geturl()
+
+    def _begin_site(self, instance_id: str, site: str | FakeSite) -> None:
+        if isinstance(site, FakeSite):
+            self._products[instance_id] = [dict(product) for product in site.products]
+            site = site.name
+        self.sites[instance_id] = site
 
 
 def site_id(instance_id: str) -> str:

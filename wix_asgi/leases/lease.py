@@ -8,15 +8,15 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
 
 import anyio
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
-from wix_asgi.tokens._lease_terms import LeaseTerms
 
-__all__ = ["Lease"]
+__all__ = ["FixedTerms", "Lease", "Terms"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,29 @@ _MIN_RENEWAL_PAUSE: Final = 1 / 6
 """The least pause between two renewals, which spares a storage that answers late."""
 
 
+class Terms(Protocol):
+    """For how long leases are taken."""
+
+    @property
+    def ttl(self) -> float:
+        """How many seconds a lease is taken for now."""
+        ...
+
+    def note_delay(self, seconds: float) -> None:
+        """Note by how much a claim was answered later than at its moment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTerms:
+    """Leases that always last `ttl` seconds."""
+
+    ttl: float
+
+    def note_delay(self, seconds: float) -> None:
+        """Change nothing."""
+
+
 class Lease:
     """A name held for some seconds at a time, and renewed while the work goes on.
 
@@ -43,16 +66,18 @@ class Lease:
         storage: Storage,
         name: str,
         *,
-        terms: LeaseTerms,
+        terms: Terms,
+        title: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to hold `name`, under an owner's name that no other lease has.
 
-        `terms` tell for how long; `clock` gives monotonic seconds.
+        `terms` tell for how long; log lines begin with `title`; `clock` gives monotonic seconds.
         """
         self._storage = storage
         self._name = name
         self._terms = terms
+        self._title = title
         self._clock = clock
         self._owner = secrets.token_hex(16)
         self._asked_at = self._ends_at = -math.inf
@@ -62,6 +87,11 @@ class Lease:
     def is_held(self) -> bool:
         """Whether no other owner has had it since `take`: its seconds count from before the ask."""
         return self._clock() < self._ends_at
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it is held if it is not renewed; negative where it is not held."""
+        return self._ends_at - self._clock()
 
     def is_due(self, pause: float) -> bool:
         """Whether to ask for it: at first, and then when `pause` has passed since the last time."""
@@ -75,13 +105,14 @@ class Lease:
         return self.is_held
 
     async def renew(self) -> None:
-        """Hold the lease for longer, unless it ran out before the storage has answered.
+        """Hold the lease for longer, unless another owner has it, or it ran out meanwhile.
 
         A lease that ran out may have been another owner's meanwhile. It is claimed all the same,
         to keep others away from the work that is under way, but it is not held any more.
         """
         ends_at = await self._claim()
-        self._ends_at = max(ends_at, self._ends_at) if self.is_held else -math.inf
+        is_ours = self.is_held and ends_at > -math.inf
+        self._ends_at = max(ends_at, self._ends_at) if is_ours else -math.inf
 
     async def cover(self, seconds: float) -> bool:
         """Renew the lease if it ends within `seconds`; return whether it lasts longer now.
@@ -89,9 +120,9 @@ class Lease:
         Raises:
             StorageUnavailable: The storage cannot be reached.
         """
-        if self.is_held and self._left() < seconds:
+        if self.is_held and self.seconds_left < seconds:
             await self.renew()
-        return self.is_held and self._left() >= seconds
+        return self.is_held and self.seconds_left >= seconds
 
     async def give_back(self) -> None:
         """Free the lease if it is still ours; a lease that cannot be freed runs out by itself."""
@@ -109,7 +140,7 @@ class Lease:
         error: Exception | None = None
         done = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._renew_until, done)
+            tasks.start_soon(self.renew_until, done)
             try:
                 outcome.append(await work())
             except Exception as exc:
@@ -120,7 +151,13 @@ class Lease:
             raise error
         return outcome[0]
 
-    async def _renew_until(self, done: anyio.Event) -> None:
+    async def renew_until(
+        self, done: anyio.Event, renewed: Callable[[], object] = lambda: None
+    ) -> None:
+        """Keep the lease until `done`; call `renewed` when the storage has answered a renewal.
+
+        A renewal that fails is logged, and repeated after a sixth of the lease.
+        """
         while not done.is_set():
             # Counted from when the lease was asked for, since a busy storage answers late.
             pause = self._asked_at + self._ttl * _RENEW_AFTER - self._clock()
@@ -133,10 +170,12 @@ class Lease:
             try:
                 await self.renew()
             except Exception as exc:
-                # The work goes on: its outcome is stored by comparison, not by this lease.
+                # The work goes on: whether it may is not for its lease to say.
                 logger.warning(
-                    "a refresh lease could not be renewed: %s (%s)", type(exc).__name__, self._name
+                    "%s could not be renewed: %s (%s)", self._title, type(exc).__name__, self._name
                 )
+            else:
+                renewed()
 
     async def _claim(self) -> float:
         """Ask for the lease; return the moment of its end, which is past where it is not ours."""
@@ -150,7 +189,4 @@ class Lease:
     def _min_pause(self) -> float:
         """Return a pause that spares a slow storage and does not let the lease run out."""
         pause = self._ttl * _MIN_RENEWAL_PAUSE
-        return min(pause, self._left() / 2) if self.is_held else pause
-
-    def _left(self) -> float:
-        return self._ends_at - self._clock()
+        return min(pause, self.seconds_left / 2) if self.is_held else pause

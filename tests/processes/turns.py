@@ -1,0 +1,41 @@
+"""A worker that does a job for as long as it may, and notes each step in a file of all workers.
+
+`python -m tests.processes.turns NAME FILE`, with the settings in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import anyio
+
+from wix_asgi import LeaseLost, Wix
+
+__all__: list[str] = []
+
+
+async def work(name: str, file: str) -> None:
+    """Do the job again and again; print when it begins, and when its lease is lost."""
+    notes = os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    async with Wix() as wix:
+        while True:
+            try:
+                async with wix.only_one("job"):
+                    os.write(notes, f"{name}\n".encode())
+                    say(f"{name} begins")
+                    while True:
+                        await anyio.sleep(0.01)
+                        os.write(notes, f"{name}\n".encode())
+            except LeaseLost:
+                say(f"{name} lost it")
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    anyio.run(work, sys.argv[1], sys.argv[2])

@@ -96,6 +96,34 @@ def test_backend_gets_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SimpleNamespace(url=url) == open_storage(url)
 
 
+@pytest.mark.parametrize("around", ["{}\r\n", "\ufeff{}", '"{}"', " '{}'\n"])
+def test_what_is_around_a_url_is_dropped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
+    """A URL out of a file or out of quotes names the same storage as the URL itself."""
+    install(monkeypatch, fake=f"{__name__}:from_url")
+
+    assert SimpleNamespace(url="fake://host") == open_storage(around.format("fake://host"))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        ("{}\n{}", "has a line break in it"),
+        ("{}\u200b", "has invisible characters"),
+        ('"{}', "has a quotation mark at one end"),
+        ("{}/${{DATABASE}}", "has a reference in it that nobody replaced by its value"),
+    ],
+)
+def test_damaged_url_is_refused(damaged: str, problem: str) -> None:
+    """A URL that was damaged when it was copied is refused, and not shown (R35)."""
+    url = f"postgresql://user:{CANARY}@host"
+    with pytest.raises(SettingsError) as caught:
+        open_storage(damaged.format(url, url))
+    shown = TracebackException.from_exception(caught.value, capture_locals=True).format()
+
+    assert f"The storage URL {problem}." == str(caught.value)
+    assert CANARY not in "".join(line for line in shown if "damaged" not in line)
+
+
 def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend whose driver is not installed says which module is missing (R47)."""
     install(monkeypatch, fake="no_such_driver.backend:from_url")

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from wix_asgi._frames import without_frames
+from wix_asgi._setting_checks import read_text
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
 
@@ -154,9 +155,11 @@ def open_storage(url: str) -> Storage:
 
     Raises:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.
-        SettingsError: The backend cannot use this URL. The message shows no password.
+        SettingsError: The backend cannot use this URL, or it is a damaged copy of one. The message
+            shows no password.
     """
     try:
+        url = _read(url)
         return _load(find_backend(url))(url)
     except (BackendNotFound, SettingsError) as exc:
         error = without_frames(exc)
@@ -178,6 +181,14 @@ def find_backend(url: str) -> EntryPoint:
         known = ", ".join(sorted(found))
         raise BackendNotFound(f"No storage backend for {scheme}://: {hint}. Installed: {known}.")
     return found[scheme]
+
+
+def _read(url: str) -> str:
+    try:
+        text: str = read_text(url)
+    except ValueError as exc:
+        raise SettingsError(f"The storage URL {exc}.") from None
+    return text
 
 
 def _scheme(url: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from wix_asgi._http import httpx
+from wix_asgi.client._limits import is_limited
 from wix_asgi.client._token_transport import TOKEN
 from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
@@ -18,6 +19,11 @@ __all__ = ["RetryAfter", "WixAuth"]
 
 _BUSY: Final = frozenset({429, 503})
 """The statuses with which Wix says that it takes the same call later (RFC 6585 and RFC 9110)."""
+
+
+_FOREIGN: Final = (
+    "The auth of a WixClient names the token, and only that client attaches it: {remedy}."
+)
 
 
 class RetryAfter:
@@ -67,15 +73,18 @@ class WixAuth(httpx.Auth):
         self._ready = ready
         self._new_retry_after = new_retry_after
 
+    def sync_auth_flow(self, request: httpx.Request) -> NoReturn:
+        """Raise RuntimeError: in an `httpx.Client` the call would go out without a token."""
+        remedy = "an httpx.Client cannot, so await the methods of the WixClient itself"
+        raise RuntimeError(_FOREIGN.format(remedy=remedy))
+
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Let the call pass as it is to any other origin; to Wix, with a token."""
-        if origin_of(request.url) != self._origin:
+        if not self._wants_token(request):
             yield request
             return
-        if "Authorization" in request.headers:
-            raise AuthorizationConflict
         instance_id = (await self._caller.identify()).instance_id
         await self._ready()
         waits = self._new_retry_after()
@@ -102,3 +111,19 @@ class WixAuth(httpx.Auth):
                 return
             elif not await waits.wait_for(request, response):
                 return
+
+    def _wants_token(self, request: httpx.Request) -> bool:
+        """Return whether `request` goes to Wix.
+
+        Raises:
+            RuntimeError: Another client sends it, and would send it without the token.
+            AuthorizationConflict: It has an Authorization header of its own.
+        """
+        if not is_limited(request):
+            remedy = "use the WixClient itself, or hand it on in the place of an httpx.AsyncClient"
+            raise RuntimeError(_FOREIGN.format(remedy=remedy))
+        if origin_of(request.url) != self._origin:
+            return False
+        if "Authorization" in request.headers:
+            raise AuthorizationConflict
+        return True

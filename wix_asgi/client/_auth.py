@@ -12,8 +12,9 @@ from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
 from wix_asgi.protocol.endpoints import retry_after
 from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of
-from wix_asgi.transport.pooled import IDEMPOTENT, is_whole
+from wix_asgi.transport.pooled import IDEMPOTENT
 
 __all__ = ["RetryAfter", "WixAuth"]
 
@@ -42,7 +43,7 @@ class RetryAfter:
         if response.status_code not in _BUSY or request.method not in IDEMPOTENT:
             return False
         seconds = retry_after(response.headers)
-        if seconds is None or not is_whole(request):
+        if seconds is None or not can_be_sent_again(request):
             return False
         self._repeats -= 1
         self._seconds -= seconds
@@ -51,7 +52,8 @@ class RetryAfter:
         # Read, so that its connection is free during the wait.
         await response.aread()
         await self._sleep(seconds)
-        return True
+        # Asked again, since a file may have been closed meanwhile.
+        return can_be_sent_again(request)
 
 
 class WixAuth(httpx.Auth):
@@ -104,7 +106,7 @@ class WixAuth(httpx.Auth):
                 # Read, so that its connection is free during the refresh.
                 await response.aread()
                 refused, token = token, await self._tokens.renew(instance_id, token)
-                if token.value == refused.value or not is_whole(request):
+                if token.value == refused.value or not can_be_sent_again(request):
                     return
             elif response.status_code == 401:
                 self._tokens.note_useless(instance_id, token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from traceback import TracebackException
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ SHIPPED += ["postgres", "postgresql", "postgresql+asyncpg", "sqlite"]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **backends: str) -> None:
-    """Make `backends` the only installed ones: schemes, with the factories they load."""
+    """Make `backends` the only entry points: schemes, with the factories they load."""
     found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in backends.items()]
     monkeypatch.setattr(storage, "entry_points", lambda *, group: found)
 
@@ -37,6 +37,23 @@ def refuse_url(url: str) -> Storage:
 def test_shipped_schemes_are_found(scheme: str) -> None:
     """Every scheme of the documentation has a backend installed with the package."""
     assert scheme == find_backend(f"{scheme}://x").name
+
+
+def test_shipped_schemes_need_no_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any entry point each scheme of ours has the backend that its entry point names."""
+    installed = {scheme: find_backend(f"{scheme}://x").value for scheme in SHIPPED}
+    declared = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    install(monkeypatch)
+
+    assert declared == installed
+    assert declared == {scheme: find_backend(f"{scheme}://x").value for scheme in SHIPPED}
+
+
+def test_installed_backend_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point for a scheme of ours is the backend of that scheme."""
+    install(monkeypatch, memory=f"{__name__}:from_url")
+
+    assert SimpleNamespace(url="memory://") == open_storage("memory://")
 
 
 @pytest.mark.parametrize("scheme", ["SQLITE", "SqLite"])

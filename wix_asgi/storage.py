@@ -21,6 +21,19 @@ __all__ = ["ENTRY_POINT_GROUP", "ClaimReader", "Storage", "find_backend", "open_
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
 
+# The backends that come along, by the entry points of pyproject.toml: bundles may leave out the
+# metadata of distributions (PyInstaller, zipapps, slimmed layers), and with it all entry points.
+_POSTGRES = "wix_asgi_backends.postgres:PostgresStorage.from_url"
+_SHIPPED = {
+    "memory": "wix_asgi_backends.memory:MemoryStorage.from_url",
+    "sqlite": "wix_asgi_backends.sqlite:SQLiteStorage.from_url",
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+    "postgresql+asyncpg": _POSTGRES,
+    "cockroachdb": _POSTGRES,
+    "cockroachdb+asyncpg": _POSTGRES,
+}
+
 # Advice for schemes that people try; not a list of the possible ones.
 _INSTALL_HINTS = {
     "sqlite+aiosqlite": "write sqlite:///file.db",
@@ -150,8 +163,9 @@ class ClaimReader(Protocol):
 def open_storage(url: str) -> Storage:
     """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
 
-    The scheme picks a backend of the entry-point group `wix_asgi.backends`; the rest of the URL
-    is for the backend alone to read.
+    The scheme picks a backend of the entry-point group `wix_asgi.backends`, or one that comes
+    along, which needs no metadata of its distribution. The rest of the URL is for the backend
+    alone to read.
 
     Raises:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.
@@ -175,7 +189,8 @@ def find_backend(url: str) -> EntryPoint:
         BackendNotFound: No backend is installed for this scheme. The message shows no password.
     """
     scheme = _scheme(url)
-    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    shipped = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _SHIPPED.items()}
+    found = shipped | {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if scheme not in found:
         hint = _INSTALL_HINTS.get(scheme, "install the package that brings this backend")
         known = ", ".join(sorted(found))

@@ -163,9 +163,8 @@ class ClaimReader(Protocol):
 def open_storage(url: str) -> Storage:
     """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
 
-    The scheme picks a backend of the entry-point group `wix_asgi.backends`, or one that comes
-    along, which needs no metadata of its distribution. The rest of the URL is for the backend
-    alone to read.
+    The scheme picks a backend of the entry-point group `wix_asgi.backends`; those that come along
+    need no metadata of their distribution. The rest of the URL is for the backend alone to read.
 
     Raises:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.

@@ -102,7 +102,7 @@ def this_user() -> int | None:
 def warn_of_others(path: Path, user: int | None) -> None:
     """Log a WARNING for each way in which other users of this machine reach the file or its logs.
 
-    Root is not warned of, who reaches every file, nor the owner of the directory: a container's
+    Root is not warned of, since root reaches every file, nor the directory's owner: a container's
     volume belongs to a user of the host. Nothing is refused: the tokens in the file are sealed, and
     an operator may run a command as root on the file of the app's user.
 

@@ -84,6 +84,7 @@ class WixSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=_ENV_PREFIX,
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
@@ -186,8 +187,8 @@ class WixSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read keywords, then the environment: no `.env` file, and no directory of secrets."""
-        return init_settings, _Environment(settings_cls)
+        """Read the environment by `_Environment`, and all else as pydantic-settings does."""
+        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
 
     def __reduce__(self) -> Any:
         raise TypeError("WixSettings hold secrets, so they cannot be pickled: make them anew.")

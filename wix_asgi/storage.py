@@ -163,7 +163,7 @@ class ClaimReader(Protocol):
 def open_storage(url: str) -> Storage:
     """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
 
-    The scheme picks a backend of the entry-point group `wix_asgi.backends`; those that come along
+    The scheme picks a backend of the entry-point group `wix_asgi.backends`; our own backends
     need no metadata of their distribution. The rest of the URL is for the backend alone to read.
 
     Raises:

@@ -45,8 +45,8 @@ def split_body(body: bytes, headers: httpx.Headers) -> Iterator[bytes]:
 def can_be_sent_again(request: httpx.Request) -> bool:
     """Return whether the body of `request` can be sent again: the same bytes, all of them.
 
-    So can a body that is in memory, and an upload (`files=`) whose files can be rewound and are as
-    long as its `Content-Length` says. The files are rewound by this, as by every sending of them.
+    A body in memory can, and an upload (`files=`) whose files can be rewound and still have the
+    length of its `Content-Length`. The files are rewound by this, as by every sending of them.
     """
     if isinstance(request.stream, httpx.ByteStream):
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import multiprocessing
 import pickle
 from collections.abc import Callable
@@ -77,6 +78,23 @@ def test_an_error_arrives_as_it_left(error: WixError, way: str) -> None:
     assert (str(sent), sent.args, vars(sent)) == (str(arrived), arrived.args, vars(arrived))
     assert ["A note of the app."] == arrived.__notes__
     assert sent is not arrived
+
+
+@pytest.mark.parametrize("error", ERRORS[:-1], ids=lambda error: type(error).__name__)
+def test_an_error_is_made_anew_of_its_args(error: WixError) -> None:
+    """Celery writes the class and the `args` of an error as JSON, and makes it anew of them."""
+    args = json.loads(json.dumps(error.args))
+    again = type(error)(*args)
+
+    assert (str(error), error.args) == (str(again), again.args)
+
+
+def test_the_reason_of_a_refusal_is_among_its_args() -> None:
+    """A refusal that was made anew of its `args` has its reason, and the status of that."""
+    refused = HandshakeRefused(*json.loads(json.dumps(HandshakeRefused(Reason.DENIED, TOLD).args)))
+
+    assert Reason.DENIED is refused.reason
+    assert (TOLD, 403) == (str(refused), refused.status)
 
 
 def refuse() -> None:

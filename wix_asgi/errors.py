@@ -140,6 +140,8 @@ class UnknownKey(UnsealError, LookupError):
             f"A stored token was sealed with key {key_id}, which is in neither "
             "WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or WIX_PREVIOUS_APP_SECRETS."
         )
+        # Of these Celery makes it anew, where results are written as JSON.
+        self.args = (key_id,)
 
 
 class _HTTPError(WixError, HTTPException):
@@ -322,7 +324,9 @@ class HandshakeRefused(WixError):
         headers: dict[str, str] | None = None,
     ) -> None:
         """Refuse for `reason`; `message` is for the log, never for the page."""
-        self.reason = reason
-        self.status = status or reason.status
+        self.reason = Reason(reason)
+        self.status = status or self.reason.status
         self.headers = headers or {}
-        super().__init__(message or reason.value)
+        super().__init__(message or self.reason.value)
+        # Of these Celery makes it anew, where results are written as JSON.
+        self.args = (self.reason, self.message)

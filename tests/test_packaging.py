@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import subprocess
 import sys
-import warnings
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +15,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import wix_asgi
+import wix_asgi_backends
 from tests.limits import PATIENCE
 
+SITES = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
 
 
@@ -33,18 +35,8 @@ def test_a_storage_of_the_app_s_own_loads_no_database_library() -> None:
 
 
 def test_version_is_the_installed_one() -> None:
-    """`__version__` is the version of the metadata, without a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        version = wix_asgi.__version__
-
-    assert importlib.metadata.version("wix-asgi") == version
-
-
-def test_other_attributes_are_missing() -> None:
-    """A misspelt name is an AttributeError that names it."""
-    with pytest.raises(AttributeError, match="no_such_name"):
-        wix_asgi.no_such_name  # noqa: B018 - the access is the test
+    """`__version__` is the version of the metadata."""
+    assert importlib.metadata.version("wix-asgi") == wix_asgi.__version__
 
 
 def test_all_is_sorted() -> None:
@@ -87,6 +79,51 @@ def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[str]:
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
             yield from required(requirement.name, frozenset(requirement.extras))
+
+
+@pytest.fixture(name="slim")
+def _slim(tmp_path: Path) -> Path:
+    """Return a directory with all packages of this Python, and the metadata of none."""
+    slim = tmp_path / "slim"
+    slim.mkdir()
+    ours = [Path(found.__path__[0]) for found in (wix_asgi, wix_asgi_backends)]
+    others = [each for site in {*SITES} for each in Path(site).iterdir()]
+    for found in [*ours, *others]:
+        if found.suffix not in {".dist-info", ".pth"} and not (slim / found.name).exists():
+            (slim / found.name).symlink_to(found)
+    return slim
+
+
+def test_no_metadata_is_needed(slim: Path, tmp_path: Path) -> None:
+    """In a bundle without `*.dist-info` the backends that come along are found and work."""
+    program = """if True:
+        import asyncio, importlib.metadata, sys
+        sys.path.append(sys.argv[1])
+        import wix_asgi
+
+        async def main(url):
+            async with wix_asgi.open_storage(url) as storage:
+                print(type(storage).__name__, await storage.claim("name", "owner", 60.0))
+
+        print([*importlib.metadata.distributions()], wix_asgi.__version__)
+        asyncio.run(main("memory://"))
+        asyncio.run(main(sys.argv[2]))
+        print(type(wix_asgi.open_storage("postgresql://user@host/database")).__name__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, slim, f"sqlite:///{tmp_path}/test.db"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+
+    assert [
+        f"[] {importlib.metadata.version('wix-asgi')}",
+        "MemoryStorage True",
+        "SQLiteStorage True",
+        "PostgresStorage",
+    ] == done.stdout.splitlines()
 
 
 def test_sniffio_comes_along() -> None:

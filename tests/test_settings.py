@@ -34,10 +34,11 @@ def variable(name: str) -> str:
     return "WIX_URL" if name == "wix_url" else f"WIX_{name.upper()}"
 
 
-def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable with an empty value counts as not set."""
-    monkeypatch.setenv("WIX_STORAGE", "")
-    monkeypatch.setenv("WIX_STATE_TTL", "")
+@pytest.mark.parametrize("empty", ["", " \r\n", '""', "''"])
+def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    """A variable with nothing in it, or an empty pair of quotes, counts as not set."""
+    for name in ("WIX_STORAGE", "WIX_STATE_TTL", "WIX_ENCRYPTION_KEYS", "WIX_URL"):
+        monkeypatch.setenv(name, empty)
 
     assert WixSettings.load(**REQUIRED, storage="sqlite:///wix-asgi.db", state_ttl=600) == load()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from traceback import TracebackException
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ SHIPPED += ["postgres", "postgresql", "postgresql+asyncpg", "sqlite"]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **backends: str) -> None:
-    """Make `backends` the only installed ones: schemes, with the factories they load."""
+    """Make `backends` the only entry points: schemes, with the factories they load."""
     found = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in backends.items()]
     monkeypatch.setattr(storage, "entry_points", lambda *, group: found)
 
@@ -37,6 +37,23 @@ def refuse_url(url: str) -> Storage:
 def test_shipped_schemes_are_found(scheme: str) -> None:
     """Every scheme of the documentation has a backend installed with the package."""
     assert scheme == find_backend(f"{scheme}://x").name
+
+
+def test_shipped_schemes_need_no_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any entry point each scheme of ours has the backend that its entry point names."""
+    installed = {scheme: find_backend(f"{scheme}://x").value for scheme in SHIPPED}
+    declared = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    install(monkeypatch)
+
+    assert declared == installed
+    assert declared == {scheme: find_backend(f"{scheme}://x").value for scheme in SHIPPED}
+
+
+def test_installed_backend_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point for a scheme of ours is the backend of that scheme."""
+    install(monkeypatch, memory=f"{__name__}:from_url")
+
+    assert SimpleNamespace(url="memory://") == open_storage("memory://")
 
 
 @pytest.mark.parametrize("scheme", ["SQLITE", "SqLite"])
@@ -94,6 +111,34 @@ def test_backend_gets_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "FAKE://user:p%40ss@host/db?x=y#z"
 
     assert SimpleNamespace(url=url) == open_storage(url)
+
+
+@pytest.mark.parametrize("around", ["{}\r\n", "\ufeff{}", '"{}"', " '{}'\n"])
+def test_what_is_around_a_url_is_dropped(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
+    """A URL out of a file or out of quotes names the same storage as the URL itself."""
+    install(monkeypatch, fake=f"{__name__}:from_url")
+
+    assert SimpleNamespace(url="fake://host") == open_storage(around.format("fake://host"))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        ("{}\n{}", "has a line break in it"),
+        ("{}\u200b", "has invisible characters"),
+        ('"{}', "has a quotation mark at one end"),
+        ("{}/${{DATABASE}}", "has a reference in it that nobody replaced by its value"),
+    ],
+)
+def test_damaged_url_is_refused(damaged: str, problem: str) -> None:
+    """A URL that was damaged when it was copied is refused, and not shown (R35)."""
+    url = f"postgresql://user:{CANARY}@host"
+    with pytest.raises(SettingsError) as caught:
+        open_storage(damaged.format(url, url))
+    shown = TracebackException.from_exception(caught.value, capture_locals=True).format()
+
+    assert f"The storage URL {problem}." == str(caught.value)
+    assert CANARY not in "".join(line for line in shown if "damaged" not in line)
 
 
 def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.wix import Wix
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
@@ -64,11 +66,3 @@ __all__ = [
     "open_storage",
     "redact_query",
 ]
-
-
-def __getattr__(name: str) -> str:
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version  # noqa: PLC0415 - read only when asked for
-
-    return version("wix-asgi")

@@ -24,8 +24,10 @@ error of httpx too: see `wix_asgi.client._errors`.
 
 from __future__ import annotations
 
+import copyreg
 import math
 from enum import StrEnum
+from typing import Any, ClassVar
 
 from starlette.exceptions import HTTPException
 
@@ -52,14 +54,25 @@ __all__ = [
 
 
 class WixError(Exception):
-    """Anything wix-asgi raises."""
+    """Anything wix-asgi raises.
+
+    It can be pickled and copied with all its attributes, so it passes through queues and pools of
+    processes. None of its attributes is a secret.
+    """
+
+    _default: ClassVar[str] = "Anything wix-asgi raises."
+    """The message of an error that was raised without one; a docstring is gone under `-OO`."""
 
     def __init__(self, message: str | None = None) -> None:
-        """Take `message`; by default, the first line of the class's docstring."""
-        self.message = message or (self.__doc__ or "").partition("\n")[0]
+        """Take `message`, or that of the class."""
+        self.message = message or self._default
         # Not super(): a second parent takes other arguments. The HTTPException of Starlette 1.0.1
         # to 1.6.0 would take the message for a status code, and raise ValueError.
         Exception.__init__(self, self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without __init__, whose arguments are not the `args` by which an Exception is made anew.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         return self.message
@@ -68,29 +81,45 @@ class WixError(Exception):
 class SettingsError(WixError, ValueError):
     """One or more settings are wrong; the message lists all of them, and no value."""
 
+    _default = "One or more settings are wrong; the message lists all of them, and no value."
+
 
 class BackendNotFound(WixError, LookupError):
     """No storage backend answers to the scheme of this URL."""
+
+    _default = "No storage backend answers to the scheme of this URL."
 
 
 class MiddlewareMissing(WixError, RuntimeError):
     """WixMiddleware is not in front of this app."""
 
+    _default = "WixMiddleware is not in front of this app."
+
 
 class AuthorizationConflict(WixError, ValueError):
     """A call to Wix carries an Authorization header of its own: pass `auth=None` to mean it."""
+
+    _default = (
+        "A call to Wix carries an Authorization header of its own: pass `auth=None` to mean it."
+    )
 
 
 class ResponseTooLarge(WixError):
     """The answer is larger than may be read whole: use `client.stream()` for it."""
 
+    _default = "The answer is larger than may be read whole: use `client.stream()` for it."
+
 
 class WixMisconfigured(WixError):
     """Wix refuses the app's own credentials: check WIX_APP_ID and WIX_APP_SECRET."""
 
+    _default = "Wix refuses the app's own credentials: check WIX_APP_ID and WIX_APP_SECRET."
+
 
 class GrantRefused(WixError):
     """Wix refuses this code or refresh token for good."""
+
+    _default = "Wix refuses this code or refresh token for good."
 
 
 class LeaseLost(WixError):
@@ -99,6 +128,8 @@ class LeaseLost(WixError):
 
 class UnsealError(WixError):
     """A stored token cannot be read: it was changed, or moved from another row."""
+
+    _default = "A stored token cannot be read: it was changed, or moved from another row."
 
 
 class UnknownKey(UnsealError, LookupError):
@@ -115,6 +146,8 @@ class UnknownKey(UnsealError, LookupError):
             f"A stored token was sealed with key {key_id}, which is in neither "
             "WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or WIX_PREVIOUS_APP_SECRETS."
         )
+        # Of these Celery makes it anew, where results are written as JSON.
+        self.args = (key_id,)
 
 
 class _HTTPError(WixError, HTTPException):
@@ -171,6 +204,8 @@ class Unauthenticated(_HTTPError):
         instance_id: The site that a genuine signed instance names; None where there is none.
     """
 
+    _default = "The caller is unknown, forged, or may not use the client."
+
     status = 401
 
     def __init__(
@@ -195,6 +230,8 @@ class Unauthenticated(_HTTPError):
 class NotInstalled(_HTTPError):
     """The app is not installed on this site, or was removed from it."""
 
+    _default = "The app is not installed on this site, or was removed from it."
+
     status = 403
 
 
@@ -216,6 +253,8 @@ class WixUnavailable(_Unavailable):
         unsent: True when the request provably never reached Wix, so that repeating it is safe.
     """
 
+    _default = "Wix cannot be reached, or is failing."
+
     public = "Wix is not available at the moment."
 
     def __init__(
@@ -229,6 +268,8 @@ class WixUnavailable(_Unavailable):
 
 class StorageUnavailable(_Unavailable):
     """The storage cannot be reached, or is failing; the driver's error is in `__cause__`."""
+
+    _default = "The storage cannot be reached, or is failing; the driver's error is in `__cause__`."
 
     public = "The app is not available at the moment."
 
@@ -289,7 +330,9 @@ class HandshakeRefused(WixError):
         headers: dict[str, str] | None = None,
     ) -> None:
         """Refuse for `reason`; `message` is for the log, never for the page."""
-        self.reason = reason
-        self.status = status or reason.status
+        self.reason = Reason(reason)
+        self.status = status or self.reason.status
         self.headers = headers or {}
-        super().__init__(message or reason.value)
+        super().__init__(message or self.reason.value)
+        # Of these Celery makes it anew, where results are written as JSON.
+        self.args = (self.reason, self.message)

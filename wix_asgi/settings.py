@@ -10,16 +10,26 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from wix_asgi._setting_checks import (
     read_secure_url,
+    read_text,
+    read_texts,
     read_utc,
+    refuse_loose_text,
     refuse_placeholder,
     refuse_weak_secret,
+    stripped,
 )
+from wix_asgi._setting_errors import explain
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.storage import Storage, open_storage
@@ -39,6 +49,8 @@ _MAX_INSTANCE_AGE: Final = 1_000_000_000
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
+_LISTS: Final = frozenset({"previous_app_secrets", "encryption_keys", "allowed_permissions"})
+
 _Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -53,6 +65,14 @@ class StorageURL(SecretStr):
     def backend(self) -> Storage:
         """The storage, built when it is first read and not opened yet; raises as `open_storage`."""
         return open_storage(self.get_secret_value())
+
+
+class _Environment(EnvSettingsSource):
+    """The environment variables; one with nothing in it but white space or quotes is not set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return (value if value is None or stripped(value) else None), key, is_complex
 
 
 class WixSettings(BaseSettings):
@@ -152,11 +172,23 @@ class WixSettings(BaseSettings):
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as exc:
-            message = _explain(exc.errors(include_input=False))
+            message = explain(exc.errors(include_input=False), cls.model_fields, _ENV_PREFIX)
         # Raised out here, without a context, and from a frame without the values: a traceback
         # with locals shows no secret. `without_frames` cannot help, since this frame comes after.
         given.clear()
         raise SettingsError(message)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment by `_Environment`, and all else as pydantic-settings does."""
+        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
 
     def __reduce__(self) -> Any:
         raise TypeError("WixSettings hold secrets, so they cannot be pickled: make them anew.")
@@ -202,21 +234,11 @@ class WixSettings(BaseSettings):
         """Whether the public URL is plain http on this machine, where no cookie can be Secure."""
         return self.public_url.startswith("http://")
 
-    @field_validator(
-        "previous_app_secrets", "encryption_keys", "allowed_permissions", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
     @field_validator("app_id")
     @classmethod
     def _check_app_id(cls, value: str) -> str:
         refuse_placeholder(value)
-        if not value.isprintable() or " " in value:
-            raise ValueError("has spaces or control characters")
+        refuse_loose_text(value)
         return value
 
     @field_validator("app_secret")
@@ -240,10 +262,8 @@ class WixSettings(BaseSettings):
     @field_validator("allowed_permissions")
     @classmethod
     def _check_permissions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or not all(permission.strip() for permission in value):
+        if not value or not all(value):
             raise ValueError("is empty")
-        if not all(permission.isprintable() for permission in value):
-            raise ValueError("has control characters")
         return value
 
     @field_validator("encryption_keys")
@@ -272,8 +292,7 @@ class WixSettings(BaseSettings):
     @field_validator("storage")
     @classmethod
     def _check_storage(cls, value: SecretStr) -> SecretStr:
-        # A secret that is read from a file ends in a newline.
-        url = StorageURL(value.get_secret_value().strip())
+        url = StorageURL(value.get_secret_value())
         try:
             # Only the backend can tell whether it understands the rest of the URL.
             _ = url.backend
@@ -292,11 +311,17 @@ class WixSettings(BaseSettings):
         if value == "close":
             return value
         if value.startswith("/"):
-            if value.startswith(("//", "/\\")) or not value.isprintable():
+            if value.startswith(("//", "/\\")):
                 raise ValueError("must be a path of this app")
             return value
         read_secure_url(value)
         return value
+
+    # Below all others: of the checks before pydantic's own, the last one runs first.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        return read_texts(value) if info.field_name in _LISTS else read_text(value)
 
 
 def _web_concurrency() -> int:
@@ -304,36 +329,3 @@ def _web_concurrency() -> int:
         return int(os.environ.get("WEB_CONCURRENCY", "1"))
     except ValueError:
         return 1
-
-
-def _explain(errors: list[ErrorDetails]) -> str:
-    lines = [_explain_one(error) for error in errors]
-    count = "One setting is" if len(lines) == 1 else f"{len(lines)} settings are"
-    return "\n".join([f"{count} wrong:", *dict.fromkeys(lines)])
-
-
-def _explain_one(error: ErrorDetails) -> str:
-    # Lower case also makes `wix_url` of the name by which the environment gives it.
-    name = str(error["loc"][0]).lower()
-    field = WixSettings.model_fields.get(name)
-    if field is None:
-        return f"  {name}: is not a setting"
-    problem = _problem(error)
-    return f"  {name} ({_variable(name, field)}): {problem}. Expected: {field.description}."
-
-
-def _variable(name: str, field: FieldInfo) -> str:
-    """Return the environment variable of a setting."""
-    if isinstance(field.validation_alias, AliasChoices):
-        return str(field.validation_alias.choices[-1])
-    return f"{_ENV_PREFIX}{name.upper()}"
-
-
-def _problem(error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return "is missing"
-    if error["type"] == "value_error":
-        return str(error.get("ctx", {}).get("error")).rstrip(".")
-    if error["type"] in {"greater_than_equal", "less_than_equal"}:
-        return "is out of range"
-    return "has the wrong form"

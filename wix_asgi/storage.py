@@ -13,12 +13,26 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from wix_asgi._frames import without_frames
+from wix_asgi._setting_checks import read_text
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
 
 __all__ = ["ENTRY_POINT_GROUP", "ClaimReader", "Storage", "find_backend", "open_storage"]
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
+
+# The backends that come along, by the entry points of pyproject.toml: bundles may leave out the
+# metadata of distributions (PyInstaller, zipapps, slimmed layers), and with it all entry points.
+_POSTGRES = "wix_asgi_backends.postgres:PostgresStorage.from_url"
+_SHIPPED = {
+    "memory": "wix_asgi_backends.memory:MemoryStorage.from_url",
+    "sqlite": "wix_asgi_backends.sqlite:SQLiteStorage.from_url",
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+    "postgresql+asyncpg": _POSTGRES,
+    "cockroachdb": _POSTGRES,
+    "cockroachdb+asyncpg": _POSTGRES,
+}
 
 # Advice for schemes that people try; not a list of the possible ones.
 _INSTALL_HINTS = {
@@ -149,14 +163,16 @@ class ClaimReader(Protocol):
 def open_storage(url: str) -> Storage:
     """Return the storage that `url` names, not opened yet: use `async with`, or call `open()`.
 
-    The scheme picks a backend of the entry-point group `wix_asgi.backends`; the rest of the URL
-    is for the backend alone to read.
+    The scheme picks a backend of the entry-point group `wix_asgi.backends`; our own backends
+    need no metadata of their distribution. The rest of the URL is for the backend alone to read.
 
     Raises:
         BackendNotFound: No backend is installed for this scheme, or its driver is missing.
-        SettingsError: The backend cannot use this URL. The message shows no password.
+        SettingsError: The backend cannot use this URL, or it is a damaged copy of one. The message
+            shows no password.
     """
     try:
+        url = _read(url)
         return _load(find_backend(url))(url)
     except (BackendNotFound, SettingsError) as exc:
         error = without_frames(exc)
@@ -172,12 +188,21 @@ def find_backend(url: str) -> EntryPoint:
         BackendNotFound: No backend is installed for this scheme. The message shows no password.
     """
     scheme = _scheme(url)
-    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    shipped = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _SHIPPED.items()}
+    found = shipped | {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if scheme not in found:
         hint = _INSTALL_HINTS.get(scheme, "install the package that brings this backend")
         known = ", ".join(sorted(found))
         raise BackendNotFound(f"No storage backend for {scheme}://: {hint}. Installed: {known}.")
     return found[scheme]
+
+
+def _read(url: str) -> str:
+    try:
+        text: str = read_text(url)
+    except ValueError as exc:
+        raise SettingsError(f"The storage URL {exc}.") from None
+    return text
 
 
 def _scheme(url: str) -> str:

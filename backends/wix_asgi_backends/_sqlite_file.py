@@ -7,15 +7,19 @@ import errno
 import logging
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote
 
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._mounts import MOUNTS, network_type
 
-__all__ = ["file_id", "make_file", "parse_url"]
+__all__ = ["file_id", "make_file", "parse_url", "this_user", "warn_of_others"]
 
 logger = logging.getLogger("wix_asgi")
+
+_ROOT: Final = 0
 
 _FORMS = "Write sqlite:///file.db, or sqlite:////absolute/path/file.db with four slashes"
 
@@ -77,11 +81,6 @@ def make_file(path: Path, mounts: Path = MOUNTS) -> None:
     if not os.access(path, os.R_OK | os.W_OK):
         # Raised here because the driver would start a thread before it fails.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    parent = path.parent.stat().st_mode
-    if parent & stat.S_IWOTH and not parent & stat.S_ISVTX:
-        logger.warning("every user of this machine may replace the SQLite storage in its directory")
-    if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        logger.warning("every user of this machine may open the SQLite storage: chmod it to 0600")
 
 
 def _refuse_network(path: Path, mounts: Path) -> None:
@@ -91,3 +90,53 @@ def _refuse_network(path: Path, mounts: Path) -> None:
             f"The SQLite storage would be on a network file system ({network}), on which hosts "
             "lose each other's writes: put it on a local disk, or use Postgres."
         )
+
+
+def this_user() -> int | None:
+    """Return the id of this process's user now; None on a system that has no such ids."""
+    # Asked at each opening, since servers start as root and become another user.
+    euid: Callable[[], int | None] = getattr(os, "geteuid", lambda: None)
+    return euid()
+
+
+def warn_of_others(path: Path, user: int | None) -> None:
+    """Log a WARNING for each way in which other users of this machine reach the file or its logs.
+
+    Root is not warned of, since root reaches every file, nor the directory's owner: a container's
+    volume belongs to a user of the host. Nothing is refused: the tokens in the file are sealed, and
+    an operator may run a command as root on the file of the app's user.
+
+    Args:
+        path: The file, which exists.
+        user: The id of this process's user. With None nothing is said: Windows has neither such ids
+            nor such modes, and Python makes up modes by which everybody may do everything.
+    """
+    if user is None:
+        return
+    parent = path.parent.stat().st_mode
+    if parent & stat.S_IWOTH and not parent & stat.S_ISVTX:
+        logger.warning("every user of this machine may replace the SQLite storage in its directory")
+    files = dict(_files(path))
+    if any(status.st_mode & (stat.S_IROTH | stat.S_IWOTH) for status in files.values()):
+        logger.warning("every user of this machine may open the SQLite storage: chmod it to 0600")
+    foreign = [
+        f"{file} of uid {status.st_uid}"
+        for file, status in files.items()
+        if status.st_uid not in {user, _ROOT}
+    ]
+    if foreign:
+        logger.warning(
+            "the SQLite storage belongs to another user, who may read, change and remove it: %s; "
+            "run as that user, or give the files to this one (chown %d)",
+            ", ".join(foreign),
+            user,
+        )
+
+
+def _files(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the file and its logs, as far as they are there."""
+    # SQLite makes the logs beside the file to which a link leads.
+    for suffix in ("", "-wal", "-shm"):
+        file = Path(os.path.realpath(path) + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            yield file, file.stat()

@@ -22,7 +22,13 @@ from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._sql import SQLStorage
-from wix_asgi_backends._sqlite_file import file_id, make_file, parse_url
+from wix_asgi_backends._sqlite_file import (
+    file_id,
+    make_file,
+    parse_url,
+    this_user,
+    warn_of_others,
+)
 from wix_asgi_backends._sqlite_log import LogRemoved, Logs
 from wix_asgi_backends._statements import Writes
 
@@ -113,6 +119,7 @@ class SQLiteStorage(SQLStorage):
         """Make the store ready."""
         try:
             make_file(self._path, self._mounts)
+            warn_of_others(self._path, this_user())
         except OSError as exc:
             raise self._unavailable(exc) from exc
         await super().open()

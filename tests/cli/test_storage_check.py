@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.commands import run, run_for_real, store, stored
 from tests.testing.storage_suite.broken import LastWriterWins
-from wix_asgi.cli import _operating
+from wix_asgi.cli import _operating, _storage
 
 
 def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> None:
@@ -46,3 +46,33 @@ def test_a_storage_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
     assert "The storage: The directory of the SQLite storage does not exist" in missing.output
     assert "test-canary" not in unknown.output
+
+
+def test_a_python_without_assertions_is_one_line(tmp_path: Path) -> None:
+    """Under `-O` nothing would be found wrong: the command says so, and how to run it."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    store(url, "a")
+    done = run_for_real(
+        "storage", "check", url, env={**os.environ, "PYTHONOPTIMIZE": "1", "COLUMNS": "200"}
+    )
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "leaves out assertions: run it without -O and PYTHONOPTIMIZE." in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+
+
+def test_a_check_that_cannot_be_made_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason of a check that refuses to run is the message, with status 1."""
+
+    async def refuse(_: object) -> None:
+        raise RuntimeError("Not with this Python.")
+
+    monkeypatch.setattr(_storage, "check_storage", refuse)
+    url = f"sqlite:///{tmp_path}/store.db"
+    store(url, "a")
+    result = run("storage", "check", url)
+
+    assert 1 == result.exit_code
+    assert "Not with this Python." in result.output

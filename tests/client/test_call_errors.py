@@ -142,7 +142,7 @@ def pickled(error: Exception) -> Any:
 
 
 @each_break
-@pytest.mark.parametrize("copied", [copy.copy, pickled])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
 async def test_error_can_be_copied(
     internet: Internet,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,6 +163,19 @@ async def test_error_can_be_copied(
         again.retry_after,
         str(again.request.url),
     )
+
+
+async def test_no_token_travels_with_an_error(internet: Internet) -> None:
+    """The error of a call that Wix got with a token is pickled without the token (R35)."""
+    async with make_wix(internet.fake, transport=internet) as wix:
+        token = await install(wix, internet.fake)
+        internet.redirects.append(eleven_megabytes())
+        with pytest.raises(ResponseTooLarge) as caught:
+            await wix.client(SITE).get("/x")
+    (_, sent) = internet.hops[0]
+
+    assert [token] == sent
+    assert token.encode() not in pickle.dumps(caught.value)
 
 
 async def test_calls_that_share_a_refresh_have_errors_of_their_own(

@@ -86,17 +86,6 @@ async def test_one_shot_body_is_not_sent_again() -> None:
     assert 2 == fake.count("/x")
 
 
-async def test_file_is_not_sent_again() -> None:
-    """An upload of a file is not repeated either: its stream may be at its end."""
-    fake = FakeWix()
-    async with installed(fake) as (_, client):
-        fake.fail("/x", status=401)
-        answer = await client.post("/x", files={"file": b"content"})
-
-    assert 401 == answer.status_code
-    assert 1 == fake.count("/x")
-
-
 async def test_401_of_others_renews_nothing() -> None:
     """A 401 from another origin, also behind a redirect, leaves the token as it is."""
     internet = Internet(FakeWix(url=API), lambda _: httpx.Response(401))

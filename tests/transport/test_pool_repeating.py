@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,27 @@ class TestRepeating:
             await pool.handle_async_request(httpx.Request("PUT", URL, content=body()))
 
         assert [2] == fakes.requests
+
+    @pytest.mark.parametrize("closes", [False, True])
+    async def test_an_upload_is_repeated_while_its_file_is_open(
+        self, fakes: Fakes, closes: bool
+    ) -> None:
+        """A PUT of a file is repeated, unless the file was closed meanwhile."""
+        file = io.BytesIO(b"content")
+
+        async def lose() -> None:
+            if closes:
+                file.close()
+            await once()
+
+        pool = PoolTransport(connect=fakes)
+        await fakes.call(pool)
+        fakes.fail("send", self.LOST)
+        once, fakes.at["send"] = fakes.at["send"], lose
+        with pytest.raises(httpx.RemoteProtocolError) if closes else contextlib.nullcontext():
+            await pool.handle_async_request(httpx.Request("PUT", URL, files={"f": file}))
+
+        assert ([2] if closes else [2, 1]) == fakes.requests
 
     async def test_a_timeout_is_not_repeated(self, fakes: Fakes) -> None:
         """A server that does not answer in time is not asked again."""

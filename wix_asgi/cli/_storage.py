@@ -91,7 +91,10 @@ def check(
 
 async def _check(url: str) -> None:
     async with opened(url, "The storage") as storage:
-        findings = await check_storage(storage)
+        try:
+            findings = await check_storage(storage)
+        except RuntimeError as exc:
+            fail(str(exc))
     for finding in findings:
         typer.echo(f"{finding.rule}\n    {finding.case}: {finding.seen}")
     if findings:

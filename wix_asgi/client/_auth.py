@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from wix_asgi._http import httpx
+from wix_asgi.client._limits import is_limited
 from wix_asgi.client._token_transport import TOKEN
 from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
 from wix_asgi.protocol.endpoints import retry_after
 from wix_asgi.tokens.cache import TokenCache
+from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of
-from wix_asgi.transport.pooled import IDEMPOTENT, is_whole
+from wix_asgi.transport.pooled import IDEMPOTENT
 
 __all__ = ["RetryAfter", "WixAuth"]
 
 _BUSY: Final = frozenset({429, 503})
 """The statuses with which Wix says that it takes the same call later (RFC 6585 and RFC 9110)."""
+
+
+_FOREIGN: Final = (
+    "The auth of a WixClient names the token, and only that client attaches it: {remedy}."
+)
 
 
 class RetryAfter:
@@ -36,7 +43,7 @@ class RetryAfter:
         if response.status_code not in _BUSY or request.method not in IDEMPOTENT:
             return False
         seconds = retry_after(response.headers)
-        if seconds is None or not is_whole(request):
+        if seconds is None or not can_be_sent_again(request):
             return False
         self._repeats -= 1
         self._seconds -= seconds
@@ -45,7 +52,8 @@ class RetryAfter:
         # Read, so that its connection is free during the wait.
         await response.aread()
         await self._sleep(seconds)
-        return True
+        # Asked again, since a file may have been closed meanwhile.
+        return can_be_sent_again(request)
 
 
 class WixAuth(httpx.Auth):
@@ -67,15 +75,18 @@ class WixAuth(httpx.Auth):
         self._ready = ready
         self._new_retry_after = new_retry_after
 
+    def sync_auth_flow(self, request: httpx.Request) -> NoReturn:
+        """Raise RuntimeError: in an `httpx.Client` the call would go out without a token."""
+        remedy = "an httpx.Client cannot, so await the methods of the WixClient itself"
+        raise RuntimeError(_FOREIGN.format(remedy=remedy))
+
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Let the call pass as it is to any other origin; to Wix, with a token."""
-        if origin_of(request.url) != self._origin:
+        if not self._wants_token(request):
             yield request
             return
-        if "Authorization" in request.headers:
-            raise AuthorizationConflict
         instance_id = (await self._caller.identify()).instance_id
         await self._ready()
         waits = self._new_retry_after()
@@ -95,10 +106,26 @@ class WixAuth(httpx.Auth):
                 # Read, so that its connection is free during the refresh.
                 await response.aread()
                 refused, token = token, await self._tokens.renew(instance_id, token)
-                if token.value == refused.value or not is_whole(request):
+                if token.value == refused.value or not can_be_sent_again(request):
                     return
             elif response.status_code == 401:
                 self._tokens.note_useless(instance_id, token)
                 return
             elif not await waits.wait_for(request, response):
                 return
+
+    def _wants_token(self, request: httpx.Request) -> bool:
+        """Return whether `request` goes to Wix.
+
+        Raises:
+            RuntimeError: Another client sends it, and would send it without the token.
+            AuthorizationConflict: It has an Authorization header of its own.
+        """
+        if not is_limited(request):
+            remedy = "use the WixClient itself, or hand it on in the place of an httpx.AsyncClient"
+            raise RuntimeError(_FOREIGN.format(remedy=remedy))
+        if origin_of(request.url) != self._origin:
+            return False
+        if "Authorization" in request.headers:
+            raise AuthorizationConflict
+        return True

@@ -16,7 +16,7 @@ from wix_asgi._http import httpx
 from wix_asgi.errors import ResponseTooLarge
 from wix_asgi.transport.bodies import split_body
 
-__all__ = ["ReadLimits", "limit"]
+__all__ = ["ReadLimits", "is_limited", "limit"]
 
 _LIMITS: Final = "wix_asgi.limits"
 """The extension of httpx in which a request carries the limits of its call."""
@@ -83,6 +83,11 @@ class ReadLimits:
 
 
 _NO_LIMITS: Final = ReadLimits(math.inf, math.inf)
+
+
+def is_limited(request: httpx.Request) -> bool:
+    """Return whether `request` carries the limits of a call, which a WixClient alone writes."""
+    return _LIMITS in request.extensions
 
 
 def limit(request: httpx.Request, response: httpx.Response) -> httpx.Response:

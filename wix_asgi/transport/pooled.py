@@ -18,10 +18,11 @@ from wix_asgi._http import httpx
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.transport._pool import ConnectionSlot, Pool
+from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import origin_of
 from wix_asgi.transport.policy import PoolPolicy
 
-__all__ = ["IDEMPOTENT", "PoolTransport", "is_whole"]
+__all__ = ["IDEMPOTENT", "PoolTransport"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods whose requests may be sent twice without harm (RFC 9110, 9.2.2)."""
@@ -171,20 +172,16 @@ class _SlotStream(httpx.AsyncByteStream):
 
 
 async def _exchange(slot: ConnectionSlot, request: httpx.Request) -> httpx.Response:
-    repeatable = request.method in IDEMPOTENT and is_whole(request)
+    repeatable = request.method in IDEMPOTENT and can_be_sent_again(request)
     connection = await slot.take(origin_of(request.url), repeatable=repeatable)
     try:
         return await connection.transport.handle_async_request(request)
     except _LOST:
-        if not (connection.reused and repeatable):
+        # Asked again, since a file may have been closed meanwhile.
+        if not (connection.reused and repeatable and can_be_sent_again(request)):
             raise
     connection = await slot.replace(connection)
     return await connection.transport.handle_async_request(request)
-
-
-def is_whole(request: httpx.Request) -> bool:
-    """Return whether the body of `request` can be sent again."""
-    return isinstance(request.stream, httpx.ByteStream)
 
 
 def _connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:

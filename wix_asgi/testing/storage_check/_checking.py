@@ -77,7 +77,10 @@ async def check(
         RuntimeError: Python leaves out assertions (`-O`), so that nothing would be found.
     """
     if not __debug__:
-        raise RuntimeError("A storage cannot be checked by a Python that leaves out assertions.")
+        raise RuntimeError(
+            "A storage cannot be checked by a Python that leaves out assertions: "
+            "run it without -O and PYTHONOPTIMIZE."
+        )
     todo = [*_cases(storage)]
     known, findings = len(todo), list[Finding]()
     deadline = anyio.current_time() + seconds

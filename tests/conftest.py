@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.engine_fixtures",
     "tests.postgres_server",
     "tests.pgbouncer_server",
+    "tests.supabase_server",
 ]
 
 # What the machine has set is not what a test means.

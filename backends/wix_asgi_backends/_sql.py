@@ -13,7 +13,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from sqlalchemy import Executable, Row, select
+from sqlalchemy import Executable, Row, Table, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -285,5 +285,8 @@ class SQLStorage(ABC):
             except DBAPIError as exc:
                 if not self._is_missing(exc):
                     raise
-                for definition in definitions(table):
-                    await connection.execute(definition)
+                await self._make_table(connection, table)
+
+    async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
+        for definition in definitions(table):
+            await connection.execute(definition)

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from wix_asgi.errors import SettingsError
-from wix_asgi_backends._mounts import MOUNTS, network_type
+from wix_asgi_backends._mounts import MOUNTS, lone_mount, network_type
 
 __all__ = ["file_id", "make_file", "parse_url", "this_user", "warn_of_others"]
 
@@ -64,7 +64,7 @@ def make_file(path: Path, mounts: Path = MOUNTS) -> None:
 
     Raises:
         SettingsError: The directory is missing, the path is a directory, or the file would be on a
-            network file system.
+            network file system, or is mounted without its directory.
         OSError: The file cannot be created, or this user may not use it.
     """
     if not path.parent.is_dir():
@@ -73,7 +73,7 @@ def make_file(path: Path, mounts: Path = MOUNTS) -> None:
         )
     if path.is_dir():
         raise SettingsError(f"The SQLite storage is to be a file, and {path} is a directory.")
-    _refuse_network(path, mounts)
+    _refuse_mount(path, mounts)
     # An existing file is never opened: closing it again would drop this process's locks on it
     # (SQLite, "How To Corrupt An SQLite Database File", 2.2).
     with contextlib.suppress(FileExistsError):
@@ -83,7 +83,13 @@ def make_file(path: Path, mounts: Path = MOUNTS) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _refuse_network(path: Path, mounts: Path) -> None:
+def _refuse_mount(path: Path, mounts: Path) -> None:
+    lone = lone_mount(path, mounts)
+    if lone:
+        raise SettingsError(
+            f"{lone} is mounted alone, and SQLite keeps a part of the storage in files beside it, "
+            f"which would be lost with a container: mount the directory {lone.parent} instead."
+        )
     network = network_type(path, mounts)
     if network:
         raise SettingsError(

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import ssl
 from typing import ClassVar, Final, Self
 
 import asyncpg
-from sqlalchemy import URL
+from sqlalchemy import URL, Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
+from wix_asgi_backends._row_security import check_access, create_table
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
 
 __all__ = ["PostgresStorage"]
+
+logger = logging.getLogger("wix_asgi")
 
 # Seconds; older connections are replaced. Hosting services suspend a database that was idle for
 # five minutes (Neon, "Scale to Zero"), and load balancers drop connections that were idle a little
@@ -127,13 +131,40 @@ class PostgresStorage(SQLStorage):
     def _is_missing(self, error: Exception) -> bool:
         return sqlstate(error) == _UNDEFINED_TABLE
 
+    async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
+        try:
+            await create_table(connection, table)
+        except self._border as exc:
+            if self._is_transient(exc):
+                # The driver's errors are unknown to the pool, which would keep a read-only server.
+                await connection.invalidate()
+                raise
+            if self._is_race(exc):
+                raise
+            # Most likely a server without row level security; if not, this fails as well.
+            await super()._make_table(connection, table)
+
+    async def _make_tables(self, connection: AsyncConnection, attempt: int) -> None:
+        await super()._make_tables(connection, attempt)
+        try:
+            await check_access(connection, self._title)
+        except DBAPIError as exc:
+            if self._is_transient(exc):
+                raise
+            # A compatible server may lack a function or a view of the catalogue.
+            logger.info(
+                "%s does not tell who may use its tables (SQLSTATE %s)", self._title, sqlstate(exc)
+            )
+
+    @property
+    def _title(self) -> str:
+        return f"The Postgres storage at {self._target.name}"
+
     def _explain(self, error: Exception) -> str:
         code = sqlstate(error)
         name = type(origin(error)).__name__
         kind = f"{name}, SQLSTATE {code}" if code else name
-        return (
-            f"The Postgres storage at {self._target.name} cannot be used: {_hint(error)} ({kind})."
-        )
+        return f"{self._title} cannot be used: {_hint(error)} ({kind})."
 
 
 def _refused_parameter(error: Exception) -> str | None:

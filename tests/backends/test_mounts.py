@@ -1,4 +1,4 @@
-"""The type of a file's file system, and the refusal of network file systems."""
+"""The file system of a file, and the refusal of network file systems and of lone mounts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wix_asgi.errors import SettingsError
+from wix_asgi.errors import SettingsError, StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends._mounts import type_in
 from wix_asgi_backends.sqlite import SQLiteStorage
@@ -120,6 +120,57 @@ async def test_local_file_systems_are_fine(kind: str, tmp_path: Path) -> None:
         await storage.put(record())
 
         assert await storage.get(APP, SITE) is not None
+
+
+@pytest.mark.parametrize("kind", ["ext4", "overlay", "9p", "virtiofs", "fuse.grpcfuse", "tmpfs"])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+async def test_file_that_is_mounted_alone(kind: str, ending: str, tmp_path: Path) -> None:
+    """A file that is a mount of its own is refused without a file, and the directory is named."""
+    room = tmp_path / "room"
+    room.mkdir()
+    listed = mount_list(tmp_path, mounts(f"{tmp_path} ext4", f"{room}/test.db{ending} {kind}"))
+    with pytest.raises(SettingsError, match=rf"test\.db{ending} is mounted alone") as caught:
+        await SQLiteStorage(room / "test.db", mounts=listed).open()
+
+    assert str(caught.value).endswith(f": mount the directory {room} instead.")
+    assert [] == list(room.iterdir())
+
+
+async def test_link_to_a_file_that_is_mounted_alone(tmp_path: Path) -> None:
+    """A link to it, or a directory that is a link, leads to the file that is mounted alone."""
+    room = tmp_path / "my room"
+    room.mkdir()
+    (room / "test.db").touch(0o600)
+    (tmp_path / "test.db").symlink_to(room / "test.db")
+    (tmp_path / "link").symlink_to(room)
+    listed = mount_list(tmp_path, mounts(rf"{tmp_path}/my\040room/test.db ext4"))
+
+    for path in (tmp_path / "test.db", tmp_path / "link" / "test.db"):
+        with pytest.raises(SettingsError, match=r"mount the directory .*my room instead"):
+            await SQLiteStorage(path, mounts=listed).open()
+
+
+@pytest.mark.parametrize("name", ["test.db2", "test", "test.db-wal2", "test.db//deleted", "other"])
+async def test_other_files_may_be_mounted(name: str, tmp_path: Path) -> None:
+    """Mounts of other files in the directory, and of the directory itself, refuse nothing."""
+    entries = [f"{tmp_path} overlay", f"{tmp_path}/{name} ext4"]
+    listed = mount_list(tmp_path, mounts(*entries))
+    async with SQLiteStorage(tmp_path / "test.db", mounts=listed) as storage:
+        await storage.put(record())
+
+        assert await storage.get(APP, SITE) is not None
+
+
+async def test_log_that_is_a_link(tmp_path: Path) -> None:
+    """A log that would lead to another place is no log: SQLite does not follow it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "test.db-wal").symlink_to(elsewhere / "test.db-wal")
+    with pytest.raises(StorageUnavailable):
+        async with SQLiteStorage(tmp_path / "test.db"):
+            pass
+
+    assert [] == list(elsewhere.iterdir())
 
 
 async def test_without_a_list(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
 from wix_asgi_backends._rows import RowUnreadable, from_record, milliseconds, moment, to_record
-from wix_asgi_backends._schema import METADATA, definitions, encode_key
+from wix_asgi_backends._schema import METADATA, definitions, encode_key, script
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 
 __all__ = ["SQLStorage"]
@@ -97,8 +97,16 @@ class SQLStorage(ABC):
 
     async def open(self) -> None:
         """Make the store ready."""
-        await self._attempt(
-            self._make_tables, lambda error: self._is_transient(error) or self._is_race(error)
+        await self.make_tables()
+
+    def sql(self) -> str:
+        """Return the statements that make the tables unless they exist; nothing is connected to."""
+        return script(self._make_engine().dialect)
+
+    async def make_tables(self) -> Sequence[str]:
+        """Make the tables that are missing, and return their names."""
+        return await self._attempt(
+            self._make_missing, lambda error: self._is_transient(error) or self._is_race(error)
         )
 
     async def aclose(self) -> None:
@@ -277,7 +285,8 @@ class SQLStorage(ABC):
         forget_locals(error)
         return StorageUnavailable(self._explain(error))
 
-    async def _make_tables(self, connection: AsyncConnection, _attempt: int) -> None:
+    async def _make_missing(self, connection: AsyncConnection, _attempt: int) -> list[str]:
+        made = list[str]()
         for table in METADATA.sorted_tables:
             try:
                 # Read first: creating an existing table takes a privilege that is not needed else.
@@ -285,5 +294,7 @@ class SQLStorage(ABC):
             except DBAPIError as exc:
                 if not self._is_missing(exc):
                     raise
-                for definition in definitions(table):
+                for definition in definitions(table, connection.dialect):
                     await connection.execute(definition)
+                made.append(table.name)
+        return made

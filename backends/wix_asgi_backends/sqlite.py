@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -109,13 +110,13 @@ class SQLiteStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<SQLiteStorage {self._path}>"
 
-    async def open(self) -> None:
-        """Make the store ready."""
+    async def make_tables(self) -> Sequence[str]:
+        """Make the file and the tables that are missing, and return the names of the tables."""
         try:
             make_file(self._path, self._mounts)
         except OSError as exc:
             raise self._unavailable(exc) from exc
-        await super().open()
+        return await super().make_tables()
 
     async def aclose(self) -> None:
         """Close the connections, and allow a new log."""

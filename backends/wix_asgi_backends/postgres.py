@@ -104,6 +104,10 @@ class PostgresStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<PostgresStorage {self._target.name}>"
 
+    @property
+    def _title(self) -> str:
+        return f"The Postgres storage at {self._target.name}"
+
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
             URL.create(DRIVER),
@@ -131,9 +135,7 @@ class PostgresStorage(SQLStorage):
         code = sqlstate(error)
         name = type(origin(error)).__name__
         kind = f"{name}, SQLSTATE {code}" if code else name
-        return (
-            f"The Postgres storage at {self._target.name} cannot be used: {_hint(error)} ({kind})."
-        )
+        return f"{self._title} cannot be used: {_hint(error)} ({kind})."
 
 
 def _refused_parameter(error: Exception) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -110,18 +109,22 @@ class SQLiteStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<SQLiteStorage {self._path}>"
 
-    async def make_tables(self) -> Sequence[str]:
-        """Make the file and the tables that are missing, and return the names of the tables."""
+    async def _make_ready(self, *, indexes: bool) -> list[str]:
+        """Make the file first, unless it exists."""
         try:
             make_file(self._path, self._mounts)
         except OSError as exc:
             raise self._unavailable(exc) from exc
-        return await super().make_tables()
+        return await super()._make_ready(indexes=indexes)
 
     async def aclose(self) -> None:
         """Close the connections, and allow a new log."""
         await super().aclose()
         self._logs.forget()
+
+    @property
+    def _title(self) -> str:
+        return f"The SQLite storage {self._path}"
 
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
@@ -173,7 +176,7 @@ class SQLiteStorage(SQLStorage):
     def _explain(self, error: Exception) -> str:
         cause = origin(error)
         code = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-        return f"The SQLite storage {self._path} cannot be used: {_hint(cause)} ({code})."
+        return f"{self._title} cannot be used: {_hint(cause)} ({code})."
 
 
 def _prepare(connection: Any) -> None:

@@ -101,7 +101,7 @@ def sql(
 
     They are for an administrator, where the app's own user may make no tables.
     The URL tells the engine: nothing is connected to, and postgresql:// alone
-    will do. Statements for what is there already do nothing.
+    will do. Existing tables are left alone.
     """
     run(functools.partial(_sql, url))
 

@@ -17,7 +17,14 @@ from wix_asgi._setting_checks import read_text
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
 
-__all__ = ["ENTRY_POINT_GROUP", "ClaimReader", "Storage", "find_backend", "open_storage"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ClaimReader",
+    "Storage",
+    "TableStorage",
+    "find_backend",
+    "open_storage",
+]
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
 
@@ -157,6 +164,31 @@ class ClaimReader(Protocol):
 
     async def claim_owner(self, name: str) -> str | None:
         """Return the owner that has `name` now; None where nobody has, or its seconds are over."""
+        ...
+
+
+@runtime_checkable
+class TableStorage(Protocol):
+    """A storage in tables, which an administrator may make before the app; SQLite and Postgres are.
+
+    A capability beside `Storage`, for `wix-asgi storage sql` and `wix-asgi storage init`.
+    """
+
+    def sql(self, role: str | None = None) -> str:
+        """Return the statements that make the tables, for an app that has `role` in the database.
+
+        Nothing is connected to. A store without roles takes no notice of it; None stands for a name
+        that the administrator puts in.
+        """
+        ...
+
+    async def make_tables(self) -> Sequence[str]:
+        """Make the tables and the indexes that are missing, and return their names.
+
+        Raises:
+            StorageUnavailable: The store cannot be reached, this user may not make tables, or the
+                tables that are there are not those of this storage.
+        """
         ...
 
 

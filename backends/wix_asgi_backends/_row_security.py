@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect as Postgres
-from wix_asgi_backends._schema import METADATA, definitions
+from wix_asgi_backends._schema import METADATA, script
 
 __all__ = ["administrator_sql", "check_access", "create_table"]
 
@@ -85,15 +85,15 @@ async def create_table(connection: AsyncConnection, table: Table) -> None:
     row level security does not cover.
     """
     statements = [CreateTable(table), *map(CreateIndex, table.indexes)]
-    script = [_compiled(statement, connection.dialect) for statement in statements]
-    script.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
+    sent = [_compiled(statement, connection.dialect) for statement in statements]
+    sent.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
     if strangers := (await connection.execute(_STRANGERS_HERE)).scalar():
         rights = "TRUNCATE, REFERENCES, TRIGGER"
-        script.append(f"REVOKE {rights} ON {table.name} FROM {strangers}, PUBLIC")
+        sent.append(f"REVOKE {rights} ON {table.name} FROM {strangers}, PUBLIC")
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     # Statements that are sent together are one transaction, also to a pooler and to CockroachDB.
-    await driver.execute("; ".join(script))
+    await driver.execute("; ".join(sent))
 
 
 async def check_access(connection: AsyncConnection, store: str) -> None:
@@ -133,23 +133,27 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
         )
 
 
-def administrator_sql(role: str = _SAMPLE_ROLE) -> str:
+def administrator_sql(role: str | None = None) -> str:
     """Return the SQL by which an administrator makes the tables for an app that has `role`.
 
     It may be run again, and for further roles. Every role has a policy of its own name.
     """
     dialect = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
-    quoted = dialect.identifier_preparer.quote(role)
-    statements = ["BEGIN;"]
-    for table in METADATA.sorted_tables:
-        statements += [f"{_compiled(one, dialect)};" for one in definitions(table)]
-        statements += [
-            f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY;",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted};",
-            f"DROP POLICY IF EXISTS {quoted} ON {table.name};",
-            _policy(table.name, quoted),
+    quoted = dialect.identifier_preparer.quote(role or _SAMPLE_ROLE)
+    return "".join(
+        [
+            "BEGIN;\n",
+            *(
+                f"{script(table, dialect)}"
+                f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted};\n"
+                f"DROP POLICY IF EXISTS {quoted} ON {table.name};\n"
+                f"{_policy(table.name, quoted)}\n"
+                f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY;\n"
+                for table in METADATA.sorted_tables
+            ),
+            "COMMIT;\n",
         ]
-    return "\n".join([*statements, "COMMIT;", ""])
+    )
 
 
 def _is_open(table: Row[Any]) -> bool:

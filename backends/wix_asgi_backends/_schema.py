@@ -1,7 +1,7 @@
-"""The two tables: their columns, and the statements that create them.
+"""The two tables: their columns, and the statements that make them.
 
-They have a registry of their own, so that an application's `create_all` and its migrations never
-see them.
+They have a registry of their own, so that an application's `create_all` leaves them alone. A tool
+that compares a database with the application's models sees them all the same: `docs/migrations.md`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-__all__ = ["CLAIMS", "INSTALLATIONS", "METADATA", "Key", "decode_key", "definitions", "encode_key"]
+__all__ = [
+    "CLAIMS",
+    "INSTALLATIONS",
+    "METADATA",
+    "Key",
+    "decode_key",
+    "definitions",
+    "encode_key",
+    "script",
+]
 
 _REGISTRY: Final = registry()
 METADATA: Final = _REGISTRY.metadata
@@ -35,9 +44,11 @@ def decode_key(stored: bytes) -> str:
 
 
 class Key(TypeDecorator[str]):
-    """Text that is compared and ordered by its code points, under any collation of the database.
+    """The type of a parameter for a key: text that is compared and ordered by its code points.
 
-    It is kept as bytes: CockroachDB has no columns of collation "C", PostgreSQL no text with a NUL.
+    Columns keep it as bytes, under any collation of the database: CockroachDB has no columns of
+    collation "C", PostgreSQL no text with a NUL. It is no type of a column, since a migration that
+    a tool writes for an application may name types of SQLAlchemy alone.
     """
 
     impl = LargeBinary
@@ -59,8 +70,8 @@ class InstallationRow(_Base, table=True):
     # SQLModel declares a function under this name, for classes that do not name their table.
     __tablename__: ClassVar[str] = "wix_installations"  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    instance_id: str = Field(primary_key=True, sa_type=Key)
-    app_id: str = Field(primary_key=True, sa_type=Key)
+    instance_id: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    app_id: bytes = Field(primary_key=True, sa_type=LargeBinary)
     version: str = Field(sa_type=Text)
     refresh_token: bytes = Field(sa_type=LargeBinary)
     access_token: bytes | None = Field(default=None, sa_type=LargeBinary)
@@ -77,7 +88,7 @@ class ClaimRow(_Base, table=True):
     __tablename__: ClassVar[str] = "wix_claims"  # pyright: ignore[reportIncompatibleVariableOverride]
     __table_args__ = (Index("wix_claims_expires_at", "expires_at"),)
 
-    name: str = Field(primary_key=True, sa_type=Key)
+    name: bytes = Field(primary_key=True, sa_type=LargeBinary)
     owner: str = Field(sa_type=Text)
     expires_at: int = Field(sa_type=BigInteger)
 
@@ -87,6 +98,17 @@ CLAIMS: Final = METADATA.tables["wix_claims"]
 
 
 def definitions(table: Table) -> list[ExecutableDDLElement]:
-    """Return the statements that create `table` and its indexes unless they exist."""
+    """Return the statements that make `table` and its indexes, unless they exist."""
     indexes = [CreateIndex(index, if_not_exists=True) for index in table.indexes]
     return [CreateTable(table, if_not_exists=True), *indexes]
+
+
+def script(table: Table, dialect: Dialect) -> str:
+    """Return the same statements in `dialect`, as a text for an administrator."""
+    statements = [str(definition.compile(dialect=dialect)) for definition in definitions(table)]
+    return "".join(f"{_tidy(statement)};\n" for statement in statements)
+
+
+def _tidy(statement: str) -> str:
+    lines = statement.expandtabs(4).strip().splitlines()
+    return "\n".join(line.rstrip() for line in lines)

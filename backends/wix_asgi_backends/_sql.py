@@ -13,9 +13,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
-from sqlalchemy import Executable, Row, Table, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Executable, Row, Table
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.schema import CreateIndex
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
@@ -23,8 +24,9 @@ from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
 from wix_asgi_backends._rows import RowUnreadable, from_record, milliseconds, moment, to_record
-from wix_asgi_backends._schema import METADATA, definitions, encode_key
+from wix_asgi_backends._schema import definitions, encode_key
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
+from wix_asgi_backends._tables import inspect_tables
 
 __all__ = ["SQLStorage"]
 
@@ -72,6 +74,11 @@ class SQLStorage(ABC):
             *self._driver_errors,
         )
 
+    @property
+    @abstractmethod
+    def _title(self) -> str:
+        """The kind and the place of the store, to begin a message with."""
+
     @abstractmethod
     def _make_engine(self) -> AsyncEngine:
         """Return a new engine, not connected yet."""
@@ -97,8 +104,27 @@ class SQLStorage(ABC):
 
     async def open(self) -> None:
         """Make the store ready."""
-        await self._attempt(
-            self._make_tables, lambda error: self._is_transient(error) or self._is_race(error)
+        await self._make_ready(indexes=False)
+
+    @abstractmethod
+    def sql(self, role: str | None = None) -> str:
+        """Return the statements that make the tables, for an app that has `role` in the database.
+
+        Nothing is connected to.
+        """
+
+    async def make_tables(self) -> Sequence[str]:
+        """Make the tables and the indexes that are missing, and return their names."""
+        return await self._make_ready(indexes=True)
+
+    async def _make_ready(self, *, indexes: bool) -> list[str]:
+        """Make the tables, and if `indexes` missing indexes of tables that were there."""
+
+        async def work(connection: AsyncConnection, _attempt: int) -> list[str]:
+            return await self._make_missing(connection, indexes=indexes)
+
+        return await self._attempt(
+            work, lambda error: self._is_transient(error) or self._is_race(error)
         )
 
     async def aclose(self) -> None:
@@ -277,15 +303,28 @@ class SQLStorage(ABC):
         forget_locals(error)
         return StorageUnavailable(self._explain(error))
 
-    async def _make_tables(self, connection: AsyncConnection, _attempt: int) -> None:
-        for table in METADATA.sorted_tables:
-            try:
-                # Read first: creating an existing table takes a privilege that is not needed else.
-                await connection.execute(select(table).limit(0))
-            except DBAPIError as exc:
-                if not self._is_missing(exc):
-                    raise
-                await self._make_table(connection, table)
+    async def _make_missing(self, connection: AsyncConnection, *, indexes: bool) -> list[str]:
+        found = await inspect_tables(
+            connection, is_missing=self._is_missing, is_transient=self._is_transient
+        )
+        if found.refusal:
+            raise StorageUnavailable(f"{self._title} cannot be used: {found.refusal}.")
+        # Creating an existing table would take a privilege that is not needed otherwise.
+        for table in found.missing:
+            await self._make_table(connection, table)
+        made = [table.name for table in found.missing]
+        for index in found.missing_indexes:
+            if indexes:
+                await connection.execute(CreateIndex(index, if_not_exists=True))
+                made.append(str(index.name))
+            else:
+                logger.warning(
+                    "%s lacks the index %s, so that old rows are removed slowly: "
+                    "`wix-asgi storage init` makes it",
+                    self._title,
+                    index.name,
+                )
+        return made
 
     async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
         for definition in definitions(table):

@@ -26,7 +26,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
-from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS
+from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS, Key
 
 __all__ = ["OWNER", "READ", "SCAN", "NowMs", "Writes"]
 
@@ -65,8 +65,11 @@ def _begun_in_postgres(_element: BegunMs, _compiler: SQLCompiler, **_: Any) -> s
 _NOW: Final = NowMs()
 _ROW: Final = INSTALLATIONS.c
 _CLAIM: Final = CLAIMS.c
-_OF_APP: Final = _ROW.app_id == bindparam("the_app")
-_OF_KEY: Final = _OF_APP & (_ROW.instance_id == bindparam("the_instance"))
+_APP: Final = bindparam("the_app", type_=Key)
+_INSTANCE: Final = bindparam("the_instance", type_=Key)
+_NAME: Final = bindparam("the_name", type_=Key)
+_OF_APP: Final = _ROW.app_id == _APP
+_OF_KEY: Final = _OF_APP & (_ROW.instance_id == _INSTANCE)
 
 
 def _select() -> Any:
@@ -84,9 +87,7 @@ SCAN: Final = (
     .limit(bindparam("the_limit", type_=BigInteger))
 )
 
-OWNER: Final = select(_CLAIM.owner).where(
-    _CLAIM.name == bindparam("the_name"), _CLAIM.expires_at > _NOW
-)
+OWNER: Final = select(_CLAIM.owner).where(_CLAIM.name == _NAME, _CLAIM.expires_at > _NOW)
 
 
 def _later(name: str) -> Any:
@@ -116,10 +117,7 @@ class Writes:
     def __init__(
         self, insert: Callable[[Any], postgresql.Insert] | Callable[[Any], sqlite.Insert]
     ) -> None:
-        key: dict[str, Any] = {
-            "instance_id": bindparam("the_instance"),
-            "app_id": bindparam("the_app"),
-        }
+        key: dict[str, Any] = {"instance_id": _INSTANCE, "app_id": _APP}
         contents = _contents() | {"installed_at": _NOW}
         self.put: Final = (
             insert(INSTALLATIONS)
@@ -137,7 +135,7 @@ class Writes:
         held = {"owner": owner, "expires_at": _later("the_ttl")}
         self.claim: Final = (
             insert(CLAIMS)
-            .values({"name": bindparam("the_name")} | held)
+            .values({"name": _NAME} | held)
             .on_conflict_do_update(
                 index_elements=["name"],
                 set_=held,
@@ -146,9 +144,7 @@ class Writes:
             # Counted, not returned: a caller that gives up would leave SQLite's cursor on the
             # rows open, and with it the lock of the whole file.
         )
-        self.release: Final = delete(CLAIMS).where(
-            _CLAIM.name == bindparam("the_name"), _CLAIM.owner == owner
-        )
+        self.release: Final = delete(CLAIMS).where(_CLAIM.name == _NAME, _CLAIM.owner == owner)
         batch = CLAIMS.alias("batch")
         oldest = (
             select(batch.c.name)

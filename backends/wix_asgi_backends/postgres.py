@@ -20,7 +20,7 @@ from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
-from wix_asgi_backends._row_security import check_access, create_table
+from wix_asgi_backends._row_security import administrator_sql, check_access, create_table
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
 
@@ -108,6 +108,14 @@ class PostgresStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<PostgresStorage {self._target.name}>"
 
+    def sql(self, role: str | None = None) -> str:
+        """Return the statements for an administrator; `app_role` stands for the role of the app."""
+        return administrator_sql(role)
+
+    @property
+    def _title(self) -> str:
+        return f"The Postgres storage at {self._target.name}"
+
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
             URL.create(DRIVER),
@@ -144,8 +152,8 @@ class PostgresStorage(SQLStorage):
             # Most likely a server without row level security; if not, this fails as well.
             await super()._make_table(connection, table)
 
-    async def _make_tables(self, connection: AsyncConnection, attempt: int) -> None:
-        await super()._make_tables(connection, attempt)
+    async def _make_missing(self, connection: AsyncConnection, *, indexes: bool) -> list[str]:
+        made = await super()._make_missing(connection, indexes=indexes)
         try:
             await check_access(connection, self._title)
         except DBAPIError as exc:
@@ -155,10 +163,7 @@ class PostgresStorage(SQLStorage):
             logger.info(
                 "%s does not tell who may use its tables (SQLSTATE %s)", self._title, sqlstate(exc)
             )
-
-    @property
-    def _title(self) -> str:
-        return f"The Postgres storage at {self._target.name}"
+        return made
 
     def _explain(self, error: Exception) -> str:
         code = sqlstate(error)

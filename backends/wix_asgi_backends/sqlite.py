@@ -21,6 +21,7 @@ from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
+from wix_asgi_backends._schema import METADATA, script
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import (
     file_id,
@@ -115,19 +116,29 @@ class SQLiteStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<SQLiteStorage {self._path}>"
 
-    async def open(self) -> None:
-        """Make the store ready."""
+    async def _make_ready(self, *, indexes: bool) -> list[str]:
+        """Make the file first, unless it exists."""
         try:
             make_file(self._path, self._mounts)
             warn_of_others(self._path, this_user())
         except OSError as exc:
             raise self._unavailable(exc) from exc
-        await super().open()
+        return await super()._make_ready(indexes=indexes)
 
     async def aclose(self) -> None:
         """Close the connections, and allow a new log."""
         await super().aclose()
         self._logs.forget()
+
+    def sql(self, role: str | None = None) -> str:
+        """Return the statements that make the tables unless they exist; SQLite knows no roles."""
+        del role
+        dialect = self._make_engine().dialect
+        return "".join(script(table, dialect) for table in METADATA.sorted_tables)
+
+    @property
+    def _title(self) -> str:
+        return f"The SQLite storage {self._path}"
 
     def _make_engine(self) -> AsyncEngine:
         engine = create_async_engine(
@@ -179,7 +190,7 @@ class SQLiteStorage(SQLStorage):
     def _explain(self, error: Exception) -> str:
         cause = origin(error)
         code = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
-        return f"The SQLite storage {self._path} cannot be used: {_hint(cause)} ({code})."
+        return f"{self._title} cannot be used: {_hint(cause)} ({code})."
 
 
 def _prepare(connection: Any) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Executable, event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.daemons import connected, execute
 from tests.supabase_server import OWNER, PLAIN, as_user
@@ -210,8 +211,8 @@ def test_sql_for_an_unknown_role() -> None:
 
 
 async def test_sql_in_the_readme(unsecured: str) -> None:
-    """The readme's SQL for tables that are there lets a role in that is not their owner."""
-    section = README.read_text().partition("### Row level security")[2]
+    """The readme's SQL, run where the tables are there, lets a role in that is not their owner."""
+    section = README.read_text().partition("## The tables")[2]
     (sql, *_) = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
     await execute(as_user(unsecured, OWNER), sql.replace("app_role", PLAIN))
 
@@ -303,10 +304,23 @@ async def test_catalogue_that_fails(url: str) -> None:
     """An error that passes is no answer: the opening is tried again."""
 
     class Failing:
-        async def execute(self, statement: object) -> None:
+        def __init__(self, connection: AsyncConnection) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+        async def execute(self, statement: Executable) -> Any:
             if "pg_policies" in str(statement):
                 raise OperationalError("SELECT 1", {}, asyncpg.SerializationError("x"))
+            return await self._connection.execute(statement)
 
-    failing: Any = Failing()
-    with pytest.raises(OperationalError):
-        await PostgresStorage(parse_url(url))._make_tables(failing, 0)
+    storage = PostgresStorage(parse_url(url))
+    engine = storage._make_engine()
+    try:
+        async with engine.connect() as connection:
+            failing: Any = Failing(connection)
+            with pytest.raises(OperationalError):
+                await storage._make_missing(failing, indexes=False)
+    finally:
+        await engine.dispose()

@@ -237,11 +237,3 @@ async def test_never_opened(path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         await storage.get(APP, SITE)
     await storage.aclose()
-
-
-async def test_table_of_something_else(path: Path) -> None:
-    """A table of the same name with other columns is an error, and left as it is."""
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE wix_claims (x)")
-    with pytest.raises(StorageUnavailable, match=r"\(SQLITE_ERROR\)"):
-        await SQLiteStorage(path).open()

@@ -1,4 +1,4 @@
-"""`wix-asgi storage`: copies an app's installations to another storage, and checks a storage."""
+"""`wix-asgi storage`: copies installations, checks a storage, and makes or shows its tables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
+from wix_asgi.storage import Storage, TableStorage, open_storage
 from wix_asgi.testing.storage_check import check as check_storage
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Move installations to another storage, and check one."
+    no_args_is_help=True,
+    help="Move installations to another storage, check one, and make or show its tables.",
 )
 
 
@@ -87,6 +89,63 @@ def check(
     or a failing storage are left to the tests that a backend's author runs.
     """
     run(functools.partial(_check, url))
+
+
+@app.command()
+def sql(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
+    ],
+    role: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The role of the app in Postgres.")
+    ] = None,
+) -> None:
+    """Print the statements that make the tables of a storage.
+
+    They are for an administrator, where the app's own user may make no tables.
+    The URL tells the engine: nothing is connected to, and postgresql:// alone
+    will do. Existing tables keep their rows; in Postgres the role gets its
+    rights on them, and row level security hides them from others.
+    """
+    run(functools.partial(_sql, url, role))
+
+
+@app.command()
+def init(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
+    ],
+) -> None:
+    """Make the tables of a storage that are missing, and say which were made.
+
+    An app makes its tables at its first start. Run this before it, as a step of
+    a deployment, where the app's own user may make none. It may be repeated.
+
+    It also makes an index that is missing from a table, which an app only warns
+    of. Tables that are there and are not those of a storage are named, with
+    status 1, and left alone.
+    """
+    run(functools.partial(_init, url))
+
+
+async def _sql(url: str, role: str | None) -> None:
+    typer.echo(_in_tables(open_storage(url), url).sql(role), nl=False)
+
+
+async def _init(url: str) -> None:
+    storage = open_storage(url)
+    try:
+        made = await _in_tables(storage, url).make_tables()
+    finally:
+        await storage.aclose()
+    done = f"made {', '.join(made)}." if made else "everything was there already."
+    typer.echo(f"{shown(url)}: {done}")
+
+
+def _in_tables(storage: Storage, url: str) -> TableStorage:
+    if not isinstance(storage, TableStorage):
+        fail(f"{shown(url)} is not kept in tables that anybody could make.")
+    return storage
 
 
 async def _check(url: str) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Row, Table, text
+from sqlalchemy import Row, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect as Postgres
-from wix_asgi_backends._schema import METADATA, definitions
+from wix_asgi_backends._schema import METADATA
 
 __all__ = ["administrator_sql", "check_access", "create_table"]
 
@@ -84,8 +84,8 @@ async def create_table(connection: AsyncConnection, table: Table) -> None:
     A table that is there already is an error, and is left alone. Strangers lose the rights that
     row level security does not cover.
     """
-    statements = [CreateTable(table), *map(CreateIndex, table.indexes)]
-    script = [_compiled(statement, connection.dialect) for statement in statements]
+    statements: list[ExecutableDDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
+    script = [str(statement.compile(dialect=connection.dialect)) for statement in statements]
     script.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
     if strangers := (await connection.execute(_STRANGERS_HERE)).scalar():
         rights = "TRUNCATE, REFERENCES, TRIGGER"
@@ -133,23 +133,28 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
         )
 
 
-def administrator_sql(role: str = _SAMPLE_ROLE) -> str:
+def administrator_sql(tables: str, role: str = _SAMPLE_ROLE) -> str:
     """Return the SQL by which an administrator makes the tables for an app that has `role`.
 
     It may be run again, and for further roles. Every role has a policy of its own name.
+
+    Args:
+        tables: The statements that create the tables unless they exist, each with its semicolon.
+        role: The role as which the app logs in.
     """
-    dialect = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
-    quoted = dialect.identifier_preparer.quote(role)
-    statements = ["BEGIN;"]
-    for table in METADATA.sorted_tables:
-        statements += [f"{_compiled(one, dialect)};" for one in definitions(table)]
-        statements += [
-            f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY;",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted};",
-            f"DROP POLICY IF EXISTS {quoted} ON {table.name};",
-            _policy(table.name, quoted),
-        ]
-    return "\n".join([*statements, "COMMIT;", ""])
+    dialect: Any = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
+    quoted: str = dialect.identifier_preparer.quote(role)
+    statements = [
+        statement
+        for table in METADATA.tables
+        for statement in (
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted};",
+            f"DROP POLICY IF EXISTS {quoted} ON {table};",
+            _policy(table, quoted),
+        )
+    ]
+    return "\n".join(["BEGIN;", tables.strip(), *statements, "COMMIT;", ""])
 
 
 def _is_open(table: Row[Any]) -> bool:
@@ -164,10 +169,6 @@ def _remedy(name: str, table: Row[Any]) -> str:
 
 def _policy(table: str, role: str) -> str:
     return f"CREATE POLICY {role} ON {table} TO {role} USING (true) WITH CHECK (true);"
-
-
-def _compiled(statement: Any, dialect: Dialect) -> str:
-    return str(statement.compile(dialect=dialect)).strip()
 
 
 def _shows_all(policies: Sequence[Row[Any]]) -> bool:

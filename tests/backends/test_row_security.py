@@ -22,6 +22,10 @@ from wix_asgi_backends._row_security import administrator_sql
 from wix_asgi_backends.postgres import PostgresStorage
 
 README = Path(__file__).parents[2] / "backends" / "README.md"
+CREATE, SECURE = (
+    section.partition("```sql\n")[2].partition("```")[0]
+    for section in README.read_text().partition("## The tables")[2].split("### Row level security")
+)
 TABLES = ("wix_installations", "wix_claims")
 GRANT = f"GRANT SELECT, INSERT, UPDATE, DELETE ON wix_installations, wix_claims TO {PLAIN}"
 
@@ -193,30 +197,29 @@ async def test_sql_for_administrators(supabase_url: str, role: str) -> None:
     quoted = '"' + role.replace('"', '""') + '"'
     make = f"DO $$ BEGIN CREATE ROLE {quoted} LOGIN; EXCEPTION WHEN duplicate_object THEN END $$"
     await execute(supabase_url, make)
-    for each in (role, role, OWNER):
-        await execute(supabase_url, administrator_sql(each))
+    for each in (role, role, "authenticator"):
+        await execute(supabase_url, administrator_sql(CREATE, each))
     async with PostgresStorage(parse_url(supabase_url)) as storage:
         await storage.put(record())
 
     await use(as_user(supabase_url, role))
-    await use(as_user(supabase_url, OWNER))
-    await execute(supabase_url, GRANT.replace(PLAIN, "authenticator"))
-    assert "row level security" in await refused(as_user(supabase_url, "authenticator"))
+    await use(as_user(supabase_url, "authenticator"))
+    await execute(supabase_url, GRANT.replace(PLAIN, OWNER))
+    assert "row level security" in await refused(as_user(supabase_url, OWNER))
 
 
 def test_sql_for_an_unknown_role() -> None:
     """Without a role the SQL has a name that an administrator replaces."""
-    assert "CREATE POLICY app_role ON wix_claims TO app_role USING (true)" in administrator_sql()
+    policy = "CREATE POLICY app_role ON wix_claims TO app_role USING (true)"
+
+    assert policy in administrator_sql(CREATE)
 
 
 async def test_sql_in_the_readme(unsecured: str) -> None:
     """The readme's SQL for tables that are there lets a role in that is not their owner."""
-    section = README.read_text().partition("### Row level security")[2]
-    (sql, *_) = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
-    await execute(as_user(unsecured, OWNER), sql.replace("app_role", PLAIN))
+    await execute(as_user(unsecured, OWNER), SECURE.replace("app_role", PLAIN))
 
     await use(as_user(unsecured, PLAIN))
-    assert "app_role" in sql
     await execute(unsecured, GRANT.replace(PLAIN, "authenticator"))
     assert "row level security" in await refused(as_user(unsecured, "authenticator"))
 

@@ -133,27 +133,25 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
         )
 
 
-def administrator_sql(tables: str, role: str = _SAMPLE_ROLE) -> str:
-    """Return the SQL by which an administrator makes the tables for an app that has `role`.
+def administrator_sql(tables: str, role: str | None) -> str:
+    """Return the SQL by which an administrator makes the tables, in one transaction.
 
-    It may be run again, and for further roles. Every role has a policy of its own name.
+    It may be run again, and for further roles: every role has a policy of its own name.
 
     Args:
         tables: The statements that create the tables unless they exist, each with its semicolon.
-        role: The role as which the app logs in.
+        role: The role as which the app logs in. None if it is to own the tables.
     """
-    dialect: Any = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
-    quoted: str = dialect.identifier_preparer.quote(role)
-    statements = [
-        statement
-        for table in METADATA.tables
-        for statement in (
-            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted};",
-            f"DROP POLICY IF EXISTS {quoted} ON {table};",
-            _policy(table, quoted),
-        )
-    ]
+    statements = [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;" for table in METADATA.tables]
+    if role is not None:
+        dialect: Any = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
+        quoted: str = dialect.identifier_preparer.quote(role)
+        for table in METADATA.tables:
+            statements += [
+                f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted};",
+                f"DROP POLICY IF EXISTS {quoted} ON {table};",
+                _policy(table, quoted),
+            ]
     return "\n".join(["BEGIN;", tables.strip(), *statements, "COMMIT;", ""])
 
 

@@ -108,6 +108,10 @@ class PostgresStorage(SQLStorage):
     def __repr__(self) -> str:
         return f"<PostgresStorage {self._target.name}>"
 
+    @property
+    def _title(self) -> str:
+        return f"The Postgres storage at {self._target.name}"
+
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
             URL.create(DRIVER),
@@ -155,10 +159,6 @@ class PostgresStorage(SQLStorage):
             logger.info(
                 "%s does not tell who may use its tables (SQLSTATE %s)", self._title, sqlstate(exc)
             )
-
-    @property
-    def _title(self) -> str:
-        return f"The Postgres storage at {self._target.name}"
 
     def _explain(self, error: Exception) -> str:
         code = sqlstate(error)

@@ -208,11 +208,15 @@ async def test_sql_for_administrators(supabase_url: str, role: str) -> None:
     assert "row level security" in await refused(as_user(supabase_url, OWNER))
 
 
-def test_sql_for_an_unknown_role() -> None:
-    """Without a role the SQL has a name that an administrator replaces."""
-    policy = "CREATE POLICY app_role ON wix_claims TO app_role USING (true)"
+async def test_sql_for_an_owner(supabase_url: str) -> None:
+    """Without a role the SQL makes tables that let in their owner alone."""
+    await execute(as_user(supabase_url, OWNER), administrator_sql(CREATE, None))
+    async with PostgresStorage(parse_url(as_user(supabase_url, OWNER))) as storage:
+        await storage.put(record())
+    await execute(supabase_url, GRANT)
 
-    assert policy in administrator_sql(CREATE)
+    await use(as_user(supabase_url, OWNER))
+    assert "row level security" in await refused(as_user(supabase_url, PLAIN))
 
 
 async def test_sql_in_the_readme(unsecured: str) -> None:

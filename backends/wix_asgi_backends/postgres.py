@@ -150,6 +150,9 @@ class PostgresStorage(SQLStorage):
 
     async def _make_tables(self, connection: AsyncConnection, attempt: int) -> None:
         await super()._make_tables(connection, attempt)
+        await self._check_access(connection)
+
+    async def _check_access(self, connection: AsyncConnection) -> None:
         try:
             await check_access(connection, self._title)
         except DBAPIError as exc:

@@ -310,10 +310,9 @@ async def test_catalogue_that_fails(url: str) -> None:
     """An error that passes is no answer: the opening is tried again."""
 
     class Failing:
-        async def execute(self, statement: object) -> None:
-            if "pg_policies" in str(statement):
-                raise OperationalError("SELECT 1", {}, asyncpg.SerializationError("x"))
+        async def execute(self, _statement: object) -> None:
+            raise OperationalError("SELECT 1", {}, asyncpg.SerializationError("x"))
 
     failing: Any = Failing()
     with pytest.raises(OperationalError):
-        await PostgresStorage(parse_url(url))._make_tables(failing, 0)
+        await PostgresStorage(parse_url(url))._check_access(failing)

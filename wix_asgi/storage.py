@@ -177,8 +177,8 @@ class TableStorage(Protocol):
     def sql(self, role: str | None = None) -> str:
         """Return the statements that make the tables, for an app that has `role` in the database.
 
-        Nothing is connected to. A store without roles takes no notice of it; None stands for a name
-        that the administrator puts in.
+        Nothing is connected to. None is the user of the storage's URL; a store without roles
+        ignores any.
         """
         ...
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Row, Table, text
+from sqlalchemy import Row, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect as Postgres
-from wix_asgi_backends._schema import METADATA, script
+from wix_asgi_backends._schema import METADATA
 
 __all__ = ["administrator_sql", "check_access", "create_table"]
 
@@ -84,16 +84,16 @@ async def create_table(connection: AsyncConnection, table: Table) -> None:
     A table that is there already is an error, and is left alone. Strangers lose the rights that
     row level security does not cover.
     """
-    statements = [CreateTable(table), *map(CreateIndex, table.indexes)]
-    sent = [_compiled(statement, connection.dialect) for statement in statements]
-    sent.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
+    statements: list[ExecutableDDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
+    script = [str(statement.compile(dialect=connection.dialect)) for statement in statements]
+    script.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
     if strangers := (await connection.execute(_STRANGERS_HERE)).scalar():
         rights = "TRUNCATE, REFERENCES, TRIGGER"
-        sent.append(f"REVOKE {rights} ON {table.name} FROM {strangers}, PUBLIC")
+        script.append(f"REVOKE {rights} ON {table.name} FROM {strangers}, PUBLIC")
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     # Statements that are sent together are one transaction, also to a pooler and to CockroachDB.
-    await driver.execute("; ".join(sent))
+    await driver.execute("; ".join(script))
 
 
 async def check_access(connection: AsyncConnection, store: str) -> None:
@@ -133,27 +133,26 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
         )
 
 
-def administrator_sql(role: str | None = None) -> str:
-    """Return the SQL by which an administrator makes the tables for an app that has `role`.
+def administrator_sql(tables: str, role: str | None) -> str:
+    """Return the SQL by which an administrator makes the tables, in one transaction.
 
-    It may be run again, and for further roles. Every role has a policy of its own name.
+    It may be run again, and for further roles: every role has a policy of its own name.
+
+    Args:
+        tables: The statements that create the tables unless they exist, each with its semicolon.
+        role: The role as which the app logs in. None if it is to own the tables.
     """
-    dialect = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
-    quoted = dialect.identifier_preparer.quote(role or _SAMPLE_ROLE)
-    return "".join(
-        [
-            "BEGIN;\n",
-            *(
-                f"{script(table, dialect)}"
-                f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table.name} TO {quoted};\n"
-                f"DROP POLICY IF EXISTS {quoted} ON {table.name};\n"
-                f"{_policy(table.name, quoted)}\n"
-                f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY;\n"
-                for table in METADATA.sorted_tables
-            ),
-            "COMMIT;\n",
-        ]
-    )
+    statements = [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;" for table in METADATA.tables]
+    if role is not None:
+        dialect: Any = Postgres()  # type: ignore[no-untyped-call] # SQLAlchemy says nothing of it
+        quoted: str = dialect.identifier_preparer.quote(role)
+        for table in METADATA.tables:
+            statements += [
+                f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {quoted};",
+                f"DROP POLICY IF EXISTS {quoted} ON {table};",
+                _policy(table, quoted),
+            ]
+    return "\n".join(["BEGIN;", tables.strip(), *statements, "COMMIT;", ""])
 
 
 def _is_open(table: Row[Any]) -> bool:
@@ -168,10 +167,6 @@ def _remedy(name: str, table: Row[Any]) -> str:
 
 def _policy(table: str, role: str) -> str:
     return f"CREATE POLICY {role} ON {table} TO {role} USING (true) WITH CHECK (true);"
-
-
-def _compiled(statement: Any, dialect: Dialect) -> str:
-    return str(statement.compile(dialect=dialect)).strip()
 
 
 def _shows_all(policies: Sequence[Row[Any]]) -> bool:

@@ -103,9 +103,13 @@ def definitions(table: Table) -> list[ExecutableDDLElement]:
     return [CreateTable(table, if_not_exists=True), *indexes]
 
 
-def script(table: Table, dialect: Dialect) -> str:
-    """Return the same statements in `dialect`, as a text for an administrator."""
-    statements = [str(definition.compile(dialect=dialect)) for definition in definitions(table)]
+def script(dialect: Dialect) -> str:
+    """Return the same statements for all tables in `dialect`, as a text for an administrator."""
+    statements = [
+        str(definition.compile(dialect=dialect))
+        for table in METADATA.sorted_tables
+        for definition in definitions(table)
+    ]
     return "".join(f"{_tidy(statement)};\n" for statement in statements)
 
 

@@ -21,6 +21,7 @@ from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
 from wix_asgi_backends._row_security import administrator_sql, check_access, create_table
+from wix_asgi_backends._schema import script
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
 
@@ -109,8 +110,9 @@ class PostgresStorage(SQLStorage):
         return f"<PostgresStorage {self._target.name}>"
 
     def sql(self, role: str | None = None) -> str:
-        """Return the statements for an administrator; `app_role` stands for the role of the app."""
-        return administrator_sql(role)
+        """Return the statements for an administrator; the default is the user of the URL."""
+        tables = script(self._make_engine().dialect)
+        return administrator_sql(tables, role or self._target.arguments.get("user"))
 
     @property
     def _title(self) -> str:
@@ -154,6 +156,10 @@ class PostgresStorage(SQLStorage):
 
     async def _make_missing(self, connection: AsyncConnection, *, indexes: bool) -> list[str]:
         made = await super()._make_missing(connection, indexes=indexes)
+        await self._check_access(connection)
+        return made
+
+    async def _check_access(self, connection: AsyncConnection) -> None:
         try:
             await check_access(connection, self._title)
         except DBAPIError as exc:
@@ -163,7 +169,6 @@ class PostgresStorage(SQLStorage):
             logger.info(
                 "%s does not tell who may use its tables (SQLSTATE %s)", self._title, sqlstate(exc)
             )
-        return made
 
     def _explain(self, error: Exception) -> str:
         code = sqlstate(error)

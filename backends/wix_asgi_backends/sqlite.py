@@ -21,7 +21,7 @@ from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
-from wix_asgi_backends._schema import METADATA, script
+from wix_asgi_backends._schema import script
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import (
     file_id,
@@ -133,8 +133,7 @@ class SQLiteStorage(SQLStorage):
     def sql(self, role: str | None = None) -> str:
         """Return the statements that make the tables unless they exist; SQLite knows no roles."""
         del role
-        dialect = self._make_engine().dialect
-        return "".join(script(table, dialect) for table in METADATA.sorted_tables)
+        return script(self._make_engine().dialect)
 
     @property
     def _title(self) -> str:

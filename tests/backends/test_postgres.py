@@ -63,13 +63,15 @@ async def test_tables_are_ours(postgres_url: str) -> None:
 
 async def test_user_who_may_make_nothing(postgres_url: str) -> None:
     """Where the tables are there, a user needs no right to make any."""
+    async with PostgresStorage(parse_url(postgres_url)):
+        pass
     async with connected(postgres_url) as connection:
         role = "wix_" + str(await connection.fetchval("SELECT current_database()"))[-16:]
         await connection.execute(
             f"CREATE ROLE {role} LOGIN; REVOKE ALL ON SCHEMA public FROM PUBLIC; "
             f"GRANT USAGE ON SCHEMA public TO {role}"
         )
-        await connection.execute(administrator_sql(role))
+        await connection.execute(administrator_sql("", role))
     try:
         async with PostgresStorage(parse_url(f"{postgres_url}&user={role}")) as storage:
             await storage.put(record())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from contextlib import closing
@@ -23,18 +24,27 @@ def test_statements_are_those_of_the_documentation() -> None:
     """The block of SQL in `backends/README.md` is what the command prints for Postgres."""
     page = (ROOT / "backends" / "README.md").read_text("utf-8")
     block = page.partition("```sql\n")[2].partition("```")[0]
-    result = run("storage", "sql", "postgresql://")
+    result = run("storage", "sql", "postgresql://", "--role", "app_role")
 
     assert (0, "") == (result.exit_code, result.stderr)
     assert block == result.stdout
 
 
-def test_statements_are_for_a_role() -> None:
-    """With `--role` they are for the role of the app, whatever its name is."""
-    result = run("storage", "sql", "postgresql://", "--role", "The App")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["postgresql://"], []),
+        (["postgresql://app:hunter2@host/db"], ["app"]),
+        (["postgresql://app:hunter2@host/db", "--role", "The App"], ['"The App"']),
+    ],
+)
+def test_statements_are_for_the_role_of_the_app(arguments: list[str], expected: list[str]) -> None:
+    """The role is the user of the URL, or named; without one the app is to own the tables (R35)."""
+    result = run("storage", "sql", *arguments)
+    granted = re.findall("GRANT .* ON wix_claims TO (.*);", result.stdout)
 
-    assert (0, 0) == (result.exit_code, result.stdout.count("app_role"))
-    assert 'CREATE POLICY "The App" ON wix_claims TO "The App" USING' in result.stdout
+    assert (0, expected) == (result.exit_code, granted)
+    assert "hunter2" not in result.stdout
 
 
 def test_statements_make_a_storage(file: Path) -> None:

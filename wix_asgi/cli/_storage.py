@@ -97,15 +97,18 @@ def sql(
         str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
     ],
     role: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The role of the app in Postgres.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The role of the app in Postgres; the URL's user by default."
+        ),
     ] = None,
 ) -> None:
     """Print the statements that make the tables of a storage.
 
     They are for an administrator, where the app's own user may make no tables.
     The URL tells the engine: nothing is connected to, and postgresql:// alone
-    will do. Existing tables keep their rows; in Postgres the role gets its
-    rights on them, and row level security hides them from others.
+    will do. Existing tables keep their rows; in Postgres row level security
+    hides them from all but their owner and the role of the app.
     """
     run(functools.partial(_sql, url, role))
 

@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 (SNIPPET,) = re.findall(r"^```nginx\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 BELOW = {"location / ": "location /shop/ ", ":8000;": ":8000/;"}
-"""What the README says of an app below a path."""
+"""The changes for an app below a path, as the README has them."""
 
 FOREIGN = f"utm_campaign={'x' * 7_000}"
 """A parameter with which the address of a callback is 12 kB long."""
@@ -54,14 +54,14 @@ class Site:
     room: Path
 
     def begin(self) -> str:
-        """Begin an install; return where the browser is sent to."""
+        """Begin an install; return the address of the installer."""
         token = self.fake.install_token(SITE)
         answer = self.browser.get(f"{self.url}/wix/install", params={"token": token})
         assert 303 == answer.status_code, answer.text
         return answer.headers["Location"]
 
     def log(self, name: str) -> str:
-        """Return what nginx has written to this file."""
+        """Return the content of a file that nginx writes."""
         return (self.room / name).read_text("utf-8")
 
 
@@ -146,6 +146,6 @@ def test_the_buffers_of_the_snippet_are_needed(tmp_path: Path) -> None:
 
 
 def test_the_readme_names_what_changes_below_a_path() -> None:
-    """The sentence below the snippet has both lines, as they are used here."""
+    """The sentence below the snippet has both lines, as the test uses them."""
     assert "`location /shop/`" in README
     assert "`proxy_pass http://127.0.0.1:8000/;`" in README

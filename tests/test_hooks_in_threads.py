@@ -65,6 +65,16 @@ def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def made_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function as an async one, as decorators do that await a thread."""
+
+    @functools.wraps(function)
+    async def wrapper(*args: object) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
 @asynccontextmanager
 async def closing(
     hook: Hook | None = None, *, on_install: Hook | None = None, **policy: Any
@@ -148,6 +158,7 @@ async def test_async_hooks_are_called_on_the_event_loop() -> None:
         functools.partial(called),
         decorated(function),
         functools.partial(decorated(functools.partial(function))),
+        made_async(lambda _: threads.append(threading.get_ident())),
     ]
     async with closing(error_threads=1) as hooks:
         hooks.on_error += hooks_of_all_kinds

@@ -170,11 +170,15 @@ async def _call_all(
 
 
 def _is_async(hook: Hook) -> bool:
-    """Whether the call of `hook` only makes a coroutine, decorators and partials seen through."""
-    while isinstance(hook, functools.partial) or hasattr(hook, "__wrapped__"):
-        hook = hook.func if isinstance(hook, functools.partial) else hook.__wrapped__
+    """Whether `hook` is an async function or object, or a partial or decorator of one.
+
+    Such a decorator may need the event loop before it returns its coroutine.
+    """
     call = getattr(hook, "__call__", None)  # noqa: B004 - of an object, not whether there is one
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call)
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call):
+        return True
+    inner = hook.func if isinstance(hook, functools.partial) else getattr(hook, "__wrapped__", None)
+    return inner is not None and _is_async(inner)
 
 
 class _Outcome:

@@ -94,7 +94,8 @@ class WixClient(httpx.AsyncClient):
             ),
             # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
             headers={"Accept-Encoding": "gzip, deflate"},
-            transport=factory.token_transport,
+            # One for each client: tracers wrap the transport of the client that they are given.
+            transport=TokenTransport(factory.origin, factory.transport),
             timeout=factory.policy.timeout,
             trust_env=False,
         )
@@ -195,8 +196,7 @@ class ClientFactory:
         self.tokens = tokens
         self.ready = ready
         self.policy = policy or CallPolicy()
-        # It has no state, so one serves all clients.
-        self.token_transport = TokenTransport(self.origin, transport)
+        self.transport = transport
         self.new_retry_after = partial(
             RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
         )

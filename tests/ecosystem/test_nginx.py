@@ -1,0 +1,151 @@
+"""Installs through a real nginx, with the configuration that the README shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.limits import PATIENCE
+from tests.processes.apps import APP, Secrets
+from tests.servers import ROOT, Server, environment, free_port, serving, uvicorn
+from tests.support import SITE
+from wix_asgi._http import httpx
+from wix_asgi.testing import FakeWix
+
+README = (ROOT / "README.md").read_text("utf-8")
+(SNIPPET,) = re.findall(r"^```nginx\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+BELOW = {"location / ": "location /shop/ ", ":8000;": ":8000/;"}
+"""The changes for an app below a path, as the README has them."""
+
+FOREIGN = f"utm_campaign={'x' * 7_000}"
+"""A parameter with which the address of a callback is 12 kB long."""
+
+MAIN = """
+daemon off;
+error_log {room}/errors.log;
+events {{}}
+http {{
+    client_body_temp_path {room}/body;
+    proxy_temp_path {room}/proxy;
+    fastcgi_temp_path {room}/fastcgi;
+    uwsgi_temp_path {room}/uwsgi;
+    scgi_temp_path {room}/scgi;
+    {snippet}
+}}
+"""
+
+
+@dataclass
+class Site:
+    """An app behind nginx, and a browser that knows its public address alone."""
+
+    browser: httpx.Client
+    url: str
+    fake: FakeWix
+    app: Server
+    room: Path
+
+    def begin(self) -> str:
+        """Begin an install; return the address of the installer."""
+        token = self.fake.install_token(SITE)
+        answer = self.browser.get(f"{self.url}/wix/install", params={"token": token})
+        assert 303 == answer.status_code, answer.text
+        return answer.headers["Location"]
+
+    def log(self, name: str) -> str:
+        """Return the content of a file that nginx writes."""
+        return (self.room / name).read_text("utf-8")
+
+
+@contextmanager
+def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
+    """Serve an app at `path`, with this snippet or the README's."""
+    port, upstream = free_port(), free_port()
+    changes = {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port};",
+        "/var/log/nginx/app.log": f"{room}/access.log",
+        ":8000": f":{upstream}",
+        **changed,
+    }
+    snippet = SNIPPET
+    for text, other in ({**BELOW, **changes} if path else changes).items():
+        assert text in snippet
+        snippet = snippet.replace(text, other)
+    configuration = room / "nginx.conf"
+    user = "user root;" if os.getuid() == 0 else ""
+    configuration.write_text(user + MAIN.format(room=room, snippet=snippet), "utf-8")
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
+    nginx = [program, "-p", str(room), "-c", str(configuration), "-e", str(room / "errors.log")]
+    fake, url = FakeWix(), f"http://127.0.0.1:{port}{path}"
+    with fake.serve():
+        env = {**environment(fake, upstream, "memory://"), "WIX_PUBLIC_URL": url}
+        with (
+            serving(uvicorn(APP, upstream), cwd=room, env=env) as app,
+            serving([*nginx, "-g", f"pid {room}/nginx.pid;"], cwd=room, env=os.environ) as proxy,
+            httpx.Client(trust_env=False, timeout=PATIENCE) as browser,
+        ):
+            app.accepts(upstream)
+            proxy.accepts(port)
+            yield Site(browser, url, fake, app, room)
+
+
+@pytest.mark.parametrize("path", ["", "/shop"])
+def test_an_install_through_nginx(tmp_path: Path, path: str) -> None:
+    """By the README's configuration installs of any size work, and no log has a secret (R35)."""
+    secrets = Secrets()
+    with behind_nginx(tmp_path, path) as site:
+        callback = site.fake.approve(site.begin())
+        secrets.note(callback, "code", "state")
+        finished = site.browser.get(f"{callback}&{FOREIGN}")
+        instance = site.fake.signed_instance(SITE)
+        called = site.browser.get(f"{site.url}/products", params={"instance": instance})
+        longest = site.browser.get(f"{site.url}/wix/install", params={"token": "t" * 4_096})
+        refused = site.browser.get(f"{site.url}/wix/callback", headers={"Accept": "text/html"})
+        site.app.stop()
+        logs = site.log("access.log") + site.log("errors.log") + site.app.output
+
+    assert 12_000 < len(callback) + len(FOREIGN)
+    assert 303 == finished.status_code
+    assert "/installer/close-window?" in finished.headers["Location"]
+    assert {SITE} == site.fake.installed
+    assert (200, 303, 400) == (called.status_code, longest.status_code, refused.status_code)
+    for answer in (finished, longest, refused):
+        assert "unsafe-none" == answer.headers["Cross-Origin-Opener-Policy"]
+    assert f"GET {path}/wix/callback" in logs
+    assert [] == secrets.found_in(logs.encode())
+    assert instance not in logs
+    assert "the App URL was opened" not in logs
+
+
+def test_the_buffers_of_the_snippet_are_needed(tmp_path: Path) -> None:
+    """By default nginx refuses addresses over 8 kB, and answers with headers over a page."""
+    changed = {
+        "large_client_header_buffers 4 32k;": "",
+        "proxy_buffer_size 16k;": "proxy_buffer_size 4k;",
+        "proxy_buffers 8 16k;": "",
+    }
+    with behind_nginx(tmp_path, **changed) as site:
+        callback = site.fake.approve(site.begin())
+        long_address = site.browser.get(f"{callback}&{FOREIGN}")
+        long_headers = site.browser.get(f"{site.url}/wix/install", params={"token": "t" * 4_096})
+        finished = site.browser.get(callback)
+
+    assert (414, 502, 303) == (
+        long_address.status_code,
+        long_headers.status_code,
+        finished.status_code,
+    )
+
+
+def test_the_readme_names_what_changes_below_a_path() -> None:
+    """The sentence below the snippet has both lines, as the test uses them."""
+    assert "`location /shop/`" in README
+    assert "`proxy_pass http://127.0.0.1:8000/;`" in README

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -81,24 +82,30 @@ def required(name: str, extras: frozenset[str] = frozenset()) -> Iterator[str]:
             yield from required(requirement.name, frozenset(requirement.extras))
 
 
-@pytest.fixture(name="slim")
-def _slim(tmp_path: Path) -> Path:
-    """Return a directory with all packages of this Python, and the metadata of none."""
-    slim = tmp_path / "slim"
-    slim.mkdir()
-    ours = [Path(found.__path__[0]) for found in (wix_asgi, wix_asgi_backends)]
-    others = [each for site in {*SITES} for each in Path(site).iterdir()]
-    for found in [*ours, *others]:
-        if found.suffix not in {".dist-info", ".pth"} and not (slim / found.name).exists():
-            (slim / found.name).symlink_to(found)
-    return slim
+@pytest.fixture(name="slim", params=["folders", "zip"])
+def _slim(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
+    """Return where all packages of this Python are, ours zipped or not, with no metadata."""
+    sources = [Path(package.__path__[0]) for package in (wix_asgi, wix_asgi_backends)]
+    ours, others, bundle = tmp_path / "ours", tmp_path / "others", tmp_path / "app.zip"
+    ours.mkdir()
+    others.mkdir()
+    with ZipFile(bundle, "w") as zipped:
+        for source in sources:
+            (ours / source.name).symlink_to(source)
+            for file in source.rglob("*.[ph]*"):
+                zipped.write(file, file.relative_to(source.parent))
+    left_out = {source.name for source in sources}
+    for found in [each for site in {*SITES} for each in Path(site).iterdir()]:
+        if found.suffix not in {".dist-info", ".pth"} and found.name not in left_out:
+            (others / found.name).symlink_to(found)
+    return [bundle if request.param == "zip" else ours, others]
 
 
-def test_no_metadata_is_needed(slim: Path, tmp_path: Path) -> None:
+def test_no_metadata_is_needed(slim: list[Path], tmp_path: Path) -> None:
     """In a bundle without `*.dist-info` the backends that come along are found and work."""
     program = """if True:
         import asyncio, importlib.metadata, sys
-        sys.path.append(sys.argv[1])
+        sys.path += sys.argv[2:]
         import wix_asgi
 
         async def main(url):
@@ -107,11 +114,11 @@ def test_no_metadata_is_needed(slim: Path, tmp_path: Path) -> None:
 
         print([*importlib.metadata.distributions()], wix_asgi.__version__)
         asyncio.run(main("memory://"))
-        asyncio.run(main(sys.argv[2]))
+        asyncio.run(main(sys.argv[1]))
         print(type(wix_asgi.open_storage("postgresql://user@host/database")).__name__)
     """
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, slim, f"sqlite:///{tmp_path}/test.db"],
+        [sys.executable, "-I", "-S", "-c", program, f"sqlite:///{tmp_path}/test.db", *slim],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

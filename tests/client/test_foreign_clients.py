@@ -44,6 +44,19 @@ async def test_another_asynchronous_client_is_told(internet: Internet, url: str)
     assert {"timeout"} == set(request.extensions)
 
 
+async def test_a_request_of_ours_is_no_pass(internet: Internet) -> None:
+    """A request that a WixClient has sent is not sent by another client without its token (R40)."""
+    async with installed(internet.fake, transport=internet) as (_, client):
+        answer = await client.get("/x")
+        async with httpx.AsyncClient(auth=client.auth, transport=internet) as foreign:
+            with pytest.raises(RuntimeError, match="use the WixClient itself"):
+                await foreign.send(answer.request)
+        again = await client.send(answer.request)
+
+    assert [200, 200] == [answer.status_code, again.status_code]
+    assert 2 == len(internet.hops)
+
+
 async def test_one_client_may_use_the_auth_of_another(internet: Internet) -> None:
     """In a WixClient the auth of another one works, for it attaches the token as well."""
     async with installed(internet.fake, transport=internet) as (wix, client):

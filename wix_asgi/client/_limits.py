@@ -86,8 +86,9 @@ _NO_LIMITS: Final = ReadLimits(math.inf, math.inf)
 
 
 def is_limited(request: httpx.Request) -> bool:
-    """Return whether `request` carries the limits of a call, which a WixClient alone writes."""
-    return _LIMITS in request.extensions
+    """Return whether `request` carries the limits of a call under way, which a WixClient writes."""
+    limits: ReadLimits = request.extensions.get(_LIMITS, _NO_LIMITS)
+    return not limits.are_lifted
 
 
 def limit(request: httpx.Request, response: httpx.Response) -> httpx.Response:

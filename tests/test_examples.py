@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import logging
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import anyio
 import pytest
+from starlette.applications import Starlette
 
 from tests.limits import PATIENCE
 from tests.servers import ROOT, environment, free_port, serving, uvicorn
-from wix_asgi import Wix
+from wix_asgi import StorageUnavailable, Wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
@@ -161,9 +166,72 @@ def test_background_job_reads_every_installed_site(
     assert 2 == fake.count("/oauth/access", grant_type="refresh_token")
 
 
+PRODUCTS = "/stores/v1/products/query"
+
+
+def counts(example: Example, expected: dict[str, int]) -> None:
+    """Return when a worker shows these counts, or fail."""
+    deadline = time.monotonic() + PATIENCE
+    while (answer := example.http.get("/counts")).status_code != 200 or answer.json() != expected:
+        assert time.monotonic() < deadline, answer.text
+
+
+@pytest.mark.processes
+def test_background_job_survives_in_one_of_two_workers(
+    fake: FakeWix, storage: str, tmp_path: Path
+) -> None:
+    """A site that fails stops nothing, one worker reads, and the other one when that is killed."""
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(2):
+            port = free_port()
+            env = {**environment(fake, port, storage), "READ_EVERY": "0.1"}
+            command = uvicorn("examples.background_job:app", port)
+            server = stack.enter_context(serving(command, cwd=tmp_path, env=env))
+            server.accepts(port)
+            worker = Example(fake, f"http://127.0.0.1:{port}")
+            stack.callback(worker.http.close)
+            workers.append((server, worker))
+            counts(workers[0][1], {})
+        (server, first), (_, second) = workers
+        fake.answer("POST", PRODUCTS, status=500, instance_id=BAKERY, times=1)
+        for site in (BAKERY, YOGA):
+            first.install(site)
+        server.printed(f"{BAKERY} was not read")
+        counts(first, {BAKERY: 3, YOGA: 3})
+        idle = second.http.get("/counts")
+        server.stop(signal.SIGKILL)
+        counts(second, {BAKERY: 3, YOGA: 3})
+
+    assert (503, "Another worker reads the sites.") == (idle.status_code, idle.text)
+
+
+async def test_a_round_that_fails_is_repeated(
+    background_job: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A storage that fails does not end the job; the log has the failure."""
+    failures = [StorageUnavailable("down")]
+    scan = background_job.wix.storage.scan
+
+    async def failing(*args: object, **options: object) -> object:
+        if failures:
+            raise failures.pop()
+        return await scan(*args, **options)
+
+    monkeypatch.setattr(background_job.wix.storage, "scan", failing)
+    app = Starlette()
+    with anyio.fail_after(PATIENCE):
+        async with background_job.wix, background_job.lifespan(app):
+            await app.state.has_read.wait()
+
+    assert {} == app.state.counts
+    assert ["the job was interrupted, and begins again"] == caplog.messages
+
+
 @pytest.fixture(name="background_job")
 def _background_job(monkeypatch: pytest.MonkeyPatch, fake: FakeWix) -> ModuleType:
     """Import the example as a process does that has its settings in the environment."""
+    monkeypatch.setenv("READ_EVERY", "0.01")
     for name, value in environment(fake, free_port(), "memory://").items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(ROOT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -121,6 +122,29 @@ def test_an_install_from_the_first_page_to_the_data_of_the_site(demo: Demo, show
     )
     assert is_dressed(page)
     assert [] == shown.complaints
+
+
+@pytest.mark.parametrize("width", [320, 360, 1000])
+def test_the_columns_of_the_products_do_not_touch(demo: Demo, page: Page, width: int) -> None:
+    """On a phone, too, a stock of 15 and a price of 12.94 do not read as 1512.94."""
+    add_to(page, demo, "Lighthouse Yoga")
+    page.get_by_role("link", name="Open the app").click()
+    page.wait_for_url(f"{demo.app_url}/?*")
+    page.set_viewport_size({"width": width, "height": 740})
+    script = """rows => rows.map(row => [...row.cells].map(cell => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        const { left, right } = text.getBoundingClientRect();
+        return [left, right];
+    }))"""
+    rows = page.locator("tr").evaluate_all(script)
+    gaps = [
+        following[0] - before[1] for row in rows for before, following in itertools.pairwise(row)
+    ]
+
+    assert 2 * 4 == len(gaps)
+    assert min(gaps) >= 12
+    assert width == page.evaluate("document.documentElement.scrollWidth")
 
 
 def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None:

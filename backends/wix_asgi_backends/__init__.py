@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from wix_asgi_backends._schema import METADATA
-
 __all__ = ["METADATA"]
 
-if not TYPE_CHECKING:  # A type checker would take any name to be here.
+if TYPE_CHECKING:
+    from wix_asgi_backends._schema import METADATA
+else:  # Hidden from type checkers, which would take any name to be here.
 
     def __getattr__(name: str) -> object:
         if name != "METADATA":

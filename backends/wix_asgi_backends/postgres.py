@@ -47,7 +47,7 @@ _RACES: Final = {"23505", "42P07", "42710", "XX000"}
 _LASTING_OS_ERRORS = (PermissionError, NotADirectoryError, ssl.SSLCertVerificationError)
 
 _VERSION_HINT: Final = (
-    "its tables are not those of this version{detail}: backends/README.md has the right ones"
+    "its tables are not those of this version{detail}: `wix-asgi storage sql` prints them"
 )
 _HINTS: Final = {
     "08P01": "a server or a pooler before it refuses the connection",
@@ -55,7 +55,7 @@ _HINTS: Final = {
     "28P01": "the server refuses the user or the password",
     "3D000": "there is no such database",
     "3F000": "its search_path names no schema that exists and that this user may use",
-    "42501": "the user may not do this: backends/README.md has the tables for an administrator",
+    "42501": "the user may not do this: `wix-asgi storage sql` prints an administrator's SQL",
     "42703": _VERSION_HINT.format(detail=", a column is missing"),
     "42804": _VERSION_HINT.format(detail=", a column has another type"),
     "42883": _VERSION_HINT.format(detail=", a column has another type"),

@@ -234,7 +234,7 @@ def _hint(error: Exception) -> str:
         # All connections of the pool were in use, most likely by statements waiting for a lock.
         return "it took too long, and another process may have kept its lock"
     if any(word in str(error) for word in _OTHER_TABLES):
-        return "its tables are not those of this version: backends/README.md has the right ones"
+        return "its tables are not those of this version: `wix-asgi storage sql` prints them"
     system = error.errno if isinstance(error, OSError) else None
     return _HINTS.get(_code(error) & 0xFF) or _OS_HINTS.get(system or 0) or "it failed"
 

@@ -89,7 +89,7 @@ async def test_user_who_should_have_made_tables(postgres_url: str) -> None:
         role = "wix_" + str(await connection.fetchval("SELECT current_database()"))[-16:]
         await connection.execute(f"CREATE ROLE {role} LOGIN")
     try:
-        with pytest.raises(StorageUnavailable, match=r"backends/README\.md .*SQLSTATE 42501"):
+        with pytest.raises(StorageUnavailable, match=r"`wix-asgi storage sql` .*SQLSTATE 42501"):
             async with PostgresStorage(parse_url(f"{postgres_url}&user={role}")):
                 pass
     finally:

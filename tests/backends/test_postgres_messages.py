@@ -111,7 +111,7 @@ async def _never(_seconds: float) -> None:
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
-        ("DROP COLUMN lifetime", r"a column is missing: backends/README\.md .*SQLSTATE 42703"),
+        ("DROP COLUMN lifetime", r"a column is missing: `wix-asgi storage sql` .*SQLSTATE 42703"),
         ("ALTER COLUMN lifetime TYPE bytea USING NULL", r"another type: .*SQLSTATE 42804"),
         ("DROP CONSTRAINT wix_installations_pkey", r"a primary key is missing: .*SQLSTATE 42P10"),
     ],

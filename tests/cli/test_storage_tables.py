@@ -71,6 +71,19 @@ def test_tables_are_made_and_named(file: Path) -> None:
     assert 1 == len(stored(f"sqlite:///{file}"))
 
 
+def test_tables_of_something_else(file: Path) -> None:
+    """Tables of another program are named, with status 1, and left as they are."""
+    file.touch(0o600)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE wix_claims (x)")
+        result = run("storage", "init", f"sqlite:///{file}")
+        there = connection.execute("SELECT name FROM sqlite_master").fetchall()
+
+    assert 1 == result.exit_code
+    assert f"wix-asgi: The SQLite storage {file} cannot be used: wix_claims has no" in result.stderr
+    assert [("wix_claims",)] == there
+
+
 def test_commands_run_for_real(postgres_url: str) -> None:
     """In processes of their own, with the URL in the environment, which no answer shows (R35)."""
     env = {**os.environ, "WIX_STORAGE": postgres_url}

@@ -42,8 +42,8 @@ class WixMiddleware:
     are read, set or deleted, except for `app` and `wix`, which stay as they are made.
     """
 
-    app: ASGIApp
-    wix: Wix
+    app: Final[ASGIApp]
+    wix: Final[Wix]
 
     # Private names are mangled, since an attribute of the app may have one underscore.
     __hot: _Hot

@@ -18,6 +18,7 @@ from wix_asgi import Wix, WixClient, WixMiddleware
 from wix_asgi.testing import FakeWix
 
 OTHER = "2a6f1f0e-64b5-4d9b-8a5c-0f4f7b0d9c02"
+THIRD = "3b7f2e1d-75c6-4eac-9b6d-1a5f8c1eac03"
 
 
 @pytest.fixture(name="wix")
@@ -108,7 +109,7 @@ async def in_turn(calls: Sequence[Callable[[], Awaitable[Any]]]) -> None:
         await each()
 
 
-@pytest.mark.parametrize(("together", "requests"), [(in_turn, 1), (at_once, 2)])
+@pytest.mark.parametrize(("together", "requests"), [(in_turn, 1), (at_once, 3)])
 @pytest.mark.parametrize("sharing", ["lifespan", "connection"])
 async def test_requests_that_were_given_one_state_share_nothing(
     wix: Wix, together: Callable[[Any], Awaitable[Any]], requests: int, sharing: str
@@ -129,14 +130,14 @@ async def test_requests_that_were_given_one_state_share_nothing(
         await call(app, scope)
         seen.append(scope["state"].get("mine"))
 
-    await together([partial(request, site) for site in (SITE, OTHER)])
-    third = request_of(SITE, state=shared)
-    await call(app, third)
+    await together([partial(request, site) for site in (SITE, OTHER, THIRD)])
+    late = request_of(SITE, state=shared)
+    await call(app, late)
 
-    assert {SITE: [SITE] * 4, OTHER: [OTHER] * 2} == meeting.told
+    assert {SITE: [SITE] * 4, OTHER: [OTHER] * 2, THIRD: [THIRD] * 2} == meeting.told
     assert [] == meeting.leftovers
-    assert [1, 1] == seen
-    assert third["state"] is not shared
+    assert [1, 1, 1] == seen
+    assert late["state"] is not shared
     assert not isinstance(shared.get("wix"), WixClient)
     assert "WixClient" not in repr(shared)
 
@@ -254,6 +255,19 @@ async def test_a_second_try_has_the_state_of_the_first(wix: Wix, probe: Probe) -
     assert scope["state"] is state
     assert state["wix"] is not first
     assert "somebody" == state["user"]
+
+
+async def test_middleware_inside_another_where_a_state_is_shared(wix: Wix) -> None:
+    """Neither client of a nested request stays in a dict that another request got (R40, R46)."""
+    meeting = Meeting(2)
+    shared: dict[str, Any] = {}
+    nested = WixMiddleware(WixMiddleware(meeting, wix), wix)
+    sites = (SITE, OTHER)
+    await at_once([partial(call, nested, request_of(site, state=shared)) for site in sites])
+
+    assert {site: [site] * 2 for site in sites} == meeting.told
+    assert [] == meeting.leftovers
+    assert not isinstance(shared["wix"], WixClient)
 
 
 @pytest.mark.parametrize("value", [None, "text", "client"])

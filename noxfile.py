@@ -65,7 +65,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types with mypy and pyright."""
-    _install(session, "-e", ".[cli]", "nox", groups=["typing", "test", "bench"])
+    _install(session, "-e", ".[cli]", "nox", groups=["typing", "ecosystem", "bench"])
     session.run("mypy")
     session.run("pyright")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import quote
 
@@ -14,14 +15,21 @@ from wix_asgi._frames import without_locals, without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.asgi.scopes import hide_secrets
+from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.client.client import STATE_KEY, WixClient
+from wix_asgi.client.request_state import enter_state, leave_state
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
 
-_Hot: TypeAlias = tuple[ASGIApp, dict[str, Route], Callable[[Scope], WixClient]]
+_Hot: TypeAlias = tuple[
+    ASGIApp, dict[str, Route], Callable[[Scope], WixClient], dict[str, Any] | None
+]
+
+_OWN: Final = frozenset({"app", "wix"})
+"""The attributes of a WixMiddleware; all others are those of the app."""
 
 
 class WixMiddleware:
@@ -30,8 +38,16 @@ class WixMiddleware:
     `WixMiddleware(app)`, `app.add_middleware(WixMiddleware)` and `WixMiddleware(app, wix)` with a
     `Wix` made before are the same. It opens its `Wix` when the server starts, or at the first
     request where there is no lifespan, and closes it when the server stops; a `Wix` that was open
-    already stays open. All else passes through untouched, and attributes are the app's.
+    already stays open. All else passes through untouched. Attributes are the app's, whether they
+    are read, set or deleted, except for `app` and `wix`, which stay as they are made.
     """
+
+    app: Final[ASGIApp]
+    wix: Final[Wix]
+
+    # Private names are mangled, since an attribute of the app may have one underscore.
+    __hot: _Hot
+    __error: WixError | None
 
     def __init__(self, app: ASGIApp, wix: Wix | None = None, **options: Unpack[WixOptions]) -> None:
         """Wrap `app`; `wix` or the keywords of `Wix`, which may all come from the environment.
@@ -43,26 +59,29 @@ class WixMiddleware:
         if wix is not None and options:
             del options  # a traceback with locals shows no secret
             raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
-        self.app: Final = app
-        self._error: WixError | None = None
+        self.app = app
+        self.__error = None
         try:
             self.wix = wix or Wix(**options)
         except (SettingsError, BackendNotFound) as exc:
             del options  # a traceback with locals shows no secret
             if not _is_built_late():
                 raise
-            self._error = exc
-            self._hot: _Hot = app, {}, self._refuse
+            self.__error = exc
+            self.__hot = app, {}, self.__refuse, None
             return
         self.wix.is_served = True
         paths = routes(self.wix.settings, self.wix.handshake)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
-        self._hot = app, paths, self.wix.clients.for_request
+        self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer our paths; pass everything else on, requests and websockets with their client."""
-        app, paths, client_for = self._hot
+        """Answer our paths; pass everything else on, requests and websockets with their client.
+
+        The app gets the scope itself, so that its route and all its values are seen in front.
+        """
+        app, paths, client_for, lifespan_state = self.__hot
         kind = scope["type"]
         if kind == "http":
             if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
@@ -74,36 +93,77 @@ class WixMiddleware:
                     without_locals(exc)
                     raise
                 return
-        elif kind != "websocket":
-            await self._pass_other(scope, receive, send)
+        elif kind == "websocket":
+            app = partial(refusing_websocket, app)
+        else:
+            await self.__pass_other(scope, receive, send)
             return
-        # Copied before it is written: the server's own is not ours to change.
-        inner: dict[str, Any] = scope.copy()  # type: ignore[attr-defined] # ASGI says a dict
-        inner["state"] = state = inner["state"].copy() if "state" in inner else {}
-        state[STATE_KEY] = client_for(inner)
+        client = client_for(scope)
+        outer = None
+        state = scope.get("state")
+        if state is None or state is lifespan_state or STATE_KEY in state:
+            outer = enter_state(scope, client, lifespan_state)
+        else:
+            state[STATE_KEY] = client
+        client._placed_for = scope
         try:
-            await app(inner, receive, send)
+            await app(scope, receive, send)
         except Exception as exc:
             without_our_frames(exc)
             raise
+        finally:
+            if outer is None and client._placed_for is scope:
+                client._placed_for = scope["headers"]
+            else:
+                leave_state(scope, client, outer)
 
     def __getattr__(self, name: str) -> Any:
         """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""
-        if name.startswith("_") or name in {"app", "wix"}:
+        if _is_own(name):
             raise AttributeError(name)
         return getattr(self.app, name)
 
-    async def _pass_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the wrapped app, as in `app.dependency_overrides = …`.
+
+        Raises:
+            AttributeError: The name is `app` or `wix`: a middleware keeps those it is made with.
+        """
+        if name in _OWN and name in self.__dict__:
+            raise AttributeError(f"The {name!r} of a WixMiddleware is fixed: make another one.")
+        if _is_own(name) or _is_of_subclass(self, name):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.app, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute of the wrapped app."""
+        if _is_own(name) or _is_of_subclass(self, name):
+            object.__delattr__(self, name)
+        else:
+            delattr(self.app, name)
+
+    async def __pass_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await self.app(scope, receive, send)
-        elif self._error is not None:
-            await refuse_startup(self._error, receive, send)
+        elif self.__error is not None:
+            await refuse_startup(self.__error, receive, send)
         else:
+            self.__hot = (*self.__hot[:3], scope.get("state"))
             await Lifespan(self.app, self.wix).run(scope, receive, send)
 
-    def _refuse(self, scope: Scope) -> WixClient:
+    def __refuse(self, scope: Scope) -> WixClient:
         # The same error for every request: each raise begins its traceback anew.
-        raise (self._error or SettingsError()).with_traceback(None)
+        raise (self.__error or SettingsError()).with_traceback(None)
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN or name.startswith(("__", "_WixMiddleware__"))
+
+
+def _is_of_subclass(middleware: WixMiddleware, name: str) -> bool:
+    """Whether the name is declared by a subclass, or set before there is an app to set it on."""
+    return hasattr(type(middleware), name) or "app" not in vars(middleware)
 
 
 def _own(paths: dict[str, Route], scope: Scope) -> ASGIApp | None:

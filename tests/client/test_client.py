@@ -313,3 +313,10 @@ def test_get_wix_returns_the_client(fake: FakeWix) -> None:
     client = request_client(fake)
 
     assert client is get_wix(HTTPConnection({"type": "websocket", "state": {"wix": client}}))
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", {}, object()])
+def test_get_wix_takes_connections_only(value: Any) -> None:
+    """A value that is neither a request nor a websocket is refused, with what to pass instead."""
+    with pytest.raises(TypeError, match=f"request or websocket .* {type(value).__name__!r}"):
+        get_wix(value)

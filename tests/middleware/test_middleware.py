@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import Message
@@ -19,7 +18,7 @@ from starlette.types import Message
 from tests.client.clients import install
 from tests.middleware.probes import CALLBACK, INSTALL, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
-from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware, get_wix
+from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware
 from wix_asgi import settings as settings_module
 from wix_asgi.testing import FakeWix
 
@@ -212,38 +211,6 @@ async def test_wrong_settings_stop_it_at_once_in_an_event_loop(depth: int) -> No
     """Made by the app itself, while a server imports it within its loop, it is not made (R47)."""
     with pytest.raises(SettingsError, match="WIX_APP_ID"):
         wrapping(depth, make_app())
-
-
-def test_attributes_are_the_apps() -> None:
-    """`app = WixMiddleware(FastAPI())` goes on being a FastAPI app: `@app.get` and all."""
-    fake = FakeWix()
-    api = FastAPI(title="Mine")
-    app = WixMiddleware(api, make_wix(fake))
-
-    async def who(request: Request) -> str:
-        return (await get_wix(request).identify()).instance_id
-
-    app.get("/who")(who)
-    app.state.mine = 1
-    answer = TestClient(app).get("/who", params={"instance": fake.signed_instance(SITE)})
-
-    assert SITE == answer.json()
-    assert ("Mine", 1) == (app.title, api.state.mine)
-
-
-@pytest.mark.parametrize("name", ["nonsense", "_private", "__wrapped__"])
-def test_missing_attributes_are_missing(name: str) -> None:
-    """An attribute that the app lacks too, or keeps to itself, is an AttributeError."""
-    app = WixMiddleware(make_app(), make_wix(FakeWix()))
-    with pytest.raises(AttributeError, match=name):
-        getattr(app, name)
-
-
-def test_half_made_middleware_does_not_loop() -> None:
-    """An instance without an app, as copy makes one, misses its attributes and no more."""
-    for name in ("app", "wix", "anything"):
-        with pytest.raises(AttributeError):
-            getattr(WixMiddleware.__new__(WixMiddleware), name)
 
 
 def test_errors_are_answered_by_the_framework(monkeypatch: pytest.MonkeyPatch) -> None:

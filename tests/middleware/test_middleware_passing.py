@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import anyio
 import pytest
@@ -21,40 +19,9 @@ from starlette.websockets import WebSocket
 from tests.client.clients import MEGABYTE, install
 from tests.middleware.probes import INSTALL, Probe, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_wix
-from wix_asgi import StorageUnavailable, WixClient, WixMiddleware, get_wix
+from wix_asgi import StorageUnavailable, WixMiddleware, get_wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
-
-
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-@pytest.mark.parametrize("state", [{}, {"state": {"mine": [1]}}])
-async def test_scope_of_the_server_is_untouched(
-    wrapped: WixMiddleware, probe: Probe, kind: str, state: dict[str, Any]
-) -> None:
-    """The app gets a copy of scope and state with its client; the server's stay as they are."""
-    scope = {**http_scope("/x", root_path="/sub", raw_path=b"/x"), "type": kind, **state}
-    before = copy.deepcopy(scope)
-    await call(wrapped, scope)
-    (inner,) = probe.scopes
-    client = inner["state"].pop("wix")
-
-    assert before == scope
-    assert {"state": {}, **before} == inner
-    assert isinstance(client, WixClient)
-    assert inner is not scope
-    assert inner["state"] is not scope.get("state")
-    assert all(inner[name] is scope[name] for name in scope if name != "state")
-
-
-async def test_each_request_has_its_own_client(wrapped: WixMiddleware, probe: Probe) -> None:
-    """Requests that share the server's state share no client (R40)."""
-    state: dict[str, Any] = {}
-    for _ in range(2):
-        await call(wrapped, http_scope("/x", state=state))
-    one, other = (scope["state"]["wix"] for scope in probe.scopes)
-
-    assert one is not other
-    assert {} == state
 
 
 @pytest.mark.parametrize("kind", ["lifespan2", "http3.datagram", ""])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,10 +52,13 @@ class WixClient(httpx.AsyncClient):
         AuthorizationConflict: The call has an Authorization header of its own.
     """
 
-    __slots__ = ("_made_of",)
+    __slots__ = ("_made_of", "_placed_for")
 
     # The factory, then the request's query and headers; or the factory, a Caller and None.
     _made_of: tuple[ClientFactory, Any, Any]
+
+    # The scope of its request; its headers once that is over. See `wix_asgi.client.request_state`.
+    _placed_for: Any
 
     # A client is made for every request, and most are never used: no Python runs here, and the
     # __init__ of httpx is left to __getattr__.
@@ -228,6 +231,7 @@ class ClientFactory:
 def _make(made_of: tuple[ClientFactory, Any, Any]) -> WixClient:
     client = WixClient()
     client._made_of = made_of
+    client._placed_for = None
     return client
 
 
@@ -247,8 +251,15 @@ def get_wix(connection: HTTPConnection) -> WixClient:
 
     Raises:
         MiddlewareMissing: There is no client; the message says how to add the middleware.
+        TypeError: `connection` is neither a request nor a websocket.
     """
-    client = connection.scope.get("state", {}).get(STATE_KEY)
+    scope = getattr(connection, "scope", None)
+    if not isinstance(scope, Mapping):
+        raise TypeError(
+            "get_wix() takes the request or websocket that the app is answering, such as a "
+            f"Request of Starlette or FastAPI; this is {type(connection).__name__!r}."
+        )
+    client = scope.get("state", {}).get(STATE_KEY)
     if not isinstance(client, WixClient):
         raise MiddlewareMissing(
             "WixMiddleware is not in front of this app. "

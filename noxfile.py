@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nox
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -21,12 +22,6 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
 # The programs that tests with a mark drive; all other programs come with the tests.
 PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
-# Where errors of ours become answers of the framework's.
-MEETING_STARLETTE = (
-    "tests/test_errors.py",
-    "tests/middleware/test_middleware.py",
-    "tests/frameworks",
-)
 WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 
@@ -41,15 +36,26 @@ def tests(session: nox.Session) -> None:
         session.env["COVERAGE_FILE"] = f"{room}/coverage"
         # Every process measures itself from its start, the imports of pytest's plugins included.
         start = {"COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
-        session.run("pytest", *WORKERS, *_without_missing(session), env=start)
+        session.run("pytest", *WORKERS, *_without(session), env=start)
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--fail-under=100")
 
 
-@nox.session(python=PYTHONS)
-def tests_all(session: nox.Session) -> None:
-    """Run all tests on every supported Python that is here."""
+@nox.session(python=PYTHONS, reuse_venv=False)  # what was installed earlier is not the newest
+def matrix(session: nox.Session) -> None:
+    """Run all tests on every supported Python that is here, with the newest of everything."""
     tests(session)
+
+
+@nox.session(venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """Run most tests on the lowest version of each dependency; it needs uv."""
+    groups = ["test"]
+    _install(session, "--resolution=lowest-direct", "-e", ".[cli]", groups=groups)
+    _compare_floors(session, groups)
+    # Servers, browsers and faults take long, and meet few of the dependencies.
+    rest = [*_without(session, "browser", "processes"), "--ignore=tests/chaos"]
+    session.run("pytest", *(session.posargs or [*WORKERS, *rest]))
 
 
 @nox.session
@@ -71,16 +77,6 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session
-def floor(session: nox.Session) -> None:
-    """Run the tests in which errors become answers on the lowest Starlette that is allowed."""
-    # Not the group `test`, which asks for a FastAPI that needs a newer Starlette.
-    tools = ["pytest", "pytest-timeout", "fastapi", "httpx2", "hypothesis", "trio"]
-    session.install("-e", ".", _lowest("starlette"), *tools)
-    # That Starlette uses names which anyio has deprecated since.
-    session.run("pytest", "-W", "ignore::DeprecationWarning", *MEETING_STARLETTE)
-
-
-@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel from the sdist, compare it with the sources, and run most tests on it."""
     session.install("build[virtualenv]")
@@ -93,7 +89,7 @@ def wheel(session: nox.Session) -> None:
         _copy_without_sources(session, elsewhere)
         with session.chdir(elsewhere):
             # Breaking things is no matter of packaging, and takes long.
-            rest = [*WORKERS, *_without_missing(session), "--ignore=tests/chaos"]
+            rest = [*WORKERS, *_without(session), "--ignore=tests/chaos"]
             session.run("pytest", *(session.posargs or rest))
 
 
@@ -129,21 +125,35 @@ def _install(session: nox.Session, *requirements: str, groups: list[str]) -> Non
     session.install(*requirements, *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
-def _lowest(name: str) -> str:
-    """Return the requirement of the lowest version of a dependency that pyproject.toml allows."""
-    allowed = {one.name: one for one in map(Requirement, PYPROJECT["project"]["dependencies"])}
-    (version,) = [one.version for one in allowed[name].specifier if one.operator == ">="]
-    return f"{name}=={version}"
+def _compare_floors(session: nox.Session, groups: list[str]) -> None:
+    """Fail unless each floor is the version that is installed: another floor can hide it."""
+    listed = str(session.run("uv", "pip", "freeze", "--quiet", external=True, silent=True))
+    installed = dict(line.split("==") for line in listed.splitlines() if "==" in line)
+    project = PYPROJECT["project"]
+    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+    named = [*project["dependencies"], *extras]
+    hidden = []
+    for text in [*named, *nox.project.dependency_groups(PYPROJECT, *groups)]:
+        wanted = Requirement(text)
+        (floor,) = [one.version for one in wanted.specifier if one.operator == ">="]
+        if Version(floor) != Version(installed[wanted.name]):
+            hidden.append(f"{wanted.name}: {floor} is the floor, {installed[wanted.name]} is here")
+    if hidden:
+        session.error(f"These floors are not what was run. {'; '.join(hidden)}.")
 
 
-def _without_missing(session: nox.Session) -> list[str]:
-    """Return the options that leave out tests whose program is missing; in CI, fail instead."""
-    missing = [mark for mark, program in PROGRAMS.items() if not _find(program)]
+def _without(session: nox.Session, *marks: str) -> list[str]:
+    """Return the options that leave out these marks, and those whose program is missing.
+
+    In CI a missing program is a failure instead.
+    """
+    missing = [mark for mark in PROGRAMS.keys() - set(marks) if not _find(PROGRAMS[mark])]
     for mark in missing:
         if os.environ.get("CI"):
             session.error(f"No {PROGRAMS[mark]} here: the tests marked `{mark}` cannot run.")
         session.warn(f"NOTICE: no {PROGRAMS[mark]} here, so tests marked `{mark}` are left out.")
-    return ["-m", " and ".join(f"not {mark}" for mark in missing)] if missing else []
+    left_out = sorted({*marks, *missing})
+    return ["-m", " and ".join(f"not {mark}" for mark in left_out)] if left_out else []
 
 
 def _find(program: str) -> str | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("wix_asgi", "wix_asgi_backends")
 WITHOUT_IO = [
     "errors",
     "handshake._query",
@@ -61,12 +66,29 @@ def test_one_module_imports_the_http_library() -> None:
     libraries = {"httpx", "httpx2", "httpcore"}
     importing = {
         source.name
-        for package in ("wix_asgi", "wix_asgi_backends")
+        for package in PACKAGES
         for source in sources(package)
         if imports(source) & libraries
     }
 
     assert {"_http.py"} == importing
+
+
+def test_imported_distributions_have_floors() -> None:
+    """Whatever distribution is imported is a dependency of its own, so that its floor is ours."""
+    # The app brings fastapi and trio, its tests bring pytest, and pydantic pins pydantic-core.
+    brought = {"fastapi", "pytest", "pydantic-core", "trio"}
+    distributions = importlib.metadata.packages_distributions()
+    imported = {
+        distribution
+        for package in PACKAGES
+        for source in sources(package)
+        for name in imports(source) - {*PACKAGES, *sys.stdlib_module_names}
+        for distribution in distributions[name]
+    }
+    required = {Requirement(one).name for one in importlib.metadata.requires("wix-asgi") or ()}
+
+    assert set() == {canonicalize_name(name) for name in imported} - required - brought
 
 
 def test_tests_use_the_same_http_library() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -20,6 +22,7 @@ import wix_asgi_backends
 from tests.limits import PATIENCE
 
 SITES = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
 
 
@@ -131,6 +134,26 @@ def test_no_metadata_is_needed(slim: list[Path], tmp_path: Path) -> None:
         "SQLiteStorage True",
         "PostgresStorage",
     ] == done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("named", ["dependencies", "cli"])
+def test_floors_have_reasons(named: str) -> None:
+    """Each dependency has one floor, and a comment at its line or above it."""
+    text = PYPROJECT.read_text("utf-8")
+    lines = text.partition(f"\n{named} = [\n")[2].partition("\n]\n")[0].splitlines()
+    bare, floors = [], {}
+    for above, line in pairwise(["", *lines]):
+        _, quote, rest = line.partition('    "')
+        written, _, comment = rest.partition('",')
+        if quote:
+            floors[written] = [each.operator for each in Requirement(written).specifier]
+            bare += [] if re.search(r"# \w", comment) or re.match(r"\s+# \w", above) else [written]
+
+    assert [] == bare
+    assert dict.fromkeys(floors, 1) == {
+        written: operators.count(">=") for written, operators in floors.items()
+    }
+    assert floors
 
 
 def test_sniffio_comes_along() -> None:

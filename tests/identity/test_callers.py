@@ -219,7 +219,9 @@ async def test_resolve_that_refuses_means_nobody() -> None:
     assert await outcome(caller(resolve=refuse)) is None
 
 
-@pytest.mark.parametrize("query", ["instance=forged", f"instance={GOOD}&instance={GOOD}"])
+@pytest.mark.parametrize(
+    "query", ["instance=forged", f"instance={GOOD}&instance={GOOD}"], ids=["forged", "twice"]
+)
 async def test_forged_instance_is_final(query: str) -> None:
     """After a forgery the app's own function is not asked (R41, R47)."""
     asked = caller(query, resolve=returning(SITE))

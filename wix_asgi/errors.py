@@ -125,6 +125,10 @@ class GrantRefused(WixError):
 class LeaseLost(WixError):
     """The lease of `wix.only_one` was lost, and its work cancelled: another worker may do it."""
 
+    _default = (
+        "The lease of `wix.only_one` was lost, and its work cancelled: another worker may do it."
+    )
+
 
 class UnsealError(WixError):
     """A stored token cannot be read: it was changed, or moved from another row."""

@@ -34,7 +34,7 @@ from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.storage import Storage, open_storage
 
-__all__ = ["WixSettings"]
+__all__ = ["WixSettings", "read_app_id"]
 
 _ENV_PREFIX: Final = "WIX_"
 _MAX_STATE_TTL: Final = 600
@@ -322,6 +322,21 @@ class WixSettings(BaseSettings):
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
         return read_texts(value) if info.field_name in _LISTS else read_text(value)
+
+
+def read_app_id(value: str) -> str:
+    """Return the app ID that `value` means, as `WixSettings` reads it.
+
+    Raises:
+        SettingsError: It is no app ID, such as a placeholder or a damaged copy of one.
+    """
+    try:
+        app_id: str = read_text(value)
+        refuse_placeholder(app_id)
+        refuse_loose_text(app_id)
+    except ValueError as exc:
+        raise SettingsError(f"The app ID {exc}.") from None
+    return app_id
 
 
 def _web_concurrency() -> int:

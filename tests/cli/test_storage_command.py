@@ -68,6 +68,21 @@ def test_everything_is_copied(source: str, target: str) -> None:
     assert stored(source) == stored(target)
 
 
+@pytest.mark.parametrize(
+    ("written", "status"), [(f'"{APP}"\n', 0), (f"{APP} {APP}", 1), ("your-app-id", 1)]
+)
+def test_id_is_read_as_the_app_reads_it(
+    source: str, target: str, written: str, status: int
+) -> None:
+    """Quotes and line ends around the app's ID are dropped, and a damaged one is refused."""
+    result = run("storage", "copy", source, target, "--app-id", written)
+
+    assert (status, bool(status)) == (
+        result.exit_code,
+        result.stderr.startswith("wix-asgi: The app ID ") and written not in result.output,
+    )
+
+
 def test_urls_and_id_come_from_the_environment(
     source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

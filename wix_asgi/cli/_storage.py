@@ -9,6 +9,7 @@ import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
+from wix_asgi.settings import read_app_id
 from wix_asgi.storage import Storage, TableStorage, open_storage
 from wix_asgi.testing.storage_check import check as check_storage
 
@@ -165,6 +166,7 @@ async def _check(url: str) -> None:
 
 
 async def _copy(source_url: str, target_url: str, app_id: str, progress: Progress) -> None:
+    app_id = read_app_id(app_id)
     async with (
         opened(source_url, "FROM") as source,
         opened(target_url, "TO", is_there=False) as target,

@@ -127,8 +127,10 @@ def _install(session: nox.Session, *requirements: str, groups: list[str]) -> Non
 
 def _compare_floors(session: nox.Session, groups: list[str]) -> None:
     """Fail unless each floor is the version that is installed: another floor can hide it."""
-    listed = str(session.run("uv", "pip", "freeze", "--quiet", external=True, silent=True))
-    installed = dict(line.split("==") for line in listed.splitlines() if "==" in line)
+    listed = session.run("uv", "pip", "freeze", "--quiet", external=True, silent=True)
+    if listed is None:  # --install-only runs nothing
+        return
+    installed = dict(line.split("==") for line in str(listed).splitlines() if "==" in line)
     project = PYPROJECT["project"]
     extras = [one for extra in project["optional-dependencies"].values() for one in extra]
     named = [*project["dependencies"], *extras]

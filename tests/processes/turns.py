@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import anyio
@@ -38,4 +39,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # Whatever runs the tests in the background may have left it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     anyio.run(work, sys.argv[1], sys.argv[2])

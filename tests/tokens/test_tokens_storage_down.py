@@ -96,8 +96,9 @@ async def test_a_storage_that_is_still_down_holds_up_nobody(engine: Engine, stor
     engine.clock.advance(1.0)
     free = _hang(storage)
     error = await failure(lambda: get(engine))
-    looks = storage.log.count("get")
+    await storage.asked("get", 2)
     at_once = await failure(lambda: get(engine, OTHER))
+    looks = storage.log.count("get")
     free.set()
     await engine.settle()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from tests.backends.databases import (
     CLAIMS_INDEX,
@@ -151,6 +154,23 @@ async def test_hidden_catalogue_without_tables(postgres_url: str) -> None:
         with pytest.raises(StorageUnavailable, match="SQLSTATE 42501"):
             async with in_postgres(url).make_storage():
                 pass
+
+
+async def test_sqlite_that_tells_nothing_of_its_tables(tmp_path: Path) -> None:
+    """An SQLite built without the tables of its pragmas makes our tables, and uses them."""
+    storage = in_sqlite(tmp_path / "wix-asgi.db").make_storage()
+
+    def fail(*arguments: Any) -> None:
+        if "pragma_" in arguments[2]:
+            missing = sqlite3.OperationalError("no such table: pragma_table_xinfo")
+            raise OperationalError(arguments[2], {}, missing)
+
+    engine = await storage._engines.current()
+    event.listen(engine.sync_engine, "before_cursor_execute", fail)
+    async with storage:
+        assert await storage.claim("name", "one", 60)
+        await storage.open()
+        assert not await storage.claim("name", "another", 60)
 
 
 async def test_tables_of_another_schema(postgres_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import anyio.lowlevel
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from tests.handshake.handshaking import CLOSE_WINDOW, begin, call_back, reason_of
@@ -96,8 +97,8 @@ async def test_a_hook_may_use_the_client_from_its_thread(fake: FakeWix) -> None:
     """A plain hook calls Wix through the event loop, as anyio offers it to threads."""
     seen: list[int] = []
 
-    def hook(_: Installation, request: object) -> None:
-        get = request.state.wix.get  # type: ignore[attr-defined] # of a Request
+    def hook(_: Installation, request: Request) -> None:
+        get = request.state.wix.get
         seen.append(anyio.from_thread.run(get, "/echo").status_code)
 
     async with make_wix(fake, on_install=hook) as wix:

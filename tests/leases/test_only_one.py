@@ -176,7 +176,7 @@ async def test_a_frozen_worker_does_not_go_on(storage: Steps) -> None:
 
     async def freeze() -> None:
         # The process does nothing at all for longer than its lease.
-        time.sleep(0.5)  # noqa: ASYNC251
+        time.sleep(0.5)  # noqa: ASYNC251 - to stop the loop
 
     async def work() -> None:
         async with worker.hold("job"), anyio.create_task_group() as tasks:

@@ -78,7 +78,7 @@ def test_what_is_set_takes_effect(wrap: Callable[[Any], WixMiddleware]) -> None:
     assert {"openapi": "mine"} == browser.get("/openapi.json").json()
     assert api.debug is app.debug is True
     app._of_the_app = 1
-    assert (1, 1) == (api._of_the_app, app._of_the_app)  # type: ignore[attr-defined]
+    assert 1 == vars(api)["_of_the_app"] == app._of_the_app
     del app.openapi, app._of_the_app
     assert "mine" != app.openapi()["openapi"]
     assert not hasattr(api, "_of_the_app")
@@ -92,7 +92,7 @@ def _spans() -> Iterator[tuple[TracerProvider, InMemorySpanExporter]]:
     # The instrumentation replaces this method for the whole process.
     original = BackgroundTask.__call__
     yield provider, exporter
-    BackgroundTask.__call__ = original  # type: ignore[method-assign]
+    BackgroundTask.__call__ = original  # type: ignore[method-assign] # as the instrumentation does
     if hasattr(BackgroundTask, "_otel_original_call"):
         del BackgroundTask._otel_original_call
 
@@ -112,13 +112,13 @@ def test_opentelemetry_instruments_the_app(
     async def item(number: int) -> int:
         return number
 
-    app = wrap(api) if first == "wrap" else api
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider)  # type: ignore[arg-type]
+    app: Any = wrap(api) if first == "wrap" else api
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider)
     app = app if first == "wrap" else wrap(api)
     TestClient(app, base_url=PUBLIC_URL).get("/items/5")
     names = [span.name for span in exporter.get_finished_spans()]
     exporter.clear()
-    FastAPIInstrumentor.uninstrument_app(app)  # type: ignore[arg-type]
+    FastAPIInstrumentor.uninstrument_app(app)
     TestClient(app, base_url=PUBLIC_URL).get("/items/5")
 
     assert "GET /items/{number}" == names[-1]

@@ -137,7 +137,7 @@ async def play(scene: Callable[[Wix, FakeWix], Awaitable[Spans]]) -> None:
     fake, secrets = FakeWix(), Secrets()
     with fake.serve():
         # The pool, and not the fake's own transport.
-        async with installed(fake, transport=None) as (wix, _):  # type: ignore[arg-type]
+        async with installed(fake, transport=None) as (wix, _):  # type: ignore[arg-type] # as by default
             spans = await scene(wix, fake)
     secrets.note_calls(fake)
     told = {

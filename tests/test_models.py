@@ -50,8 +50,8 @@ def test_value_is_frozen(value: Any) -> None:
 
 
 def test_all_is_sorted_and_complete() -> None:
-    """`__all__` names every value, in order."""
-    assert sorted(named(value) for value in VALUES) == models.__all__
+    """`__all__` names every value and enumeration, in order."""
+    assert sorted({*map(named, VALUES), "GrantType", "InstallFlow"}) == models.__all__
 
 
 def test_record_without_a_token() -> None:

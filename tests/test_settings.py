@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from wix_asgi import settings as settings_module
-from wix_asgi.settings import StorageURL, WixSettings
+from wix_asgi import _setting_sources as setting_sources
+from wix_asgi._setting_sources import StorageURL
+from wix_asgi.settings import WixSettings
 
 APP_ID = "11111111-2222-3333-4444-555555555555"
 APP_SECRET = "test-app-secret-number-one"
@@ -78,6 +79,11 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "WIX_ENCRYPTION_KEYS": KEY,
         "WIX_AFTER_INSTALL": "/welcome",
         "WIX_FINISH_SETUP": "true",
+        "WIX_FLOW": "client_credentials",
+        "WIX_RECOVER": "false",
+        "WIX_SHARE_URL_ID": "share-1",
+        "WIX_ALLOWED_SUBJECTS": "USER, MEMBER",
+        "WIX_SESSION": "true",
         "WIX_STATE_TTL": "60",
         "WIX_ALLOWED_PERMISSIONS": "OWNER, EDITOR",
         "WIX_INSTANCE_MAX_AGE": "0",
@@ -99,8 +105,13 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "callback_path": "/back",
         "after_install": "/welcome",
         "finish_setup": True,
+        "flow": "client_credentials",
+        "recover": False,
+        "share_url_id": "share-1",
+        "session": True,
         "state_ttl": 60,
         "allowed_permissions": ("OWNER", "EDITOR"),
+        "allowed_subjects": ("USER", "MEMBER"),
         "instance_max_age": 0,
         "previous_secrets_until": UNTIL,
         "wix_url": "http://localhost:9001",
@@ -120,8 +131,13 @@ def test_defaults() -> None:
         "callback_path": "/wix/callback",
         "after_install": "close",
         "finish_setup": False,
+        "flow": "advanced",
+        "recover": True,
+        "share_url_id": None,
+        "session": False,
         "state_ttl": 600,
         "allowed_permissions": ("OWNER",),
+        "allowed_subjects": ("USER", "APP"),
         "instance_max_age": 86400,
         "previous_secrets_until": None,
         "wix_url": "https://www.wix.com",
@@ -315,7 +331,7 @@ def test_the_storage_is_built_once(
         built.append(url)
         return object()
 
-    monkeypatch.setattr(settings_module, "open_storage", build)
+    monkeypatch.setattr(setting_sources, "open_storage", build)
     settings = load(**given)
     built_by_load = len(built)
     backends = {settings.backend, settings.backend}
@@ -337,3 +353,12 @@ def test_settings_are_not_pickled() -> None:
     """Settings refuse to be pickled, so that no secret of theirs is written to a disk (R35)."""
     with pytest.raises(TypeError, match="hold secrets"):
         pickle.dumps(load())
+
+
+@pytest.mark.parametrize(
+    ("flow", "after_install"), [("advanced", "close"), ("client_credentials", "/")]
+)
+def test_page_after_an_install_depends_on_the_flow(flow: str, after_install: str) -> None:
+    """Only the old flow has a window to close; the new flow leads into the app."""
+    assert after_install == load(flow=flow).after_install
+    assert "/welcome" == load(flow=flow, after_install="/welcome").after_install

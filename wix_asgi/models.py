@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-__all__ = ["AccessToken", "Grant", "Identity", "Installation", "Record"]
+__all__ = ["AccessToken", "Grant", "GrantType", "Identity", "InstallFlow", "Installation", "Record"]
+
+
+class InstallFlow(StrEnum):
+    """The way in which sites install the app; Wix decides it for each app."""
+
+    ADVANCED = "advanced"
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+class GrantType(StrEnum):
+    """The grant by which an installation gets its access tokens (RFC 6749, 6 and 4.4)."""
+
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a name of RFC 6749
+    CLIENT_CREDENTIALS = "client_credentials"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +38,7 @@ class Record:
         instance_id: The installation's ID, which completes the key. Exact bytes, never folded.
         version: A random name for this state of the record, chosen by its writer. It is never
             used twice, so one comparison tells whether the record was written in between.
-        refresh_token: Sealed.
+        refresh_token: Sealed; the sealed empty text where there is none.
         access_token: Sealed, or None before the first grant of one.
         lifetime: Seconds for which the access token was granted.
         expires_in: Seconds that the access token has left, at the moment of the read or write.
@@ -31,6 +46,10 @@ class Record:
         retry_in: Seconds until a refresh may be tried again, at the moment of the read or write.
         installed_at: The time of the `put` that wrote it, in UTC by the store's clock; ignored
             on writing. None if the store has no such time.
+        grant_type: A `GrantType`, or another release's newer word for one. None in a record of a
+            release that knew refresh tokens only.
+        origin_instance_id: The installation on the site of which this site is a copy, or None.
+        owes_on_install: Whether the app's `on_install` is still to be told of the installation.
     """
 
     app_id: str
@@ -43,6 +62,9 @@ class Record:
     failure: str | None = None
     retry_in: float = 0.0
     installed_at: datetime | None = None
+    grant_type: str | None = None
+    origin_instance_id: str | None = None
+    owes_on_install: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +89,11 @@ class Grant:
     Attributes:
         access_token: The new access token.
         refresh_token: None where the answer had none: then the refresh token of the request
-            stays good (RFC 6749, 6).
+            stays good (RFC 6749, 6). Client credentials bring none (RFC 6749, 4.4.3).
     """
 
     access_token: AccessToken
-    refresh_token: str | None = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +104,16 @@ class Installation:
         app_id: The app's ID.
         instance_id: The installation's ID, which stays the same when a site reinstalls the app.
         installed_at: The time of the last install, in UTC by the store's clock.
+        origin_instance_id: The installation on the site of which this site is a copy; None where it
+            is no copy, or Wix did not say so. An app carries its data over from it.
+        grant: The grant by which access tokens are got.
     """
 
     app_id: str
     instance_id: str
     installed_at: datetime
+    origin_instance_id: str | None = None
+    grant: GrantType = GrantType.REFRESH_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
-from functools import cached_property
 from typing import Annotated, Any, Final, cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -27,12 +24,13 @@ from wix_asgi._setting_checks import (
     refuse_loose_text,
     refuse_placeholder,
     refuse_weak_secret,
-    stripped,
 )
 from wix_asgi._setting_errors import explain
+from wix_asgi._setting_sources import Environment, StorageURL
 from wix_asgi.errors import BackendNotFound, SettingsError
+from wix_asgi.models import InstallFlow
 from wix_asgi.sealing.keys import derive_key, parse_key
-from wix_asgi.storage import Storage, open_storage
+from wix_asgi.storage import Storage
 
 __all__ = ["WixSettings", "read_app_id"]
 
@@ -49,30 +47,11 @@ _MAX_INSTANCE_AGE: Final = 1_000_000_000
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
-_LISTS: Final = frozenset({"previous_app_secrets", "encryption_keys", "allowed_permissions"})
+_LISTS: Final = frozenset(
+    {"previous_app_secrets", "encryption_keys", "allowed_permissions", "allowed_subjects"}
+)
 
 _Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
-
-
-class StorageURL(SecretStr):
-    """The URL of a storage, hidden like a password, and the storage that it names."""
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> StorageURL:
-        """Copy the URL alone: a copy of the settings builds a storage of its own."""
-        return StorageURL(self.get_secret_value())
-
-    @cached_property
-    def backend(self) -> Storage:
-        """The storage, built when it is first read and not opened yet; raises as `open_storage`."""
-        return open_storage(self.get_secret_value())
-
-
-class _Environment(EnvSettingsSource):
-    """The environment variables; one with nothing in it but white space or quotes is not set."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        value, key, is_complex = super().get_field_value(field, field_name)
-        return (value if value is None or stripped(value) else None), key, is_complex
 
 
 class WixSettings(BaseSettings):
@@ -111,6 +90,11 @@ class WixSettings(BaseSettings):
         description="the https address at which the world reaches this app, such as "
         "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard"
     )
+    flow: InstallFlow = Field(
+        default=InstallFlow.ADVANCED,
+        description="advanced (the handshake with code and refresh token, of existing apps), or "
+        "client_credentials (what Wix gives new apps)",
+    )
     install_path: str = Field(
         default="/wix/install",
         description="a path such as /wix/install; it ends the App URL in the Wix dashboard",
@@ -130,21 +114,33 @@ class WixSettings(BaseSettings):
         "`wix-asgi keys new` makes one",
     )
     after_install: str = Field(
-        default="close",
+        default=None,  # by the flow: see `_choose_after_install`
+        validate_default=True,
         description="close (Wix's close-window page), a path such as /welcome, or an https URL",
     )
     finish_setup: bool = Field(default=False, description="true or false")
+    recover: bool = Field(default=True, description="true or false")
     state_ttl: int = Field(
         default=_MAX_STATE_TTL,
         ge=1,
         le=_MAX_STATE_TTL,
         description=f"a number of seconds from 1 to {_MAX_STATE_TTL}",
     )
+    share_url_id: str | None = Field(
+        default=None,
+        description="the share URL ID of an unlisted app, found in the Wix dashboard of the app",
+    )
     allowed_permissions: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("OWNER",),
         description="OWNER, or values of `permissions` in signed instances, separated by commas, "
         "or * for anybody's",
     )
+    allowed_subjects: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("USER", "APP"),
+        description="USER, APP, MEMBER or VISITOR, separated by commas: values of `subjectType` in "
+        "Wix's answers about access tokens",
+    )
+    session: bool = Field(default=False, description="true or false")
     instance_max_age: int = Field(
         default=_INSTANCE_MAX_AGE,
         ge=0,
@@ -187,8 +183,8 @@ class WixSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment by `_Environment`, and all else as pydantic-settings does."""
-        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
+        """Read the environment by `Environment`, and all else as pydantic-settings does."""
+        return init_settings, Environment(settings_cls), dotenv_settings, file_secret_settings
 
     def __reduce__(self) -> Any:
         raise TypeError("WixSettings hold secrets, so they cannot be pickled: make them anew.")
@@ -259,9 +255,9 @@ class WixSettings(BaseSettings):
     def _check_until(cls, value: Any) -> datetime:
         return read_utc(value)
 
-    @field_validator("allowed_permissions")
+    @field_validator("allowed_permissions", "allowed_subjects")
     @classmethod
-    def _check_permissions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(value):
             raise ValueError("is empty")
         return value
@@ -304,6 +300,13 @@ class WixSettings(BaseSettings):
                 "each would have its own installations"
             )
         return url
+
+    @field_validator("after_install", mode="before")
+    @classmethod
+    def _choose_after_install(cls, value: Any, info: ValidationInfo) -> Any:
+        # Only the old flow opens a window that is to be closed.
+        chosen = "close" if info.data.get("flow") is InstallFlow.ADVANCED else "/"
+        return chosen if value is None else value
 
     @field_validator("after_install")
     @classmethod

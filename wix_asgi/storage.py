@@ -19,6 +19,7 @@ from wix_asgi.models import Record
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "AddingStorage",
     "ClaimReader",
     "Storage",
     "TableStorage",
@@ -164,6 +165,27 @@ class ClaimReader(Protocol):
 
     async def claim_owner(self, name: str) -> str | None:
         """Return the owner that has `name` now; None where nobody has, or its seconds are over."""
+        ...
+
+
+@runtime_checkable
+class AddingStorage(Protocol):
+    """A storage that adds records, and keeps every field of them; the three that come along do.
+
+    A capability beside `Storage`. A storage without it keeps the fields up to `installed_at`: with
+    it an installation is not known to be a copy of another, or to be moved to client credentials,
+    and an `on_install` hook in which the process died is not called again.
+    """
+
+    async def add(self, record: Record) -> bool:
+        """Write `record`, as installed at this moment, where there is none of this installation.
+
+        Sets `installed_at` to now. When this returns, the record survives a crash.
+
+        Returns:
+            Whether it was written. False where there is a record, which stays as it is; also where
+            an earlier attempt of this very call has written it.
+        """
         ...
 
 

@@ -45,13 +45,18 @@ class WixOptions(TypedDict, total=False):
     previous_secrets_until: str | datetime
     public_url: str
     storage: str | Storage
+    flow: str
     install_path: str
     callback_path: str
     encryption_keys: list[str]
     after_install: str
     finish_setup: bool
+    recover: bool
     state_ttl: int
+    share_url_id: str
     allowed_permissions: list[str]
+    allowed_subjects: list[str]
+    session: bool
     instance_max_age: int
     wix_url: str
     api_url: str

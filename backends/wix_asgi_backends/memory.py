@@ -94,10 +94,15 @@ class MemoryStorage:
     async def put(self, record: Record) -> None:
         """Write `record` over any earlier record of the installation."""
         with self._lock:
-            installed_at = datetime.fromtimestamp(self._clock(), UTC)
-            if (record.app_id, record.instance_id) not in self._rows:
-                bisect.insort(self._ids[record.app_id], record.instance_id)
-            self._write(record, installed_at)
+            self._put(record)
+
+    async def add(self, record: Record) -> bool:
+        """Write `record` only if there is none of the installation."""
+        with self._lock:
+            is_new = (record.app_id, record.instance_id) not in self._rows
+            if is_new:
+                self._put(record)
+            return is_new
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only if the stored version is `expected`."""
@@ -180,6 +185,12 @@ class MemoryStorage:
 
     def _has_expired(self) -> bool:
         return bool(self._ends) and self._ends[0][0] <= self._clock()
+
+    def _put(self, record: Record) -> None:
+        installed_at = datetime.fromtimestamp(self._clock(), UTC)
+        if (record.app_id, record.instance_id) not in self._rows:
+            bisect.insort(self._ids[record.app_id], record.instance_id)
+        self._write(record, installed_at)
 
     def _write(self, record: Record, installed_at: datetime | None) -> None:
         kept = dataclasses.replace(record, installed_at=installed_at)

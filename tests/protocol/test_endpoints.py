@@ -11,14 +11,8 @@ import pytest
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken, Grant
-from wix_asgi.protocol.endpoints import (
-    FINISHED,
-    Endpoints,
-    TokenInfo,
-    check_event,
-    parse_grant,
-    parse_token_info,
-)
+from wix_asgi.protocol.endpoints import FINISHED, Endpoints, check_event, parse_grant
+from wix_asgi.protocol.token_info import TokenInfo, parse_token_info
 from wix_asgi.settings import WixSettings
 
 SECRET = "test-app-secret-0123456789"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wix_asgi._http import httpx
-from wix_asgi.protocol.endpoints import retry_after
+from wix_asgi.protocol.answers import retry_after
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from wix_asgi.client._limits import is_limited
 from wix_asgi.client._token_transport import TOKEN
 from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
-from wix_asgi.protocol.endpoints import retry_after
+from wix_asgi.protocol.answers import retry_after
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of

@@ -12,9 +12,9 @@ from wix_asgi.errors import NotInstalled, WixError, WixMisconfigured, WixUnavail
 from wix_asgi.installations._bounds import EPOCH, believed
 from wix_asgi.installations.scan import RecordScan
 from wix_asgi.installations.versions import is_of_rotated_token, next_version
-from wix_asgi.models import AccessToken, Grant, Installation, Record
+from wix_asgi.models import AccessToken, Grant, GrantType, Installation, Record
 from wix_asgi.sealing.vault import Vault
-from wix_asgi.storage import Storage
+from wix_asgi.storage import AddingStorage, Storage
 
 __all__ = ["InstallationRepository", "RefreshFailure", "StoredInstallation"]
 
@@ -35,6 +35,10 @@ class StoredInstallation:
 
     Attributes:
         version: The version that `InstallationRepository.replace` compares.
+        refresh_token: The empty text where there is none, as for client credentials.
+        grant_type: The grant by which the next access token is got.
+        origin_instance_id: The installation of which this one is a copy, or None.
+        owes_on_install: Whether `on_install` is still to be told of the installation.
         access_token: None when none was ever granted.
         failure: A `RefreshFailure`, or another process's newer word for one; None after a success.
         retry_in: Seconds from the read until a refresh may be tried again.
@@ -47,6 +51,9 @@ class StoredInstallation:
     failure: str | None
     retry_in: float
     installed_at: datetime
+    grant_type: GrantType = GrantType.REFRESH_TOKEN
+    origin_instance_id: str | None = None
+    owes_on_install: bool = False
 
     @property
     def has_rotated_token(self) -> bool:
@@ -125,21 +132,50 @@ class InstallationRepository:
             raise NotInstalled
         return stored
 
-    async def put(self, instance_id: str, grant: Grant) -> None:
+    async def put(
+        self,
+        instance_id: str,
+        grant: Grant,
+        *,
+        origin_instance_id: str | None = None,
+        owes_on_install: bool = False,
+    ) -> None:
         """Store a new installation in place of the site's earlier installation, if there is any.
 
-        The grant has a refresh token.
+        A grant without a refresh token is one of client credentials.
         """
         await self._storage.put(
-            self._seal(
-                instance_id, grant.refresh_token or "", grant.access_token, version=next_version()
-            )
+            self._new_record(instance_id, grant, origin_instance_id, owes_on_install)
         )
 
-    async def replace(self, stored: StoredInstallation, grant: Grant) -> bool:
+    async def add(
+        self,
+        instance_id: str,
+        grant: Grant,
+        *,
+        origin_instance_id: str | None = None,
+        owes_on_install: bool = False,
+    ) -> bool:
+        """Store a new installation, if there is none of this site.
+
+        A storage that cannot add (`AddingStorage`) overwrites one that came a moment before.
+
+        Returns:
+            Whether it was stored.
+        """
+        record = self._new_record(instance_id, grant, origin_instance_id, owes_on_install)
+        if isinstance(self._storage, AddingStorage):
+            return await self._storage.add(record)
+        await self._storage.put(record)
+        return True
+
+    async def replace(
+        self, stored: StoredInstallation, grant: Grant, *, grant_type: GrantType | None = None
+    ) -> bool:
         """Store the grant of a refresh, if nothing was written since `stored` was read.
 
-        The refresh token that was sent stays where the answer had none (RFC 6749, 6).
+        The refresh token that was sent stays where the answer had none (RFC 6749, 6). The
+        installation gets another `grant_type` where one is named.
 
         Returns:
             Whether it was stored.
@@ -152,6 +188,9 @@ class InstallationRepository:
             version=next_version(
                 stored.version, is_rotated=grant.refresh_token not in {None, stored.refresh_token}
             ),
+            grant_type=grant_type or stored.grant_type,
+            origin_instance_id=stored.origin_instance_id,
+            owes_on_install=stored.owes_on_install,
         )
         return await self._storage.replace(record, expected=stored.version)
 
@@ -173,6 +212,9 @@ class InstallationRepository:
             version=next_version(stored.version),
             failure=failure,
             retry_in=retry_in,
+            grant_type=stored.grant_type,
+            origin_instance_id=stored.origin_instance_id,
+            owes_on_install=stored.owes_on_install,
         )
         return await self._storage.replace(record, expected=stored.version)
 
@@ -180,7 +222,33 @@ class InstallationRepository:
         """Yield every installation, in the order of the instance ids, a page at a time."""
         async for dated in RecordScan(self._storage, self._app_id, clock=self._clock):
             record = dated.record
-            yield Installation(record.app_id, record.instance_id, _installed_at(record))
+            yield Installation(
+                record.app_id,
+                record.instance_id,
+                _installed_at(record),
+                record.origin_instance_id,
+                _grant_type(record),
+            )
+
+    def _new_record(
+        self,
+        instance_id: str,
+        grant: Grant,
+        origin_instance_id: str | None,
+        owes_on_install: bool,
+    ) -> Record:
+        has_refresh_token = grant.refresh_token is not None
+        return self._seal(
+            instance_id,
+            grant.refresh_token or "",
+            grant.access_token,
+            version=next_version(),
+            grant_type=(
+                GrantType.REFRESH_TOKEN if has_refresh_token else GrantType.CLIENT_CREDENTIALS
+            ),
+            origin_instance_id=origin_instance_id,
+            owes_on_install=owes_on_install,
+        )
 
     def _seal(
         self,
@@ -189,6 +257,9 @@ class InstallationRepository:
         token: AccessToken | None,
         *,
         version: str,
+        grant_type: GrantType,
+        origin_instance_id: str | None,
+        owes_on_install: bool,
         failure: str | None = None,
         retry_in: float = 0.0,
     ) -> Record:
@@ -204,6 +275,9 @@ class InstallationRepository:
             expires_in=token.expires_at - self._clock() if token else 0.0,
             failure=failure,
             retry_in=retry_in,
+            grant_type=grant_type,
+            origin_instance_id=origin_instance_id,
+            owes_on_install=owes_on_install,
         )
 
     def _unseal(self, record: Record, now: float) -> StoredInstallation:
@@ -224,6 +298,9 @@ class InstallationRepository:
             failure=record.failure,
             retry_in=record.retry_in,
             installed_at=_installed_at(record),
+            grant_type=_grant_type(record),
+            origin_instance_id=record.origin_instance_id,
+            owes_on_install=record.owes_on_install,
         )
 
     def _seal_field(self, plain: str, instance_id: str, name: str) -> bytes:
@@ -235,3 +312,11 @@ class InstallationRepository:
 
 def _installed_at(record: Record) -> datetime:
     return record.installed_at or EPOCH
+
+
+def _grant_type(record: Record) -> GrantType:
+    """Return the grant type of a record; that of all old records where it is unknown or missing."""
+    try:
+        return GrantType(record.grant_type or GrantType.REFRESH_TOKEN)
+    except ValueError:
+        return GrantType.REFRESH_TOKEN

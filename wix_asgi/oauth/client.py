@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import anyio
 import stamina
@@ -19,19 +19,25 @@ from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth._retry_log import RetryLog
 from wix_asgi.oauth.retry_budget import RetryBudget
 from wix_asgi.oauth.throttle import FailureThrottle
+from wix_asgi.protocol.app_instance import AppInstance, parse_app_instance
 from wix_asgi.protocol.endpoints import (
     Endpoints,
-    TokenInfo,
     check_event,
+    parse_client_credentials,
     parse_grant,
-    parse_token_info,
 )
+from wix_asgi.protocol.token_info import TokenInfo, parse_token_info
 from wix_asgi.reporting.one_line import describe_failure
 from wix_asgi.transport.bodies import split_body
 
 __all__ = ["OAuthClient", "OAuthPolicy"]
 
 T = TypeVar("T")
+
+
+class _ParseGrant(Protocol):
+    def __call__(self, response: httpx.Response, *, requested_at: float) -> Grant: ...
+
 
 _KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
 # Raised before a byte of the request was sent.
@@ -153,6 +159,44 @@ class OAuthClient:
         del refresh_token
         return await self._request_grant(request, self._retry_transient, before_sending)
 
+    async def client_credentials(
+        self,
+        instance_id: str,
+        *,
+        before_sending: Callable[[], Awaitable[None]] = checkpoint,
+    ) -> Grant:
+        """Have Wix grant an access token for this installation, by the app's own credentials.
+
+        It may be repeated: no such token ends an earlier one. `before_sending` is awaited before
+        each try.
+
+        Raises:
+            Exception: The error of `before_sending`. Nothing is sent then.
+            GrantRefused: The app is not installed there.
+            WixMisconfigured: Wix refuses the app's credentials.
+            WixUnavailable: Wix is failing.
+        """
+        return await self._request_grant(
+            self._endpoints.client_credentials(instance_id),
+            self._retry_transient,
+            before_sending,
+            parse=parse_client_credentials,
+        )
+
+    async def app_instance(self, token: AccessToken) -> AppInstance:
+        """Ask Wix for the installation and the site of this token (Get App Instance).
+
+        Raises:
+            GrantRefused: Wix refuses it; a 403 says that the app lacks the permission.
+            WixUnavailable: Wix is failing.
+        """
+        request = self._endpoints.app_instance(token.value)
+
+        async def ask() -> AppInstance:
+            return parse_app_instance(await self._send(request))
+
+        return await self._with_retries(self._retry_transient, ask)
+
     async def token_info(self, token: str) -> TokenInfo:
         """Ask Wix for which app and site this token is.
 
@@ -181,11 +225,13 @@ class OAuthClient:
         request: httpx.Request,
         retry: Callable[[Exception], float | None],
         before_sending: Callable[[], Awaitable[None]] = checkpoint,
+        *,
+        parse: _ParseGrant = parse_grant,
     ) -> Grant:
         async def ask() -> Grant:
             await before_sending()
             requested_at = self._clock()
-            return parse_grant(await self._send(request), requested_at=requested_at)
+            return parse(await self._send(request), requested_at=requested_at)
 
         return await self._with_retries(retry, ask)
 

@@ -7,26 +7,21 @@ Settings for Authenticating Your App"; named "Advanced OAuth" below).
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from wix_asgi._http import httpx
-from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.errors import WixUnavailable
 from wix_asgi.models import AccessToken, Grant
+from wix_asgi.protocol.answers import parse_object, read_object, text_of
 from wix_asgi.settings import WixSettings
 
 __all__ = [
     "FINISHED",
     "Endpoints",
-    "TokenInfo",
     "check_event",
+    "parse_client_credentials",
     "parse_grant",
-    "parse_token_info",
-    "retry_after",
 ]
 
 FINISHED: Final = "APP_FINISHED_CONFIGURATION"
@@ -36,30 +31,12 @@ _ACCESS_TOKEN_LIFETIME: Final = 300.0
 """Seconds that an access token lives where the answer does not say: the answers of
 `/oauth/access` have no `expires_in`, and Wix documents five minutes (Advanced OAuth)."""
 
+_CLIENT_CREDENTIALS_LIFETIME: Final = 14_400.0
+"""Seconds that an access token of client credentials lives where the answer does not say: "always
+14400" (Wix, "Create Access Token"); one implementer has seen answers without it."""
+
 _MAX_LIFETIME: Final = 86_400.0
 """Seconds: a longer lifetime is taken for nonsense. The longest of Wix's tokens live 4 hours."""
-
-_MAX_DELAY_DIGITS: Final = 9
-"""A `Retry-After` of more digits, which is over 30 years, is taken for nonsense."""
-
-_MAX_ERROR_CODE: Final = 64
-"""Characters of an error code or request id that reach a log line, whose length Wix chooses."""
-
-# 4xx statuses that say nothing of the grant: timeout, too early, too many (RFC 9110, 8470, 6585).
-_TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
-# Error codes about the app's credentials: the first two of RFC 6749, 5.2, the third of Wix.
-_CREDENTIALS: Final = frozenset({"invalid_client", "unauthorized_client", "app_id_not_found"})
-# Error codes of a failing server (RFC 6749, 4.1.2.1), also met with a 4xx status.
-_SERVER_ERRORS: Final = frozenset({"server_error", "temporarily_unavailable"})
-
-
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
-    """Wix's answer about an access token: its app, its installation, and whether it is valid."""
-
-    active: bool
-    client_id: str | None
-    instance_id: str | None
 
 
 class Endpoints:
@@ -81,6 +58,19 @@ class Endpoints:
         present = {name: value for name, value in query.items() if value is not None}
         return f"{self._settings.wix_url}/installer/install?{urlencode(present)}"
 
+    def external_installer_url(self, state: str) -> str:
+        """Return the URL of the external install flow, with `state` inside the callback's URL.
+
+        Wix, "Set Up the External Install Flow".
+        """
+        query = {
+            "appId": self._settings.app_id,
+            "postInstallationUrl": f"{self._settings.redirect_url}?{urlencode({'state': state})}",
+            "shareUrlId": self._settings.share_url_id,
+        }
+        present = {name: value for name, value in query.items() if value is not None}
+        return f"{self._settings.wix_url}/app-installer?{urlencode(present)}"
+
     def close_window_url(self, access_token: str) -> str:
         """Return the URL that closes the consent window (Advanced OAuth, step 2.6)."""
         query = urlencode({"access_token": access_token})
@@ -88,11 +78,28 @@ class Endpoints:
 
     def exchange(self, code: str) -> httpx.Request:
         """Build the exchange of an authorization code (RFC 6749, 4.1.3)."""
-        return self._access_request(grant_type="authorization_code", code=code)
+        return self._token_request("/oauth/access", grant_type="authorization_code", code=code)
 
     def refresh(self, refresh_token: str) -> httpx.Request:
         """Build the refresh of an access token (RFC 6749, 6)."""
-        return self._access_request(grant_type="refresh_token", refresh_token=refresh_token)
+        return self._token_request(
+            "/oauth/access", grant_type="refresh_token", refresh_token=refresh_token
+        )
+
+    def client_credentials(self, instance_id: str) -> httpx.Request:
+        """Build the request for an access token of this installation (RFC 6749, 4.4.2).
+
+        Wix, "Create Access Token".
+        """
+        return self._token_request(
+            "/oauth2/token", grant_type="client_credentials", instance_id=instance_id
+        )
+
+    def app_instance(self, access_token: str) -> httpx.Request:
+        """Build the question which installation and site `access_token` is for."""
+        return httpx.Request(
+            "GET", f"{self._api_url}/apps/v1/instance", headers={"Authorization": access_token}
+        )
 
     def token_info(self, token: str) -> httpx.Request:
         """Build the question to whom an access token belongs; it carries no credentials."""
@@ -107,13 +114,13 @@ class Endpoints:
             headers={"Authorization": access_token},
         )
 
-    def _access_request(self, **grant: str) -> httpx.Request:
+    def _token_request(self, path: str, **grant: str) -> httpx.Request:
         body = {
             "client_id": self._settings.app_id,
             "client_secret": self._settings.app_secret.get_secret_value(),
             **grant,
         }
-        return httpx.Request("POST", f"{self._api_url}/oauth/access", json=body)
+        return httpx.Request("POST", f"{self._api_url}{path}", json=body)
 
 
 def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:
@@ -128,29 +135,27 @@ def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:
         WixUnavailable: Wix is failing, or its answer is no grant.
     """
     # No local variable holds the body, so that a traceback with locals shows no token.
-    grant = _grant(_read(response), requested_at)
+    grant = _grant(read_object(response), requested_at)
     if grant is None:
         raise WixUnavailable("Wix answered without an access token.")
     return grant
 
 
-def parse_token_info(response: httpx.Response) -> TokenInfo:
-    """Read the answer of token-info, in which Wix writes booleans as strings or as booleans.
+def parse_client_credentials(response: httpx.Response, *, requested_at: float) -> Grant:
+    """Read the answer to a request by client credentials that was sent at `requested_at`.
 
-    A token that Wix refuses to answer about counts as inactive.
+    Wix documents that the answer may be wrapped, as `{"statusCode": …, "body": …}` with the body as
+    an object or as its text.
 
     Raises:
-        WixUnavailable: Wix is failing.
+        GrantRefused: The app is not installed there.
+        WixMisconfigured: The app's own credentials are refused.
+        WixUnavailable: Wix is failing, its answer is no grant, or its lifetime makes no sense.
     """
-    try:
-        body = _read(response)
-    except (GrantRefused, WixMisconfigured):
-        return TokenInfo(active=False, client_id=None, instance_id=None)
-    return TokenInfo(
-        active=body.get("active") is True or body.get("active") == "true",
-        client_id=_text(body.get("clientId")),
-        instance_id=_text(body.get("instanceId")),
-    )
+    grant = _client_grant(read_object(_unwrapped(response)), requested_at)
+    if grant is None:
+        raise WixUnavailable("Wix answered without an access token, or with a senseless lifetime.")
+    return grant
 
 
 def check_event(response: httpx.Response) -> None:
@@ -161,59 +166,7 @@ def check_event(response: httpx.Response) -> None:
         WixMisconfigured: The app's own credentials are refused.
         WixUnavailable: Wix is failing.
     """
-    _read(response)
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Read `Retry-After` as seconds from now (RFC 9110, 10.2.3), or None."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal() and len(value) <= _MAX_DELAY_DIGITS:
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-        # A date without a zone is in UTC (RFC 9110, 5.6.7), not in this host's zone.
-        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, seconds - time.time())
-
-
-def _read(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code != 200:
-        raise _refusal(response)
-    body = _json(response.content)
-    if body is None:
-        raise WixUnavailable("Wix answered something that is not JSON.")
-    return body
-
-
-def _refusal(response: httpx.Response) -> WixError:
-    status, code = response.status_code, _error_code(_json(response.content) or {})
-    request_id = _printable(response.headers.get("x-wix-request-id", "-"))
-    answered = f"{status} {code}" if code else f"{status}"
-    said = f"Wix answered {answered} (x-wix-request-id {request_id})"
-    if code in _CREDENTIALS:
-        return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
-    # The token endpoint answers no HTML: a proxy in front of it has answered.
-    is_html = response.content.lstrip()[:1] == b"<"
-    is_transient = status in _TRANSIENT_STATUSES or code in _SERVER_ERRORS or is_html
-    if 400 <= status < 500 and not is_transient:
-        return GrantRefused(said)
-    return WixUnavailable(said, asked=retry_after(response.headers))
-
-
-def _error_code(body: dict[str, Any]) -> str | None:
-    """Find the code in an error as in RFC 6749, 5.2, or as in Wix's own APIs."""
-    code = body.get("error")
-    details = body.get("details")
-    if code is None and isinstance(details, dict):
-        application_error = details.get("applicationError")
-        code = application_error.get("code") if isinstance(application_error, dict) else None
-    return _printable(code).lower() if isinstance(code, str) else None
-
-
-def _printable(text: str) -> str:
-    return "".join(char for char in text[:_MAX_ERROR_CODE] if char.isalnum() or char in "-_.:")
+    read_object(response)
 
 
 def _grant(body: dict[str, Any], requested_at: float) -> Grant | None:
@@ -225,30 +178,45 @@ def _grant(body: dict[str, Any], requested_at: float) -> Grant | None:
     return Grant(token, _token(body.get("refresh_token")))
 
 
-def _json(content: bytes) -> dict[str, Any] | None:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
-
-
 def _lifetime(expires_in: object) -> float:
     # A missing or senseless value must never come to mean "for ever".
+    return _seconds(expires_in) or _ACCESS_TOKEN_LIFETIME
+
+
+def _seconds(expires_in: object) -> float | None:
+    """Return a lifetime that makes sense, or None."""
     if isinstance(expires_in, str) and expires_in.isdecimal():
         expires_in = float(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
-        return _ACCESS_TOKEN_LIFETIME
-    if not 0 < expires_in <= _MAX_LIFETIME:
-        return _ACCESS_TOKEN_LIFETIME
-    return float(expires_in)
+        return None
+    return float(expires_in) if 0 < expires_in <= _MAX_LIFETIME else None
 
 
 def _token(value: object) -> str | None:
     # Visible ASCII (RFC 6749, A.12 and A.17): only such text can be sent in a header, and sealed.
-    text = _text(value)
+    text = text_of(value)
     return text if text and text.isascii() and text.isprintable() else None
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _unwrapped(response: httpx.Response) -> httpx.Response:
+    wrapped = parse_object(response.content) if response.status_code == 200 else None
+    if wrapped is None or "statusCode" not in wrapped or "access_token" in wrapped:
+        return response
+    status, body = wrapped["statusCode"], wrapped.get("body")
+    if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
+        return response
+    content = body if isinstance(body, str) else json.dumps(body)
+    return httpx.Response(status, headers=response.headers, content=content.encode())
+
+
+def _client_grant(body: dict[str, Any], requested_at: float) -> Grant | None:
+    value, lifetime = _token(body.get("access_token")), _CLIENT_CREDENTIALS_LIFETIME
+    if value is None:
+        return None
+    expires_in = body.get("expires_in")
+    if expires_in is not None:
+        seconds = _seconds(expires_in)
+        if seconds is None:
+            return None
+        lifetime = seconds
+    return Grant(AccessToken(value, lifetime, requested_at + lifetime))

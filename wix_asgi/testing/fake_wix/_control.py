@@ -24,7 +24,14 @@ from wix_asgi.testing.fake_wix.world import World
 __all__ = ["PLAYED_PATHS", "Control"]
 
 PLAYED_PATHS = frozenset(
-    {INSTALL_PATH, CLOSE_WINDOW_PATH, "/oauth/access", "/oauth/access/", "/oauth2/token-info"}
+    {
+        INSTALL_PATH,
+        CLOSE_WINDOW_PATH,
+        "/oauth/access",
+        "/oauth/access/",
+        "/oauth2/token",
+        "/oauth2/token-info",
+    }
 )
 """The installer and the token endpoints, which have no access token and no answers of a test."""
 

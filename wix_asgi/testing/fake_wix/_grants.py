@@ -17,7 +17,13 @@ from wix_asgi.sealing.keys import derive_key
 from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal
 from wix_asgi.testing.fake_wix.world import World
 
-__all__ = ["ACCESS_TOKEN_SECONDS", "CODE_SECONDS", "AccessGrant", "Grants"]
+__all__ = [
+    "ACCESS_TOKEN_SECONDS",
+    "CLIENT_CREDENTIALS_SECONDS",
+    "CODE_SECONDS",
+    "AccessGrant",
+    "Grants",
+]
 
 # Seconds: the ten minutes that Wix documents for a code, the longest that RFC 6749, 4.1.2, allows.
 CODE_SECONDS: Final = 600.0
@@ -26,6 +32,9 @@ CODE_SECONDS: Final = 600.0
 ACCESS_TOKEN_SECONDS: Final = 300.0
 
 _PREFIX: Final = "OAUTH2."
+
+# Seconds: "always 14400" (Wix, "Create Access Token").
+CLIENT_CREDENTIALS_SECONDS: Final = 14_400.0
 
 # Random bytes; in base64url with the prefix they are 4718 characters, the length seen of Wix.
 _CODE_BYTES: Final = 3533
@@ -71,12 +80,30 @@ class Grants:
         self._access: dict[str, AccessGrant] = {}
         self._revoked: set[str] = set()
         self._uninstalled: set[str] = set()
+        self._installed: set[str] = set()
 
     @property
     def installed(self) -> frozenset[str]:
         """The instance IDs of the sites that the app is installed on."""
         with self._lock:
-            return frozenset(grant.instance_id for grant in self._grants.values())
+            by_grant = {grant.instance_id for grant in self._grants.values()}
+            return frozenset(by_grant | self._installed)
+
+    def install(self, instance_id: str) -> None:
+        """Install the app on this site, without a code."""
+        with self._lock:
+            self._uninstalled.discard(instance_id)
+            self._installed.add(instance_id)
+
+    def client_credentials(self, instance_id: str) -> str:
+        """Return an access token of the app's own credentials, for a site that has the app.
+
+        Raises:
+            Refusal: The app is not on this site: 404, as Wix was seen to answer.
+        """
+        if instance_id not in self.installed:
+            raise oauth_refusal(404, "not_found", "app not found in any meta-site")
+        return self.issue_access_token(instance_id, seconds=CLIENT_CREDENTIALS_SECONDS)
 
     def issue_code(self, instance_id: str) -> str:
         """Return a code for one exchange within ten minutes."""
@@ -91,13 +118,15 @@ class Grants:
         with self._lock:
             return self._begin(instance_id, secrets.token_hex(8))
 
-    def issue_access_token(self, instance_id: str, grant_id: str = "") -> str:
-        """Return an access token that lives for 300 seconds."""
+    def issue_access_token(
+        self, instance_id: str, grant_id: str = "", *, seconds: float = ACCESS_TOKEN_SECONDS
+    ) -> str:
+        """Return an access token that lives for this time."""
         now = self._world.clock.now()
         token = f"OauthNG.JWS.{secrets.token_urlsafe(300)}"
         with self._lock:
             self._forget_expired(now)
-            grant = AccessGrant(instance_id, grant_id, now, now + ACCESS_TOKEN_SECONDS)
+            grant = AccessGrant(instance_id, grant_id, now, now + seconds)
             self._access[token] = grant
         return token
 
@@ -148,6 +177,7 @@ class Grants:
         """End every code and token of this installation."""
         with self._lock:
             self._uninstalled.add(instance_id)
+            self._installed.discard(instance_id)
             entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
             ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
             grants = self._grants.items()
@@ -185,12 +215,9 @@ class Grants:
                 del self._access[token]
 
     def _forget_expired(self, now: float) -> None:
-        # All access tokens have the same lifetime, so that the oldest expire first.
-        while self._access:
-            token, grant = next(iter(self._access.items()))
-            if now < grant.expires_at:
-                break
-            del self._access[token]
+        for token, grant in list(self._access.items()):
+            if now >= grant.expires_at:
+                del self._access[token]
 
     def _signed(self, instance_id: str, grant_id: str, serial: int) -> str:
         signed = self._serializer.dumps([instance_id, grant_id, serial, secrets.token_hex(16)])

@@ -1,4 +1,4 @@
-"""`/oauth/access` and `/oauth2/token-info`.
+"""`/oauth/access`, `/oauth2/token` and `/oauth2/token-info`.
 
 Refusals have the shape of RFC 6749, 5.2: 401 `invalid_client` for a wrong app ID or secret, 400
 `invalid_grant` for an invalid code or refresh token, 400 `unsupported_grant_type`, and
@@ -14,7 +14,12 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wix_asgi.testing.fake_wix._grants import ACCESS_TOKEN_SECONDS, AccessGrant, Grants
+from wix_asgi.testing.fake_wix._grants import (
+    ACCESS_TOKEN_SECONDS,
+    CLIENT_CREDENTIALS_SECONDS,
+    AccessGrant,
+    Grants,
+)
 from wix_asgi.testing.fake_wix._proofs import read_instance
 from wix_asgi.testing.fake_wix._wire import oauth_refusal, read_object
 from wix_asgi.testing.fake_wix.world import World, site_id
@@ -47,6 +52,20 @@ class TokenEndpoints:
         if self._world.answer_without_refresh_token:
             return _granted(access_token)
         return _granted(access_token, refresh_token)
+
+    async def client_credentials(self, request: Request) -> Response:
+        """Create an access token for a site by the app's own credentials."""
+        body = await _read(request)
+        _check_fields(body, {"grant_type", "client_id", "client_secret", "instance_id"})
+        if body["grant_type"] != "client_credentials":
+            raise oauth_refusal(400, "unsupported_grant_type", f"unknown: {body['grant_type']!r}")
+        self._check_client(body["client_id"], body["client_secret"])
+        answer = {
+            "access_token": self._grants.client_credentials(body["instance_id"]),
+            "token_type": "Bearer",
+            "expires_in": int(CLIENT_CREDENTIALS_SECONDS),
+        }
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
 
     async def token_info(self, request: Request) -> Response:
         """Return the app and the site of a token; `{"active": "false"}` for an unknown token."""

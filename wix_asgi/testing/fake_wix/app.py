@@ -195,6 +195,15 @@ class FakeWix(Control):
         """Return an access token without a refresh."""
         return self._grants.issue_access_token(self.site(instance_id))
 
+    def mark_installed(self, instance_id: str | None = None) -> str:
+        """Put the app on this site, or the first site, without a browser; return the instance ID.
+
+        As on a copied site, there is no refresh token: client credentials alone bring tokens.
+        """
+        instance_id = self.site(instance_id)
+        self._grants.install(instance_id)
+        return instance_id
+
     def uninstall(self, instance_id: str) -> None:
         """Remove the app from a site: its tokens end, and a later install does not revive them."""
         self._grants.uninstall(instance_id)
@@ -215,6 +224,7 @@ class FakeWix(Control):
         return [
             Route("/oauth/access", tokens.access, methods=["POST"]),
             Route("/oauth/access/", tokens.access, methods=["POST"]),
+            Route("/oauth2/token", tokens.client_credentials, methods=["POST"]),
             Route("/oauth2/token-info", tokens.token_info, methods=["POST"]),
             ApiRoute("GET", "/apps/v1/instance", self._site_api.instance),
             ApiRoute("POST", "/apps/v1/bi-event", self._site_api.bi_event),

@@ -1,0 +1,36 @@
+"""Where settings come from: the environment, and the URL that stands for a storage."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+
+from wix_asgi._setting_checks import stripped
+from wix_asgi.storage import Storage, open_storage
+
+__all__ = ["Environment", "StorageURL"]
+
+
+class StorageURL(SecretStr):
+    """The URL of a storage, hidden like a password, and the storage that it names."""
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> StorageURL:
+        """Copy the URL alone: a copy of the settings builds a storage of its own."""
+        return StorageURL(self.get_secret_value())
+
+    @cached_property
+    def backend(self) -> Storage:
+        """The storage, built when it is first read and not opened yet; raises as `open_storage`."""
+        return open_storage(self.get_secret_value())
+
+
+class Environment(EnvSettingsSource):
+    """The environment variables; one with nothing in it but white space or quotes is not set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return (value if value is None or stripped(value) else None), key, is_complex

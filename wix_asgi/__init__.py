@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from wix_asgi._version import __version__ as __version__
 from wix_asgi.asgi.redaction import redact_query
 from wix_asgi.client.client import WixClient, get_wix
 from wix_asgi.errors import (
@@ -32,8 +33,6 @@ from wix_asgi.models import Identity, Installation, Record
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.wix import Wix
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AuthorizationConflict",

@@ -23,6 +23,7 @@ from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavaila
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import Identity
+from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
 
@@ -96,7 +97,7 @@ class WixClient(httpx.AsyncClient):
                 new_retry_after=factory.new_retry_after,
             ),
             # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
-            headers={"Accept-Encoding": "gzip, deflate"},
+            headers={**HEADERS, "Accept-Encoding": "gzip, deflate"},
             # One for each client: tracers wrap the transport of the client that they are given.
             transport=TokenTransport(factory.origin, factory.transport),
             timeout=factory.policy.timeout,

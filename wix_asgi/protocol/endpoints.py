@@ -14,6 +14,7 @@ from wix_asgi._http import httpx
 from wix_asgi.errors import WixUnavailable
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.protocol.answers import parse_object, read_object, text_of
+from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.settings import WixSettings
 
 __all__ = [
@@ -97,21 +98,16 @@ class Endpoints:
 
     def app_instance(self, access_token: str) -> httpx.Request:
         """Build the question which installation and site `access_token` is for."""
-        return httpx.Request(
-            "GET", f"{self._api_url}/apps/v1/instance", headers={"Authorization": access_token}
-        )
+        return self._request("GET", "/apps/v1/instance", token=access_token)
 
     def token_info(self, token: str) -> httpx.Request:
         """Build the question to whom an access token belongs; it carries no credentials."""
-        return httpx.Request("POST", f"{self._api_url}/oauth2/token-info", json={"token": token})
+        return self._request("POST", "/oauth2/token-info", json={"token": token})
 
     def event(self, access_token: str, name: str) -> httpx.Request:
         """Build a BI event, such as `FINISHED` (Advanced OAuth, step 2.7)."""
-        return httpx.Request(
-            "POST",
-            f"{self._api_url}/apps/v1/bi-event",
-            json={"eventName": name},
-            headers={"Authorization": access_token},
+        return self._request(
+            "POST", "/apps/v1/bi-event", json={"eventName": name}, token=access_token
         )
 
     def _token_request(self, path: str, **grant: str) -> httpx.Request:
@@ -120,7 +116,13 @@ class Endpoints:
             "client_secret": self._settings.app_secret.get_secret_value(),
             **grant,
         }
-        return httpx.Request("POST", f"{self._api_url}{path}", json=body)
+        return self._request("POST", path, json=body)
+
+    def _request(
+        self, method: str, path: str, *, json: object = None, token: str | None = None
+    ) -> httpx.Request:
+        headers = HEADERS if token is None else {**HEADERS, "Authorization": token}
+        return httpx.Request(method, f"{self._api_url}{path}", json=json, headers=headers)
 
 
 def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:

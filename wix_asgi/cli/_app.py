@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import wix_asgi
-from wix_asgi.cli import _demo, _keys, _storage
+from wix_asgi.cli import _demo, _keys, _migrate, _storage
 
 __all__ = ["app"]
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(_keys.app, name="keys")
 app.add_typer(_storage.app, name="storage")
+app.command()(_migrate.migrate)
 
 
 def _print_version(wanted: bool) -> None:

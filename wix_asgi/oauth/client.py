@@ -205,9 +205,18 @@ class OAuthClient:
         """
         request = self._endpoints.token_info(token)
         del token
+        return await self.ask(request, parse_token_info)
 
-        async def ask() -> TokenInfo:
-            return parse_token_info(await self._send(request))
+    async def ask(self, request: httpx.Request, parse: Callable[[httpx.Response], T]) -> T:
+        """Send a question that may be repeated, and return its answer as `parse` reads it.
+
+        Raises:
+            WixUnavailable: Wix is failing.
+            WixError: The errors of `parse`.
+        """
+
+        async def ask() -> T:
+            return parse(await self._send(request))
 
         return await self._with_retries(self._retry_transient, ask)
 

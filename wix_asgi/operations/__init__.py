@@ -1,5 +1,5 @@
-"""Operations on a whole storage, for operators: rotating keys, and copying installations.
+"""Operations on a whole storage, for operators: rotating keys, copying, moving to another grant.
 
-They read through `installations`, unseal with `sealing`, and know nothing of HTTP, of Wix or of a
-terminal; the command line stands in `wix_asgi.cli`.
+They read through `installations`, unseal with `sealing`, ask Wix through `oauth` if at all, and
+know nothing of HTTP or of a terminal; the command line stands in `wix_asgi.cli`.
 """

@@ -14,6 +14,7 @@ from wix_asgi._http import httpx
 from wix_asgi.errors import WixUnavailable
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.protocol.answers import parse_object, read_object, text_of
+from wix_asgi.protocol.app_installations import ListingCredential, query_of
 from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.settings import WixSettings
 
@@ -103,6 +104,15 @@ class Endpoints:
     def token_info(self, token: str) -> httpx.Request:
         """Build the question to whom an access token belongs; it carries no credentials."""
         return self._request("POST", "/oauth2/token-info", json={"token": token})
+
+    def app_installations(
+        self, credential: ListingCredential, cursor: str | None, path: str
+    ) -> httpx.Request:
+        """Build the question which sites have the app."""
+        body = query_of(self._settings.app_id, cursor)
+        request = self._request("POST", path, json=body)
+        request.headers.update(credential.headers)
+        return request
 
     def event(self, access_token: str, name: str) -> httpx.Request:
         """Build a BI event, such as `FINISHED` (Advanced OAuth, step 2.7)."""

@@ -203,26 +203,35 @@ def test_a_file_of_good_ids_is_status_0(fake: FakeWix, url: str, tmp_path: Path)
     assert {"site-new": "client_credentials"} == grants(url)
 
 
-def test_wix_lists_installations(fake: FakeWix, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a key of the account from the environment, Wix's list adds unknown sites."""
-    seen: list[tuple[str, str]] = []
-
-    def listed(call: object) -> object:
-        seen.append((call.headers["authorization"], call.headers["wix-account-id"]))  # type: ignore[attr-defined]
-        one = {"appId": fake.app_id, "status": "INSTALLED", "instanceId": "site-new"}
-        return {"appInstallations": [one]}
-
+def test_wix_lists_installations(fake: FakeWix, url: str) -> None:
+    """With an access token of a stored site Wix's list adds the unknown sites that have the app."""
     install(fake, url, "site-a")
     fake.mark_installed("site-new")
-    fake.answer("POST", LISTING, listed)
-    # The fake Wix takes live access tokens alone.
-    monkeypatch.setenv("WIX_API_KEY", fake.issue_access_token("site-a"))
-    monkeypatch.setenv("WIX_ACCOUNT_ID", "test-account")
-    done = run("migrate", "--apply", "--from-wix", "--listing-path", LISTING)
+    fake.mark_installed("site-b")
+    fake.uninstall("site-b")
+    done = run("migrate", "--apply", "--from-wix")
 
     assert 0 == done.exit_code, done.output
     assert {"site-a", "site-new"} == set(grants(url))
-    assert ["test-account"] == [account for _, account in seen]
+    assert ["site-a  moved", "site-new  added"] == done.output.splitlines()[:2]
+
+
+def test_wix_lists_to_a_key_of_the_account(
+    fake: FakeWix, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key and its account are read from the environment, and the path may be another."""
+    fake.api_key = "test-api-key"
+    fake.mark_installed("site-new")
+    monkeypatch.setenv("WIX_API_KEY", "test-api-key")
+    monkeypatch.setenv("WIX_ACCOUNT_ID", "test-account")
+    elsewhere = run("migrate", "--apply", "--from-wix", "--listing-path", LISTING)
+    done = run("migrate", "--apply", "--from-wix")
+    asked = [call.headers for call in fake.calls if call.path.endswith("/query")]
+
+    assert (1, 0) == (elsewhere.exit_code, done.exit_code), done.output
+    assert 1 == fake.count(LISTING)
+    assert {"site-new"} == set(grants(url))
+    assert ["test-account"] == [headers["wix-account-id"] for headers in asked]
 
 
 def test_a_list_that_is_refused_is_told(fake: FakeWix, url: str) -> None:
@@ -254,7 +263,7 @@ def test_an_empty_storage_is_status_1() -> None:
 
 
 def test_a_wrong_secret_is_told_once(fake: FakeWix, url: str) -> None:
-    """Nothing is written; the error names the variables, and the page about an app's preparation."""
+    """Nothing is written; the error names the variables, and the page on preparing an app."""
     install(fake, url, *SITES)
     fake.fail(TOKEN, status=401, body={"error": "invalid_client"}, times=None)
     done = run("migrate", "--apply")

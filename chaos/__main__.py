@@ -10,6 +10,7 @@ from chaos import (
     anonymous,
     installing,
     killing,
+    moving,
     outages,
     postgres_faults,
     purging,
@@ -26,6 +27,7 @@ Scenario = Callable[[Stores], Iterator[Figure]]
 SCENARIOS: Final[dict[str, Scenario]] = {
     "refreshing": refreshing.measure,
     "rotating": rotating.measure,
+    "moving": moving.measure,
     "outages": outages.measure,
     "installing": installing.measure,
     "killing": killing.measure,

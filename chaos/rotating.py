@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import anyio
 
 from chaos.figures import Figure, exactly
+from chaos.refreshing_load import RefreshingLoad
 from chaos.refreshing_scene import Scene, scene
 from chaos.stores import Stores
 from chaos.workers import Crew, Told, call
@@ -33,26 +33,6 @@ KINDS: Final = ("sqlite", "postgresql")
 _DELAY: Final = 0.1
 
 
-@dataclass
-class _Load:
-    """Workers that refresh every site, again and again, until it is over."""
-
-    at: Scene
-    crew: Crew
-    told: Told = field(default_factory=Told)
-    rounds: int = 0
-    is_over: bool = False
-    begun: anyio.Event = field(default_factory=anyio.Event)
-
-    async def run(self) -> None:
-        """Have each worker call for all sites, whose tokens have just ended."""
-        while not self.is_over:
-            self.at.fake.expire_access_tokens()
-            self.told += sum(await self.crew.do(partial(call, sites=self.at.sites)), Told())
-            self.rounds += 1
-            self.begun.set()
-
-
 async def rotated(url: str, store: str, *, processes: int, sites: int, rounds: int) -> list[Figure]:
     """Rotate from key to key and back for rounds of refreshes, and at last by the command.
 
@@ -62,7 +42,7 @@ async def rotated(url: str, store: str, *, processes: int, sites: int, rounds: i
     async with scene(url, sites=sites, rotating=True, delay=_DELAY) as at:
         await at.install([_text(OLD)])
         async with _crew(at, processes) as crew, anyio.create_task_group() as tasks:
-            load = _Load(at, crew)
+            load = RefreshingLoad(at, crew)
             tasks.start_soon(load.run)
             await load.begun.wait()
             while load.rounds < rounds:

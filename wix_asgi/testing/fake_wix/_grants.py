@@ -100,8 +100,8 @@ class Grants:
     def client_credentials(self, instance_id: str | None) -> str:
         """Return an access token by the app's own credentials.
 
-        It lives for the time that the answer tells, or four hours. The token of no installation opens
-        nothing, as seen of Wix.
+        It lives for the time that the answer tells, or four hours. The token of no installation
+        opens nothing, as seen of Wix.
 
         Raises:
             Refusal: The app is not on this site, or was not moved to client credentials.

@@ -31,6 +31,7 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.recheck import Rechecks
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
@@ -83,6 +84,7 @@ def assemble(
     tokens = TokenCache(
         Refresher(installations, storage, oauth, app_id=settings.app_id),
         detached,
+        Rechecks(installations),
     )
     clients = ClientFactory(
         api_url=settings.api_url,

@@ -373,6 +373,7 @@ def test_hooks_stay_functions() -> None:
         """Do nothing."""
 
     assert hook is wix.on_install(hook)
+    assert hook is wix.on_uninstall(hook)
     assert hook is wix.on_error(hook)
 
 

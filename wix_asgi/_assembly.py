@@ -20,6 +20,7 @@ from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
+from wix_asgi.installations.removal import Removal
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.leases.only_one import OnlyOne
 from wix_asgi.oauth.client import OAuthClient
@@ -55,6 +56,7 @@ class Assembly:
     clients: ClientFactory
     handshake: Handshake
     only_one: OnlyOne
+    removal: Removal
 
 
 def assemble(
@@ -112,7 +114,8 @@ def assemble(
         ),
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
-    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one)
+    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=tokens.forget)
+    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one, removal)
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

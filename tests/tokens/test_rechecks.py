@@ -16,7 +16,7 @@ from wix_asgi.tokens.recheck import RecheckPolicy
 HOURS = 14_400.0
 """The lifetime of a token of client credentials, in seconds."""
 PATIENT = RecheckPolicy(wait=PATIENCE)
-"""Calls wait for an overdue recheck for as long as it takes, on a busy machine, too."""
+"""Calls wait for an overdue recheck to its end, on a busy machine, too."""
 
 
 @pytest.fixture(name="engine")
@@ -172,7 +172,7 @@ async def test_a_refresh_of_another_process_is_taken_over(engine: Engine) -> Non
 
 @pytest.mark.parametrize("age", [DUE, OVERDUE])
 async def test_an_install_during_a_recheck_wins(engine: Engine, storage: Steps, age: float) -> None:
-    """The callback of this process adopts its token, whatever an earlier read has found."""
+    """The callback of this process adopts its token, also where an earlier read found no row."""
     await use(engine, age=age)
     await remove(engine)
     new: list[AccessToken] = []

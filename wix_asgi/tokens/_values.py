@@ -28,7 +28,7 @@ class CachedToken:
     useless_until: float = -math.inf
 
     def plan(self) -> None:
-        """Set `quiet_until` anew, after a change of the other moments."""
+        """Set `quiet_until` anew, after a change of another moment."""
         self.quiet_until = min(self.advisory_at, self.recheck_at)
 
 

@@ -186,7 +186,7 @@ class TokenCache:
         finally:
             del state.rechecks[instance_id]
         if state.cache.get(instance_id) is not entry:
-            # An install or a refresh of this process: what it brought may be newer than this read.
+            # An install or a refresh of this process: its token may be newer than the row is.
             return
         if stored is None:
             del state.cache[instance_id]

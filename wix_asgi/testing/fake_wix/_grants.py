@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import secrets
 import threading
+import uuid
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from wix_asgi.sealing.keys import derive_key
+from wix_asgi.testing.fake_wix._installations import Installations
 from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal
-from wix_asgi.testing.fake_wix.world import World
+from wix_asgi.testing.fake_wix.world import CLIENT_CREDENTIALS_SECONDS, World, owner_id
 
 __all__ = [
     "ACCESS_TOKEN_SECONDS",
-    "CLIENT_CREDENTIALS_SECONDS",
     "CODE_SECONDS",
     "AccessGrant",
     "Grants",
+    "SubjectType",
 ]
+
+SubjectType = Literal["APP", "USER", "MEMBER", "VISITOR"]
+"""Whose rights an access token has, in the words of token-info."""
 
 # Seconds: the ten minutes that Wix documents for a code, the longest that RFC 6749, 4.1.2, allows.
 CODE_SECONDS: Final = 600.0
@@ -32,9 +37,6 @@ CODE_SECONDS: Final = 600.0
 ACCESS_TOKEN_SECONDS: Final = 300.0
 
 _PREFIX: Final = "OAUTH2."
-
-# Seconds: "always 14400" (Wix, "Create Access Token").
-CLIENT_CREDENTIALS_SECONDS: Final = 14_400.0
 
 # Random bytes; in base64url with the prefix they are 4718 characters, the length seen of Wix.
 _CODE_BYTES: Final = 3533
@@ -54,23 +56,38 @@ class _Grant:
     serial: int
 
 
-class AccessGrant(NamedTuple):
-    """The site and the grant of an access token, and its lifetime in seconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """The rights of an access token, and its lifetime in seconds since the epoch.
 
-    instance_id: str
-    grant_id: str
+    Attributes:
+        instance_id: The installation; None for a token of an account, without a site.
+        subject_type: Whose rights it has: the app's, a Wix user's, a site member's or a visitor's.
+        subject_id: The ID of the app, user, member or visitor.
+        client_id: The ID of the app that it was issued to.
+        issued_at: The moment from which it is live.
+        expires_at: The moment from which it is not.
+        grant_id: The consent that it comes from; empty for a token without a refresh token.
+    """
+
+    instance_id: str | None
+    subject_type: SubjectType
+    subject_id: str
+    client_id: str
     issued_at: float
     expires_at: float
+    grant_id: str = ""
 
 
 class Grants:
-    """The grants of a fake Wix; safe to be used from several threads.
+    """The grants of a fake Wix, and its installations; safe to be used from several threads.
 
     A refresh token is signed content, so that it outlives the object that issued it: another fake
     Wix with the same app ID and secret accepts it, unless the app was uninstalled there.
     """
 
     def __init__(self, world: World) -> None:
+        self.installations = Installations(world)
         self._world = world
         self._lock = threading.RLock()
         key = derive_key(world.app_secret, f"fake refresh tokens of {world.app_id}")
@@ -79,31 +96,27 @@ class Grants:
         self._grants: dict[str, _Grant] = {}
         self._access: dict[str, AccessGrant] = {}
         self._revoked: set[str] = set()
-        self._uninstalled: set[str] = set()
-        self._installed: set[str] = set()
 
-    @property
-    def installed(self) -> frozenset[str]:
-        """The instance IDs of the sites that the app is installed on."""
-        with self._lock:
-            by_grant = {grant.instance_id for grant in self._grants.values()}
-            return frozenset(by_grant | self._installed)
+    def client_credentials(self, instance_id: str | None) -> str:
+        """Return an access token by the app's own credentials.
 
-    def install(self, instance_id: str) -> None:
-        """Install the app on this site, without a code."""
-        with self._lock:
-            self._uninstalled.discard(instance_id)
-            self._installed.add(instance_id)
-
-    def client_credentials(self, instance_id: str) -> str:
-        """Return an access token of the app's own credentials, for a site that has the app.
+        It lives for the time that the answer tells, or four hours. The token of no installation opens
+        nothing, as seen of Wix.
 
         Raises:
-            Refusal: The app is not on this site: 404, as Wix was seen to answer.
+            Refusal: The app is not on this site, or was not moved to client credentials.
         """
-        if instance_id not in self.installed:
-            raise oauth_refusal(404, "not_found", "app not found in any meta-site")
-        return self.issue_access_token(instance_id, seconds=CLIENT_CREDENTIALS_SECONDS)
+        world = self._world
+        if not world.admits_client_credentials:
+            why = "the app uses custom authentication, and was not moved to client credentials"
+            raise oauth_refusal(400, "unauthorized_client", why)
+        if instance_id is not None:
+            self._check_installed(instance_id)
+        told = world.expires_in
+        is_sane = type(told) in {int, float} and 0 < told <= CLIENT_CREDENTIALS_SECONDS
+        return self.issue_access_token(
+            instance_id, seconds=told if is_sane else CLIENT_CREDENTIALS_SECONDS
+        )
 
     def issue_code(self, instance_id: str) -> str:
         """Return a code for one exchange within ten minutes."""
@@ -119,14 +132,30 @@ class Grants:
             return self._begin(instance_id, secrets.token_hex(8))
 
     def issue_access_token(
-        self, instance_id: str, grant_id: str = "", *, seconds: float = ACCESS_TOKEN_SECONDS
+        self,
+        instance_id: str | None,
+        *,
+        grant_id: str = "",
+        subject_type: SubjectType = "APP",
+        subject_id: str | None = None,
+        client_id: str | None = None,
+        seconds: float = ACCESS_TOKEN_SECONDS,
     ) -> str:
-        """Return an access token that lives for this time."""
+        """Return an access token that lives for this time; None for an ID means the usual one."""
+        client_id = client_id or self._world.app_id
         now = self._world.clock.now()
+        grant = AccessGrant(
+            instance_id,
+            subject_type,
+            subject_id or _subject_id(subject_type, client_id, instance_id),
+            client_id,
+            now,
+            now + seconds,
+            grant_id,
+        )
         token = f"OauthNG.JWS.{secrets.token_urlsafe(300)}"
         with self._lock:
             self._forget_expired(now)
-            grant = AccessGrant(instance_id, grant_id, now, now + seconds)
             self._access[token] = grant
         return token
 
@@ -147,7 +176,9 @@ class Grants:
                 raise _invalid_grant("the code has expired")
             entry.spent = True
             refresh_token = self._begin(entry.instance_id, entry.grant_id)
-            return self.issue_access_token(entry.instance_id, entry.grant_id), refresh_token
+            return self.issue_access_token(
+                entry.instance_id, grant_id=entry.grant_id
+            ), refresh_token
 
     def refresh(self, refresh_token: str) -> tuple[str, str]:
         """Return a new access token, and the refresh token to be used from now on.
@@ -165,19 +196,24 @@ class Grants:
             if self._world.rotate_refresh_tokens:
                 grant.serial += 1
                 refresh_token = self._signed(instance_id, grant_id, grant.serial)
-            return self.issue_access_token(instance_id, grant_id), refresh_token
+            return self.issue_access_token(instance_id, grant_id=grant_id), refresh_token
 
     def live(self, access_token: str) -> AccessGrant | None:
-        """Return the site and the lifetime of a live access token, or None."""
+        """Return the rights of a live access token, or None."""
         with self._lock:
             grant = self._access.get(access_token)
         return grant if grant and self._world.clock.now() < grant.expires_at else None
 
+    def of_app(self, access_token: str) -> AccessGrant | None:
+        """Return the rights of a live access token of the app itself, or None."""
+        grant = self.live(access_token)
+        is_ours = grant and (grant.subject_type, grant.client_id) == ("APP", self._world.app_id)
+        return grant if is_ours else None
+
     def uninstall(self, instance_id: str) -> None:
         """End every code and token of this installation."""
         with self._lock:
-            self._uninstalled.add(instance_id)
-            self._installed.discard(instance_id)
+            self.installations.remove(instance_id)
             entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
             ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
             grants = self._grants.items()
@@ -194,15 +230,26 @@ class Grants:
                     del self._access[token]
 
     def _begin(self, instance_id: str, grant_id: str) -> str:
+        self.installations.add(instance_id)
         self._grants[grant_id] = _Grant(instance_id, serial=0)
         return self._signed(instance_id, grant_id, 0)
+
+    def _check_installed(self, instance_id: str) -> None:
+        installation = self.installations.get(instance_id)
+        if installation is None:
+            raise oauth_refusal(404, "not_found", "app not found in any meta-site")
+        if not installation.is_installed:
+            status, error = self._world.uninstalled_refusal
+            raise oauth_refusal(status, error, "app not found in any meta-site")
 
     def _known(self, instance_id: str, grant_id: str, serial: int) -> _Grant:
         if grant_id in self._revoked:
             raise _invalid_grant("the refresh token is revoked")
         if grant_id not in self._grants:
-            if instance_id in self._uninstalled:
+            before = self.installations.get(instance_id)
+            if before is not None and before.was_uninstalled:
                 raise _invalid_grant("the app was uninstalled")
+            self.installations.add(instance_id)
             self._world.sites.setdefault(instance_id, f"Site {instance_id[:8]}")
             self._grants[grant_id] = _Grant(instance_id, serial)
         return self._grants[grant_id]
@@ -231,6 +278,14 @@ class Grants:
             raise _invalid_grant("unknown refresh token") from exc
         instance_id, grant_id, serial, _ = payload
         return instance_id, grant_id, serial
+
+
+def _subject_id(subject_type: SubjectType, client_id: str, instance_id: str | None) -> str:
+    if subject_type == "APP":
+        return client_id
+    if subject_type == "USER":
+        return owner_id(instance_id or "")
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:{subject_type}:{instance_id}"))
 
 
 def _invalid_grant(description: str) -> Refusal:

@@ -34,6 +34,7 @@ from wix_asgi.testing.fake_wix._signal import Signal
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.recheck import RecheckPolicy, Rechecks
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -43,6 +44,8 @@ MISCONFIGURED: Final[dict[str, Any]] = {"status": 401, "body": {"error": "invali
 FAILING: Final[dict[str, Any]] = {"status": 503}
 # Of a token that lives 300 seconds, with a jitter of 0.5.
 FRESH, ADVISORY, MANDATORY, EXPIRED = 209.9, 210.0, 280.0, 300.0
+# Since the last read of the row: nothing is due, the row is read in the background, a call waits.
+QUIET, DUE, OVERDUE = 44.9, 45.0, 55.0
 
 
 class ManualClock:
@@ -148,9 +151,11 @@ class Engine:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         policy: RefreshPolicy | None = None,
+        rechecks: RecheckPolicy | None = None,
     ) -> None:
         self.sleep: Callable[[float], Awaitable[object]] = anyio.sleep
         self.policy = policy or RefreshPolicy()
+        self.recheck_jitter = 0.5
         self.fake = fake
         self.clock = clock
         self.storage = storage
@@ -170,7 +175,12 @@ class Engine:
             sleep=self._pause,
         )
         self.detached = DetachedTasks()
-        self.tokens = TokenCache(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
+        self.rechecks = Rechecks(
+            self.installations, policy=rechecks, clock=clock, jitter=lambda: self.recheck_jitter
+        )
+        self.tokens = TokenCache(
+            self.refresher, self.detached, self.rechecks, clock=clock, jitter=lambda: 0.5
+        )
 
     def another(self, **changes: Any) -> Engine:
         """Return the engine of another process over the same storage, with changes of policy."""

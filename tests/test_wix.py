@@ -24,7 +24,7 @@ from wix_asgi import (
     WixUnavailable,
     _assembly,
 )
-from wix_asgi import settings as settings_module
+from wix_asgi import _setting_sources as settings_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 from wix_asgi.transport.pooled import PoolTransport
@@ -373,6 +373,7 @@ def test_hooks_stay_functions() -> None:
         """Do nothing."""
 
     assert hook is wix.on_install(hook)
+    assert hook is wix.on_uninstall(hook)
     assert hook is wix.on_error(hook)
 
 

@@ -20,6 +20,7 @@ from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.identity.signed_callers import SignedCallers
+from wix_asgi.installations.removal import Removal
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.leases.only_one import OnlyOne
 from wix_asgi.oauth.client import OAuthClient
@@ -31,6 +32,7 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.recheck import Rechecks
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
@@ -54,6 +56,7 @@ class Assembly:
     clients: ClientFactory
     handshake: Handshake
     only_one: OnlyOne
+    removal: Removal
 
 
 def assemble(
@@ -83,6 +86,7 @@ def assemble(
     tokens = TokenCache(
         Refresher(installations, storage, oauth, app_id=settings.app_id),
         detached,
+        Rechecks(installations),
     )
     clients = ClientFactory(
         api_url=settings.api_url,
@@ -110,7 +114,8 @@ def assemble(
         ),
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
-    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one)
+    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=tokens.forget)
+    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one, removal)
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

@@ -1,4 +1,4 @@
-"""The app's own functions, called during an install: sync or async, with one argument or two."""
+"""The app's own functions, called as installations begin and end: sync or async."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wix_asgi._frames import without_locals
 from wix_asgi.asgi.client_network import client_network
 from wix_asgi.asgi.scopes import without_secrets
 from wix_asgi.concurrency.detached import DetachedTasks
@@ -41,7 +42,9 @@ class HookPolicy:
     """
 
     install_threads: int = 10
-    """Plain `on_install` hooks that run at one time on an event loop; the rest queue in order.
+    """Plain `on_install` and `on_uninstall` hooks that run at one time on an event loop.
+
+    The rest queue in order.
 
     The number is a choice: with hooks of 0.2 s it is fifty installs a second, as many as ask Wix
     (`MAX_EXCHANGES`). Whoever comes this far has installed the app, so none is left out.
@@ -84,12 +87,14 @@ class Hooks:
         self,
         *,
         on_install: Hook | None = None,
+        on_uninstall: Hook | None = None,
         on_error: Hook | None = None,
         detached: DetachedTasks,
         policy: HookPolicy | None = None,
     ) -> None:
         """Begin with the functions that were given as settings; decorators add more."""
         self.on_install = [] if on_install is None else [on_install]
+        self.on_uninstall = [] if on_uninstall is None else [on_uninstall]
         self.on_error = [] if on_error is None else [on_error]
         policy = policy or HookPolicy()
         self._detached = detached
@@ -107,12 +112,21 @@ class Hooks:
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
         """
+        return await _call_all(self.on_install, installation, request, self._in_thread)
 
-        async def in_thread(call: _Call) -> Any:
-            limiter = self._install_threads.here()
-            return _result(await to_thread.run_sync(_outcome, call, limiter=limiter))
-
-        return await _call_all(self.on_install, installation, request, in_thread)
+    async def uninstalled(self, installation: Installation) -> None:
+        """Call each `on_uninstall(installation, None)`; an error is logged, and stops no other."""
+        for hook in self.on_uninstall:
+            try:
+                await _call_all([hook], installation, None, self._in_thread)
+            except (Exception, SystemExit) as exc:
+                # An app's sys.exit(), in a task of ours, would end the whole server.
+                logger.exception(
+                    "an on_uninstall hook raised; the installation on site %s stays removed",
+                    installation.instance_id,
+                    exc_info=without_locals(exc),
+                    extra={"instance_id": installation.instance_id},
+                )
 
     async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
         """Call each `on_error(refusal, request)`; return the first Response of them.
@@ -134,6 +148,10 @@ class Hooks:
 
         return await _call_all(self.on_error, refusal, request, in_thread)
 
+    async def _in_thread(self, call: _Call) -> Any:
+        limiter = self._install_threads.here()
+        return _result(await to_thread.run_sync(_outcome, call, limiter=limiter))
+
     async def _run_in_slot(self, call: _Call) -> _Outcome:
         try:
             return await to_thread.run_sync(_outcome, call, limiter=self._error_threads.here())
@@ -152,13 +170,13 @@ class Hooks:
 async def _call_all(
     hooks: list[Hook],
     event: object,
-    request: Request,
+    request: Request | None,
     in_thread: Callable[[_Call], Awaitable[Any]],
 ) -> Response | None:
     if not hooks:
         # Anybody can cause refusals, and most apps have no hook for them.
         return None
-    response, args = None, (event, without_secrets(request))
+    response, args = None, (event, request and without_secrets(request))
     for hook in hooks:
         call = functools.partial(hook, *args[: _arity(hook)])
         result = call() if _is_async(hook) else await in_thread(call)

@@ -61,6 +61,7 @@ class WixOptions(TypedDict, total=False):
     wix_url: str
     api_url: str
     on_install: Hook
+    on_uninstall: Hook
     on_error: Hook
     resolve_identity: ResolveIdentity
     transport: httpx.AsyncBaseTransport
@@ -84,6 +85,7 @@ class Wix:
         self._detached = DetachedTasks()
         hooks = Hooks(
             on_install=options.pop("on_install", None),
+            on_uninstall=options.pop("on_uninstall", None),
             on_error=options.pop("on_error", None),
             detached=self._detached,
         )
@@ -115,6 +117,7 @@ class Wix:
         self._oauth = parts.oauth
         self._tokens = parts.tokens
         self._only_one = parts.only_one
+        self._removal = parts.removal
         self.clients: Final = parts.clients
         self.handshake: Final = parts.handshake
         # A lock of another event loop cannot be waited for.
@@ -218,6 +221,26 @@ class Wix:
         """
         return self._only_one.hold(name)
 
+    async def remove(self, instance_id: str, *, installed_before: datetime | None = None) -> bool:
+        """Remove this installation with its tokens, and call the `on_uninstall` hooks.
+
+        The hooks are called in this process, and only by the call that removed it. Other processes
+        serve the site for a minute at most. A reinstall wins in any order: it stays if it comes
+        during the call, or at or after `installed_before`, a time with a zone by the store's clock.
+
+        Wix is told nothing: a site that still has the app there may come back with its next call,
+        where Wix grants tokens by client credentials.
+
+        Returns:
+            Whether this call removed it.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached; whether it was removed is not known.
+            WixUnavailable: The process is shutting down.
+        """
+        await self.open()
+        return await self._removal.remove(instance_id, installed_before=installed_before)
+
     async def finish_setup(self, instance_id: str) -> None:
         """Tell Wix that this site's setup is finished (APP_FINISHED_CONFIGURATION).
 
@@ -240,6 +263,17 @@ class Wix:
         installation. If it raises, the browser gets a 500 and the installation stays.
         """
         self._hooks.on_install.append(hook)
+        return hook
+
+    def on_uninstall(self, hook: H) -> H:
+        """Register `hook(installation)`, called after an installation was removed.
+
+        It may be async, else it runs in a thread; of two arguments the second is the request, which
+        is None. It is called once over all processes, in the process that removed the installation,
+        and not at all if that process is killed meanwhile. If it raises, that is logged, and the
+        installation stays removed.
+        """
+        self._hooks.on_uninstall.append(hook)
         return hook
 
     def on_error(self, hook: H) -> H:

@@ -7,8 +7,8 @@ from tests.engine import (
     ACCESS,
     ADVISORY,
     EXPIRED,
-    FRESH,
     MANDATORY,
+    QUIET,
     Engine,
     ManualClock,
     Steps,
@@ -27,7 +27,7 @@ from wix_asgi.tokens.cache import TokenCache
 
 async def test_a_fresh_token_costs_no_call(engine: Engine, storage: Steps) -> None:
     """It comes from memory: neither Wix nor the storage is asked."""
-    token = await warm(engine, FRESH)
+    token = await warm(engine, QUIET)
     storage.log.clear()
     values = [await get(engine) for _ in range(3)]
 
@@ -72,7 +72,11 @@ async def test_the_advisory_window_is_jittered(
 ) -> None:
     """It begins 75 to 105 seconds before the end, so that many sites do not move together."""
     engine.tokens = TokenCache(
-        engine.refresher, engine.detached, clock=engine.clock, jitter=lambda: jitter
+        engine.refresher,
+        engine.detached,
+        engine.rechecks,
+        clock=engine.clock,
+        jitter=lambda: jitter,
     )
     await warm(engine, last_fresh)
     await get(engine)

@@ -126,7 +126,7 @@ async def test_a_living_token_outlasts_a_failing_storage(
 async def test_a_living_token_outlasts_an_unreadable_row(engine: Engine, storage: Steps) -> None:
     """The same where the stored tokens can no longer be unsealed."""
     token = await warm(engine, MANDATORY)
-    storage.fail("get", UnsealError())
+    storage.fail("get", UnsealError(), times=2)
 
     assert token.value == await get(engine)
 

@@ -61,6 +61,7 @@ Wix(app_id="app-1", app_secret="test-app-secret", public_url="https://app.exampl
 
 wix = Wix(storage="sqlite:///wix.db")
 Wix(resolve_identity=resolve_at_once, on_install=after_install, on_error=lambda refusal: None)
+Wix(on_uninstall=lambda installation: None)
 Starlette(middleware=[Middleware(WixMiddleware, wix), Middleware(WixMiddleware)])
 starlette_app.add_middleware(WixMiddleware, wix)
 assert_type(WixMiddleware(starlette_app, wix), WixMiddleware)
@@ -81,6 +82,11 @@ async def welcome(installation: Installation, request: Request) -> Response | No
 @wix.on_install
 def count(installation: Installation) -> None:
     """Count an install."""
+
+
+@wix.on_uninstall
+def forget(installation: Installation) -> None:
+    """Forget a site."""
 
 
 @wix.on_error
@@ -126,6 +132,8 @@ async def job() -> None:
             assert_type(client, WixClient)
             await takes_any_client(client)
         await opened.finish_setup("site-1")
+        assert_type(await opened.remove("site-1"), bool)
+        assert_type(await opened.remove("site-1", installed_before=datetime.now(UTC)), bool)
         assert_type(opened.only_one("job"), AbstractAsyncContextManager[None])
         async with opened.only_one("job") as nothing:
             assert_type(nothing, None)

@@ -16,7 +16,7 @@ from wix_asgi.models import AccessToken, Grant, GrantType, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import AddingStorage, Storage
 
-__all__ = ["InstallationRepository", "RefreshFailure", "StoredInstallation"]
+__all__ = ["InstallationRepository", "RefreshFailure", "StoredInstallation", "installation_of"]
 
 
 class RefreshFailure(StrEnum):
@@ -221,14 +221,7 @@ class InstallationRepository:
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
         async for dated in RecordScan(self._storage, self._app_id, clock=self._clock):
-            record = dated.record
-            yield Installation(
-                record.app_id,
-                record.instance_id,
-                _installed_at(record),
-                record.origin_instance_id,
-                _grant_type(record),
-            )
+            yield installation_of(dated.record)
 
     def _new_record(
         self,
@@ -308,6 +301,17 @@ class InstallationRepository:
 
     def _unseal_field(self, sealed: bytes, instance_id: str, name: str) -> str:
         return self._vault.unseal(sealed, app_id=self._app_id, instance_id=instance_id, field=name)
+
+
+def installation_of(record: Record) -> Installation:
+    """Return the facts of a record for the app; no token is unsealed."""
+    return Installation(
+        record.app_id,
+        record.instance_id,
+        _installed_at(record),
+        record.origin_instance_id,
+        _grant_type(record),
+    )
 
 
 def _installed_at(record: Record) -> datetime:

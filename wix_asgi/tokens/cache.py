@@ -4,6 +4,9 @@ A token's life has three windows, scaled to the lifetime it was granted for. *Fr
 *Advisory* (the last 30 %, at most 90 s, jittered): it is served, and one caller starts a refresh in
 the background. *Mandatory* (the last 7 %, at most 20 s): callers wait for the refresh.
 
+Once a minute a call has the row of its token read (`recheck`): a removed installation is served no
+more, and a token that another process has stored is taken over.
+
 In a process all callers share one refresh, which is detached from them: a caller that is cancelled
 takes no other down. Over all processes there is one lease in storage. Nothing is held while a
 caller's own request is sent.
@@ -27,6 +30,8 @@ from wix_asgi.errors import StorageUnavailable, WixError, WixUnavailable
 from wix_asgi.models import AccessToken
 from wix_asgi.reporting.one_line import one_line
 from wix_asgi.tokens._storage_watch import Progress, Stage
+from wix_asgi.tokens._values import CachedToken, UnwantedValues
+from wix_asgi.tokens.recheck import Rechecks
 from wix_asgi.tokens.refresh import Refresher
 
 __all__ = ["TokenCache"]
@@ -34,41 +39,12 @@ __all__ = ["TokenCache"]
 logger = logging.getLogger("wix_asgi")
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A cached token and its windows, as moments of the monotonic clock."""
-
-    token: AccessToken
-    advisory_at: float
-    mandatory_at: float
-    useless_until: float = -math.inf
-
-
-class _UnwantedValues:
-    """Values of tokens that a refresh must not return; secrets, so nothing shows them."""
-
-    # No set: error trackers walk through sets, and never ask them for a repr.
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: set[str] = set()
-
-    def __repr__(self) -> str:
-        return f"<{len(self._values)} tokens>"
-
-    def __contains__(self, value: object) -> bool:
-        return value in self._values
-
-    def add(self, value: str) -> None:
-        self._values.add(value)
-
-
 @dataclass(frozen=True, slots=True)
 class _Refresh:
     """A refresh under way."""
 
     task: DetachedTask[AccessToken]
-    unwanted: _UnwantedValues
+    unwanted: UnwantedValues
     progress: Progress
 
 
@@ -76,8 +52,9 @@ class _Refresh:
 class _LoopState:
     """The cache and the refreshes of one event loop: no other loop can wait for its tasks."""
 
-    cache: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+    cache: OrderedDict[str, CachedToken] = field(default_factory=OrderedDict)
     refreshes: dict[str, _Refresh] = field(default_factory=dict)
+    rechecks: dict[str, DetachedTask[None]] = field(default_factory=dict)
 
 
 class TokenCache:
@@ -87,17 +64,19 @@ class TokenCache:
         self,
         refresher: Refresher,
         detached: DetachedTasks,
+        rechecks: Rechecks,
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Serve the tokens of `refresher`, under its policy.
+        """Serve the tokens of `refresher`, under its policy, while `rechecks` find their rows.
 
         `clock` gives monotonic seconds, `jitter` 0 to 1.
         """
         self._refresher = refresher
         self._policy = refresher.policy
         self._detached = detached
+        self._rechecks = rechecks
         self._clock = clock
         self._jitter = jitter
         self._loops = PerLoop(_LoopState)
@@ -117,13 +96,11 @@ class TokenCache:
         if entry is None:
             return await self._wait(state, instance_id)
         state.cache.move_to_end(instance_id)
-        now = self._clock()
-        if now < entry.advisory_at:
+        if self._clock() < entry.quiet_until:
             return entry.token
-        if now < entry.mandatory_at:
-            self._join(state, instance_id)
-            return entry.token
-        return await self._get_late(state, instance_id, entry)
+        if entry.recheck_at <= self._clock() < entry.token.expires_at:
+            await self._recheck(state, instance_id, entry)
+        return await self._get_due(state, instance_id)
 
     async def renew(self, instance_id: str, refused: AccessToken) -> AccessToken:
         """Return a token other than `refused`, which Wix answered with a 401.
@@ -161,7 +138,69 @@ class TokenCache:
         state.refreshes.pop(instance_id, None)
         self._keep(state, instance_id, token)
 
-    async def _get_late(self, state: _LoopState, instance_id: str, entry: _Entry) -> AccessToken:
+    def forget(self, instance_id: str) -> None:
+        """Drop the token of a removed installation, and that of a refresh under way.
+
+        Other event loops drop theirs at their next recheck.
+        """
+        state = self._loops.here()
+        state.cache.pop(instance_id, None)
+        state.refreshes.pop(instance_id, None)
+
+    async def _get_due(self, state: _LoopState, instance_id: str) -> AccessToken:
+        """Return a token after a recheck, which may have dropped or replaced it, by its window."""
+        entry = state.cache.get(instance_id)
+        if entry is None:
+            return await self._wait(state, instance_id)
+        now = self._clock()
+        if now < entry.advisory_at:
+            return entry.token
+        if now < entry.mandatory_at:
+            self._join(state, instance_id)
+            return entry.token
+        return await self._get_late(state, instance_id, entry)
+
+    async def _recheck(self, state: _LoopState, instance_id: str, entry: CachedToken) -> None:
+        """Have the row read in the background; wait for that, in bounds, if it is overdue."""
+        rechecks = self._rechecks
+        is_overdue = self._clock() >= entry.overdue_at
+        task = state.rechecks.get(instance_id)
+        if task is None:
+            if not rechecks.may_begin(len(state.rechecks), is_overdue=is_overdue):
+                return
+            task = state.rechecks[instance_id] = self._detached.start(
+                lambda: self._run_recheck(state, instance_id, entry), is_waited_for=False
+            )
+        if is_overdue and not rechecks.is_late:
+            await rechecks.wait_for(task)
+
+    async def _run_recheck(self, state: _LoopState, instance_id: str, entry: CachedToken) -> None:
+        """Drop or replace the token as its row says, unless a newer one was cached meanwhile."""
+        began = self._clock()
+        try:
+            stored = await self._rechecks.read(instance_id)
+        except Exception:
+            entry.recheck_at = self._rechecks.retry_at()
+            entry.plan()
+            return
+        finally:
+            del state.rechecks[instance_id]
+        if state.cache.get(instance_id) is not entry:
+            # An install or a refresh of this process: its token may be newer than the row is.
+            return
+        if stored is None:
+            del state.cache[instance_id]
+        elif stored.access_token is None or stored.access_token.value != entry.token.value:
+            # Another process has refreshed, or installed anew.
+            del state.cache[instance_id]
+            if token := stored.live_token(self._clock(), ()):
+                self._keep(state, instance_id, token, read_at=began)
+        else:
+            self._note_read(entry, began)
+
+    async def _get_late(
+        self, state: _LoopState, instance_id: str, entry: CachedToken
+    ) -> AccessToken:
         """Wait for the successor of a token in its mandatory window, while that token lives."""
         left = entry.token.expires_at - self._clock()
         if left <= 0:
@@ -207,7 +246,7 @@ class TokenCache:
         """Join the refresh under way, or start it; it is not to return `refused`."""
         refresh = state.refreshes.get(instance_id)
         if refresh is None:
-            unwanted = _UnwantedValues()
+            unwanted = UnwantedValues()
             if entry := state.cache.get(instance_id):
                 unwanted.add(entry.token.value)
             progress = Progress(self._clock)
@@ -223,7 +262,7 @@ class TokenCache:
         self,
         state: _LoopState,
         instance_id: str,
-        unwanted: _UnwantedValues,
+        unwanted: UnwantedValues,
         progress: Progress,
     ) -> AccessToken:
         """Refresh, and keep the outcome unless a new installation came in between."""
@@ -246,17 +285,30 @@ class TokenCache:
             self._keep(state, instance_id, token)
         return token
 
-    def _keep(self, state: _LoopState, instance_id: str, token: AccessToken) -> None:
+    def _keep(
+        self,
+        state: _LoopState,
+        instance_id: str,
+        token: AccessToken,
+        *,
+        read_at: float | None = None,
+    ) -> None:
         policy = self._policy
         # Jittered, so that installations that began together do not refresh together.
         advisory = policy.advisory_window(token.lifetime) * (1 + (self._jitter() - 0.5) / 3)
         mandatory = policy.mandatory_window(token.lifetime)
-        state.cache[instance_id] = _Entry(
-            token, token.expires_at - advisory, token.expires_at - mandatory
-        )
+        entry = CachedToken(token, token.expires_at - advisory, token.expires_at - mandatory)
+        self._note_read(entry, self._clock() if read_at is None else read_at)
+        state.cache[instance_id] = entry
         state.cache.move_to_end(instance_id)
         if len(state.cache) > policy.max_cached_tokens:
             state.cache.popitem(last=False)
+
+    def _note_read(self, entry: CachedToken, read_at: float) -> None:
+        """Plan the next recheck: the row had this token at the moment `read_at`."""
+        entry.recheck_at = self._rechecks.due_after(read_at)
+        entry.overdue_at = read_at + self._rechecks.policy.overdue
+        entry.plan()
 
     def _put_off(self, state: _LoopState, instance_id: str, exc: BaseException) -> None:
         """Serve a living token for a while before the next refresh is started."""
@@ -272,3 +324,4 @@ class TokenCache:
         later = self._clock() + self._policy.failure_pause * (0.5 + self._jitter())
         entry.advisory_at = min(later, entry.token.expires_at)
         entry.mandatory_at = max(entry.mandatory_at, entry.advisory_at)
+        entry.plan()

@@ -19,7 +19,7 @@ from tests.client.clients import install
 from tests.middleware.probes import CALLBACK, INSTALL, call, http_scope
 from tests.support import PUBLIC_URL, SITE, make_app, make_wix
 from wix_asgi import BackendNotFound, SettingsError, StorageUnavailable, Wix, WixMiddleware
-from wix_asgi import settings as settings_module
+from wix_asgi import _setting_sources as settings_module
 from wix_asgi.testing import FakeWix
 
 ENVIRONMENT = {

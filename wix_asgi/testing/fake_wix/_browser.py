@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wix_asgi.testing.fake_wix._grants import Grants
+from wix_asgi.testing.fake_wix._installers import Installers
 from wix_asgi.testing.fake_wix._pages import (
     close_window_page,
     consent_page,
@@ -16,12 +17,7 @@ from wix_asgi.testing.fake_wix._pages import (
 )
 from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
 from wix_asgi.testing.fake_wix._wire import add_query, parse_query
-from wix_asgi.testing.fake_wix.installer import (
-    INSTALL_PATH,
-    Installer,
-    InstallerRefused,
-    InstallRequest,
-)
+from wix_asgi.testing.fake_wix.installer import Installer, InstallerRefused, InstallRequest
 from wix_asgi.testing.fake_wix.world import World
 
 __all__ = ["BrowserPages"]
@@ -33,12 +29,12 @@ class BrowserPages:
     """The pages under www.wix.com."""
 
     def __init__(
-        self, world: World, grants: Grants, tokens: InstallTokens, installer: Installer
+        self, world: World, grants: Grants, tokens: InstallTokens, installers: Installers
     ) -> None:
         self._world = world
         self._grants = grants
         self._tokens = tokens
-        self._installer = installer
+        self._installers = installers
 
     def wanted(self, request: Request) -> bool:
         """Return whether a browser requests the first page; an API call may have the same path."""
@@ -60,26 +56,28 @@ class BrowserPages:
 
     async def consent(self, request: Request) -> Response:
         """Ask the site owner for consent."""
-        asked = self._installer.read(request.url.query)
+        installer = self._installers.at(request.url.path)
+        asked = installer.read(request.url.query)
         site = None if asked.instance_id is None else self._world.sites[asked.instance_id]
         return consent_page(
             app_name=self._world.app_name,
             permissions=self._world.permissions,
             site=site,
             choices=self._world.sites,
-            action=f"{INSTALL_PATH}?{request.url.query}",
+            action=f"{installer.path}?{request.url.query}",
         )
 
     async def decide(self, request: Request) -> Response:
         """Carry out the decision of the site owner."""
-        asked = self._installer.read(request.url.query)
+        installer = self._installers.at(request.url.path)
+        asked = installer.read(request.url.query)
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         match form.get("decision"):
             case "approve":
-                location = self._approve(asked, form.get("instanceId"))
+                location = _approve(installer, asked, form.get("instanceId"))
                 return RedirectResponse(location, 303, _NO_STORE)
             case "cancel":
-                return self._cancelled(asked)
+                return _cancelled(installer, asked)
             case _:
                 raise InstallerRefused("The choice is neither to approve nor to cancel.")
 
@@ -89,24 +87,12 @@ class BrowserPages:
             query = parse_query(request.url.query, known=("access_token",))
         except ValueError as exc:
             raise InstallerRefused("This address is malformed.") from exc
-        grant = self._grants.live(query.get("access_token", ""))
-        if grant is None:
+        instance_id = self._grants.site_of_app(query.get("access_token", ""))
+        if instance_id is None:
             raise InstallerRefused("The access token is unknown or has expired.")
         return close_window_page(
-            site=self._world.sites[grant.instance_id], open_url=self._open(grant.instance_id)
+            site=self._world.sites[instance_id], open_url=self._open(instance_id)
         )
-
-    def _approve(self, asked: InstallRequest, instance_id: str | None) -> str:
-        try:
-            return self._installer.approve(asked, instance_id)
-        except LookupError as exc:
-            raise InstallerRefused("There is no such site.") from exc
-
-    def _cancelled(self, asked: InstallRequest) -> Response:
-        location = self._installer.cancel(asked)
-        if location is None:
-            return message_page("Nothing was added", "You may close this window.")
-        return RedirectResponse(location, 303, _NO_STORE)
 
     def _links(self, instance_id: str) -> dict[str, str]:
         links: dict[str, str] = {}
@@ -123,3 +109,17 @@ class BrowserPages:
         if open_url is None:
             return None
         return add_query(open_url, instance=sign_instance(self._world, instance_id, {}))
+
+
+def _approve(installer: Installer, asked: InstallRequest, instance_id: str | None) -> str:
+    try:
+        return installer.approve(asked, instance_id)
+    except LookupError as exc:
+        raise InstallerRefused("There is no such site.") from exc
+
+
+def _cancelled(installer: Installer, asked: InstallRequest) -> Response:
+    location = installer.cancel(asked)
+    if location is None:
+        return message_page("Nothing was added", "You may close this window.")
+    return RedirectResponse(location, 303, _NO_STORE)

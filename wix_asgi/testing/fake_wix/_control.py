@@ -18,7 +18,11 @@ from wix_asgi.testing.fake_wix._echo import echo_of
 from wix_asgi.testing.fake_wix._signal import Signal
 from wix_asgi.testing.fake_wix.calls import Call, CallLog
 from wix_asgi.testing.fake_wix.faults import Fault, FaultKind, Faults, Gate, Gates
-from wix_asgi.testing.fake_wix.installer import CLOSE_WINDOW_PATH, INSTALL_PATH
+from wix_asgi.testing.fake_wix.installer import (
+    CLOSE_WINDOW_PATH,
+    EXTERNAL_INSTALL_PATH,
+    INSTALL_PATH,
+)
 from wix_asgi.testing.fake_wix.world import World
 
 __all__ = ["PLAYED_PATHS", "Control"]
@@ -26,6 +30,7 @@ __all__ = ["PLAYED_PATHS", "Control"]
 PLAYED_PATHS = frozenset(
     {
         INSTALL_PATH,
+        EXTERNAL_INSTALL_PATH,
         CLOSE_WINDOW_PATH,
         "/oauth/access",
         "/oauth/access/",
@@ -33,7 +38,7 @@ PLAYED_PATHS = frozenset(
         "/oauth2/token-info",
     }
 )
-"""The installer and the token endpoints, which have no access token and no answers of a test."""
+"""The installers and the token endpoints, which have no access token and no answers of a test."""
 
 
 class Control(World):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import secrets
 import threading
+import uuid
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from wix_asgi.sealing.keys import derive_key
 from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal
-from wix_asgi.testing.fake_wix.world import World
+from wix_asgi.testing.fake_wix.world import World, owner_id
 
 __all__ = [
     "ACCESS_TOKEN_SECONDS",
@@ -23,7 +24,11 @@ __all__ = [
     "CODE_SECONDS",
     "AccessGrant",
     "Grants",
+    "SubjectType",
 ]
+
+SubjectType = Literal["APP", "USER", "MEMBER", "VISITOR"]
+"""Whose rights an access token has, in the words of token-info."""
 
 # Seconds: the ten minutes that Wix documents for a code, the longest that RFC 6749, 4.1.2, allows.
 CODE_SECONDS: Final = 600.0
@@ -54,13 +59,27 @@ class _Grant:
     serial: int
 
 
-class AccessGrant(NamedTuple):
-    """The site and the grant of an access token, and its lifetime in seconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """The rights of an access token, and its lifetime in seconds since the epoch.
 
-    instance_id: str
-    grant_id: str
+    Attributes:
+        instance_id: The installation; None for a token of an account, without a site.
+        subject_type: Whose rights it has: the app's, a Wix user's, a site member's or a visitor's.
+        subject_id: The ID of the app, user, member or visitor.
+        client_id: The ID of the app that it was issued to.
+        issued_at: The moment from which it is live.
+        expires_at: The moment from which it is not.
+        grant_id: The consent that it comes from; empty for a token without a refresh token.
+    """
+
+    instance_id: str | None
+    subject_type: SubjectType
+    subject_id: str
+    client_id: str
     issued_at: float
     expires_at: float
+    grant_id: str = ""
 
 
 class Grants:
@@ -119,14 +138,30 @@ class Grants:
             return self._begin(instance_id, secrets.token_hex(8))
 
     def issue_access_token(
-        self, instance_id: str, grant_id: str = "", *, seconds: float = ACCESS_TOKEN_SECONDS
+        self,
+        instance_id: str | None,
+        *,
+        grant_id: str = "",
+        subject_type: SubjectType = "APP",
+        subject_id: str | None = None,
+        client_id: str | None = None,
+        seconds: float = ACCESS_TOKEN_SECONDS,
     ) -> str:
-        """Return an access token that lives for this time."""
+        """Return an access token that lives for this time; None for an ID means the usual one."""
+        client_id = client_id or self._world.app_id
         now = self._world.clock.now()
+        grant = AccessGrant(
+            instance_id,
+            subject_type,
+            subject_id or _subject_id(subject_type, client_id, instance_id),
+            client_id,
+            now,
+            now + seconds,
+            grant_id,
+        )
         token = f"OauthNG.JWS.{secrets.token_urlsafe(300)}"
         with self._lock:
             self._forget_expired(now)
-            grant = AccessGrant(instance_id, grant_id, now, now + seconds)
             self._access[token] = grant
         return token
 
@@ -147,7 +182,9 @@ class Grants:
                 raise _invalid_grant("the code has expired")
             entry.spent = True
             refresh_token = self._begin(entry.instance_id, entry.grant_id)
-            return self.issue_access_token(entry.instance_id, entry.grant_id), refresh_token
+            return self.issue_access_token(
+                entry.instance_id, grant_id=entry.grant_id
+            ), refresh_token
 
     def refresh(self, refresh_token: str) -> tuple[str, str]:
         """Return a new access token, and the refresh token to be used from now on.
@@ -165,13 +202,20 @@ class Grants:
             if self._world.rotate_refresh_tokens:
                 grant.serial += 1
                 refresh_token = self._signed(instance_id, grant_id, grant.serial)
-            return self.issue_access_token(instance_id, grant_id), refresh_token
+            return self.issue_access_token(instance_id, grant_id=grant_id), refresh_token
 
     def live(self, access_token: str) -> AccessGrant | None:
-        """Return the site and the lifetime of a live access token, or None."""
+        """Return the rights of a live access token, or None."""
         with self._lock:
             grant = self._access.get(access_token)
         return grant if grant and self._world.clock.now() < grant.expires_at else None
+
+    def site_of_app(self, access_token: str) -> str | None:
+        """Return the site of a live access token of the app itself, or None."""
+        grant = self.live(access_token)
+        if grant is None or (grant.subject_type, grant.client_id) != ("APP", self._world.app_id):
+            return None
+        return grant.instance_id
 
     def uninstall(self, instance_id: str) -> None:
         """End every code and token of this installation."""
@@ -231,6 +275,14 @@ class Grants:
             raise _invalid_grant("unknown refresh token") from exc
         instance_id, grant_id, serial, _ = payload
         return instance_id, grant_id, serial
+
+
+def _subject_id(subject_type: SubjectType, client_id: str, instance_id: str | None) -> str:
+    if subject_type == "APP":
+        return client_id
+    if subject_type == "USER":
+        return owner_id(instance_id or "")
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:{subject_type}:{instance_id}"))
 
 
 def _invalid_grant(description: str) -> Refusal:

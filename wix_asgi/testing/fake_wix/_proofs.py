@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from wix_asgi.sealing.keys import derive_key
-from wix_asgi.testing.fake_wix.world import World, site_id
+from wix_asgi.testing.fake_wix.world import World, owner_id, site_id
 
 __all__ = ["InstallTokens", "read_instance", "sign_instance"]
 
@@ -26,7 +26,7 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
     """
     # Real time: the app under test compares it with the host's clock, not with the fake's.
     signed_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    owner = hashlib.sha256(f"owner of {instance_id}".encode()).hexdigest()[:32]
+    owner = owner_id(instance_id)
     told = {
         "instanceId": instance_id,
         "appDefId": world.app_id,

@@ -126,15 +126,18 @@ class SiteApi:
         """Return the site of the access token.
 
         Raises:
-            Refusal: There is no live access token.
+            Refusal: There is no live access token (401), or it is not the app's for a site (403).
         """
         tokens = request.headers.getlist("authorization")
         if len(tokens) != 1:
             raise api_refusal(401, "UNAUTHENTICATED", "one Authorization header is expected")
-        grant = self._grants.live(tokens[0])
-        if grant is None:
+        if self._grants.live(tokens[0]) is None:
             raise api_refusal(401, "UNAUTHENTICATED", "the access token is unknown or has expired")
-        return grant.instance_id
+        instance_id = self._grants.site_of_app(tokens[0])
+        if instance_id is None:
+            why = "the access token is not the app's, or names no site"
+            raise api_refusal(403, "PERMISSION_DENIED", why)
+        return instance_id
 
 
 def _app_instance(world: World, instance_id: str) -> dict[str, Any]:

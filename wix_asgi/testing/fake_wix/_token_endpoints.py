@@ -88,24 +88,25 @@ class TokenEndpoints:
         grant = self._grants.live(token) or self._instance(token)
         if grant is None:
             return {"active": False}
-        return {
+        info = {
             "active": True,
-            "subjectType": "APP",
-            "subjectId": self._world.app_id,
+            "subjectType": grant.subject_type,
+            "subjectId": grant.subject_id,
             "exp": int(grant.expires_at),
             "iat": int(grant.issued_at),
-            "clientId": self._world.app_id,
-            "siteId": site_id(grant.instance_id),
-            "instanceId": grant.instance_id,
+            "clientId": grant.client_id,
         }
+        if grant.instance_id is not None:
+            info |= {"siteId": site_id(grant.instance_id), "instanceId": grant.instance_id}
+        return info
 
     def _instance(self, token: str) -> AccessGrant | None:
         # Wix accepts the signed instance here, too, for a time that it does not document.
         instance_id = read_instance(self._world, token).get("instanceId")
         if instance_id is None:
             return None
-        now = self._world.clock.now()
-        return AccessGrant(instance_id, "", now, now + ACCESS_TOKEN_SECONDS)
+        app_id, now = self._world.app_id, self._world.clock.now()
+        return AccessGrant(instance_id, "APP", app_id, app_id, now, now + ACCESS_TOKEN_SECONDS)
 
 
 async def _read(request: Request) -> dict[str, Any]:

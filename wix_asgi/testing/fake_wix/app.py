@@ -3,7 +3,8 @@
 It follows the documentation of Wix, and is stricter than Wix on every point that the documentation
 leaves open: a code works once, and using it again revokes its grant; only JSON is accepted, without
 unknown or repeated fields; a token endpoint refuses a request with an access token; `Bearer` is
-refused; redirect URLs match exactly. An app that works with FakeWix has a fair chance with Wix.
+refused, and so are the tokens of users, members and visitors; redirect URLs match exactly. An app
+that works with FakeWix has a fair chance with Wix.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
 from wix_asgi.testing.fake_wix._browser import BrowserPages
-from wix_asgi.testing.fake_wix._control import PLAYED_PATHS, Control
-from wix_asgi.testing.fake_wix._grants import Grants
+from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
+from wix_asgi.testing.fake_wix._installs import Installs
 from wix_asgi.testing.fake_wix._pages import error_page
-from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
 from wix_asgi.testing.fake_wix._site_api import ApiRoute, SiteApi
 from wix_asgi.testing.fake_wix._token_endpoints import TokenEndpoints
 from wix_asgi.testing.fake_wix._transport import InProcessTransport
@@ -36,8 +36,8 @@ from wix_asgi.testing.fake_wix.clock import Clock
 from wix_asgi.testing.fake_wix.faults import ConnectionLost, Fault
 from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
+    EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
-    Installer,
     InstallerRefused,
 )
 from wix_asgi.testing.fake_wix.world import FakeSite
@@ -45,7 +45,7 @@ from wix_asgi.testing.fake_wix.world import FakeSite
 __all__ = ["FakeWix"]
 
 
-class FakeWix(Control):
+class FakeWix(Installs):
     """Wix for one app, as an ASGI app: the pages of www.wix.com and the API, on one origin.
 
     In process, hand `transport` to the HTTP client; with sockets, use `with fake.serve() as url`.
@@ -62,7 +62,8 @@ class FakeWix(Control):
         app_id: The ID of the only app.
         app_secret: The secret key of the app. Refresh tokens and install tokens are valid with
             every FakeWix that was created with the same app ID and secret.
-        redirect_urls: The exact URLs to which the installer may lead back; None allows every URL.
+        redirect_urls: The exact URLs to which the installers may lead back (that of the external
+            install flow with any query); None allows every URL.
         app_url: The App URL, for the links on the first page.
         clock: The clock by which codes (600 s) and access tokens (300 s) expire. Signed instances
             carry real time instead, since an app checks them by the clock of its host.
@@ -99,11 +100,8 @@ class FakeWix(Control):
             rotate_refresh_tokens=rotate_refresh_tokens,
             url=url,
         )
-        self._grants = Grants(self)
-        self._install_tokens = InstallTokens(self)
-        self._installer = Installer(self, self._grants, self._install_tokens)
         self._site_api = SiteApi(self, self._grants, self._answers)
-        self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installer)
+        self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installers)
         api = self._api_routes()
         self._known = [
             f"{method} {route.path}"
@@ -122,11 +120,6 @@ class FakeWix(Control):
         except ConnectionLost:
             headers = [(b"content-length", b"1")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    @property
-    def installed(self) -> frozenset[str]:
-        """The instance IDs of the sites that the app is installed on."""
-        return self._grants.installed
 
     @cached_property
     def transport(self) -> httpx.AsyncBaseTransport:
@@ -154,68 +147,13 @@ class FakeWix(Control):
         """
         return self._serving(host, port)
 
-    def approve(self, installer_url: str, *, instance_id: str | None = None) -> str:
-        """Press the Approve button: return the redirect URL with code and instanceId.
-
-        Args:
-            installer_url: The URL to which the install path redirected.
-            instance_id: The site to pick if the URL has no token; the first site by default.
-
-        Raises:
-            InstallerRefused: The page would show an error instead.
-            LookupError: The site does not exist.
-        """
-        return self._installer.approve(self._installer.read_url(installer_url), instance_id)
-
-    def cancel(self, installer_url: str) -> str | None:
-        """Press the Cancel button: return the redirect URL, or None if the browser stays with Wix.
-
-        Raises:
-            InstallerRefused: The page would show an error instead.
-        """
-        return self._installer.cancel(self._installer.read_url(installer_url))
-
-    def install_token(self, instance_id: str | None = None) -> str:
-        """Return an App URL's `token`, for this site or the first site."""
-        return self._install_tokens.issue(self.site(instance_id))
-
-    def signed_instance(self, instance_id: str, **claims: Any) -> str:
-        """Return the signed `instance` of a site, known or not; a claim of None is left out."""
-        return sign_instance(self, instance_id, claims)
-
-    def issue_code(self, instance_id: str | None = None) -> str:
-        """Return a code without a consent."""
-        return self._grants.issue_code(self.site(instance_id))
-
-    def issue_refresh_token(self, instance_id: str | None = None) -> str:
-        """Return a refresh token without an exchange."""
-        return self._grants.issue_refresh_token(self.site(instance_id))
-
-    def issue_access_token(self, instance_id: str | None = None) -> str:
-        """Return an access token without a refresh."""
-        return self._grants.issue_access_token(self.site(instance_id))
-
-    def mark_installed(self, instance_id: str | None = None) -> str:
-        """Put the app on this site, or the first site, without a browser; return the instance ID.
-
-        As on a copied site, there is no refresh token: client credentials alone bring tokens.
-        """
-        instance_id = self.site(instance_id)
-        self._grants.install(instance_id)
-        return instance_id
-
-    def uninstall(self, instance_id: str) -> None:
-        """Remove the app from a site: its tokens end, and a later install does not revive them."""
-        self._grants.uninstall(instance_id)
-
-    def expire_access_tokens(self, instance_id: str | None = None) -> None:
-        """End the access tokens of one site, or of all sites, before their time."""
-        self._grants.expire_access_tokens(instance_id)
-
     def _page_routes(self) -> list[Route]:
         return [
-            Route(INSTALL_PATH, self._browser.consent, methods=["GET"]),
-            Route(INSTALL_PATH, self._browser.decide, methods=["POST"]),
+            *[
+                Route(path, page, methods=[method])
+                for path in (INSTALL_PATH, EXTERNAL_INSTALL_PATH)
+                for method, page in (("GET", self._browser.consent), ("POST", self._browser.decide))
+            ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
         ]
 

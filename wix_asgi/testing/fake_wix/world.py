@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from wix_asgi.testing.fake_wix._products import make_products
 from wix_asgi.testing.fake_wix.clock import Clock
 
-__all__ = ["DEMO_SITES", "FakeSite", "World", "site_id"]
+__all__ = ["DEMO_SITES", "FakeSite", "World", "owner_id", "site_id"]
 
 DEMO_SITES: Final[Mapping[str, str]] = {
     "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01": "Corner Bakery",
@@ -44,17 +45,20 @@ class World:
         app_name: The name of the app on the consent page.
         app_url: The URL behind "Add to site"; None hides that link.
         dashboard_url: The URL behind "Open the app"; None means `/` on the origin of `app_url`.
-        redirect_urls: The exact URLs to which the installer may lead back; None allows every URL.
+        redirect_urls: The exact URLs to which the installers may lead back, without the query that
+            the callback of the external install flow may have; None allows every URL.
         permissions: The permissions that the consent page lists.
         sites: The name of every site, by instance ID.
         clock: The clock by which codes and tokens expire.
         url: The origin of all pages and endpoints.
         rotate_refresh_tokens: A refresh spends its refresh token and answers with a new token.
         answer_without_refresh_token: A refresh is answered with an access token alone.
-        cancel_redirects: Cancel leads back with `error=access_denied`; else the browser stays with
-            Wix.
+        cancel_redirects: Cancel leads back with `error=access_denied`, or in the external install
+            flow without a parameter; else the browser stays with Wix.
         token_info_in_strings: "true" and "1715096067" as Wix documents them; else true and numbers.
         token_info_override: A function from the true answer of token-info to the answer to send.
+        external_install_override: A function from the four parameters that an external install adds
+            to the callback to the parameters to add.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class World:
         self.cancel_redirects = True
         self.token_info_in_strings = True
         self.token_info_override: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
+        self.external_install_override: Callable[[dict[str, str]], Mapping[str, str]] | None = None
 
     def add_site(self, name: str, instance_id: str | None = None) -> str:
         """Add a site, or rename an existing site, and return its instance ID."""
@@ -130,6 +135,11 @@ class World:
             self._products[instance_id] = [dict(product) for product in site.products]
             site = site.name
         self.sites[instance_id] = site
+
+
+def owner_id(instance_id: str) -> str:
+    """Return the Wix user ID of the owner of a site."""
+    return hashlib.sha256(f"owner of {instance_id}".encode()).hexdigest()[:32]
 
 
 def site_id(instance_id: str) -> str:

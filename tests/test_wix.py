@@ -175,14 +175,17 @@ async def test_own_pools_are_made_and_closed(monkeypatch: pytest.MonkeyPatch) ->
     async with wix:
         before = list(done)
 
-    assert ["warm"] * 3 == before
-    assert ["warm"] * 3 + ["closed"] * 3 == done
+    assert ["warm"] * 4 == before
+    assert ["warm"] * 4 + ["closed"] * 4 == done
 
 
 async def test_installs_refreshes_and_calls_have_pools_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Callbacks, which anybody can send, take no connection from refreshes, nor do calls."""
+    """Callbacks and access tokens, which anybody can send, take no connection from refreshes.
+
+    Neither do calls (R49).
+    """
     fake = FakeWix()
     used: dict[str, tuple[int, int]] = {}
 
@@ -197,11 +200,13 @@ async def test_installs_refreshes_and_calls_have_pools_of_their_own(
         await Browser(WixMiddleware(make_app(), wix)).install(fake)
         fake.expire_access_tokens()
         await wix.client(SITE).get("/apps/v1/instance")
+        exchange, question, call, refresh = (used[name] for name in CALLS)
+        await wix.identify(fake.issue_access_token())
 
-    exchange, question, call, refresh = (used[name] for name in CALLS)
+    of_caller = used["/oauth2/token-info"]
     assert exchange == question
-    assert 3 == len({exchange[0], call[0], refresh[0]})
-    assert (50, 100, 100) == (exchange[1], call[1], refresh[1])
+    assert 4 == len({exchange[0], call[0], refresh[0], of_caller[0]})
+    assert (50, 100, 100, 20) == (exchange[1], call[1], refresh[1], of_caller[1])
 
 
 async def test_opening_again_changes_nothing(own_storage: NotingStorage) -> None:

@@ -19,11 +19,13 @@ from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.identity.policy import TokenPolicy
 from wix_asgi.identity.signed_callers import SignedCallers
+from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.installations.removal import Removal
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.leases.only_one import OnlyOne
-from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
@@ -71,12 +73,13 @@ def assemble(
 ) -> Assembly:
     """Build all parts; nothing is opened.
 
-    Without `transport` there are three pools. Refreshes have their own, since calls that
-    fill their pool wait for refreshes; and installs have one, since anybody can begin installs.
+    Without `transport` there are four pools. Refreshes have their own, since calls that fill their
+    pool wait for refreshes; and installs and questions about access tokens have one each, since
+    anybody can cause them.
     `ready` is awaited before a part uses the storage.
     """
     pools = [] if transport else _make_pools()
-    calls, refreshes, installs = [transport] * 3 if transport else pools
+    calls, refreshes, installs, questions = [transport] * 4 if transport else pools
     endpoints = Endpoints(settings)
     installations = InstallationRepository(settings.app_id, storage, Vault(settings.key_ring()))
     shared_rate = SharedRateLimit(storage, f"pace:{settings.app_id}")
@@ -93,6 +96,12 @@ def assemble(
         transport=calls,
         tokens=tokens,
         signed=SignedCallers(settings),
+        access_tokens=TokenCallers(
+            settings,
+            OAuthClient(endpoints, questions, policy=_QUESTIONS),
+            detached,
+            ready=ready,
+        ),
         resolve=resolve,
         ready=ready,
     )
@@ -122,10 +131,16 @@ _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes
 """Twice the refreshes under way, so that none of them waits behind events of `finish_setup`."""
 
 
+_QUESTIONS: Final = OAuthPolicy(
+    max_tries=TokenPolicy().max_tries, total_seconds=TokenPolicy().total_seconds
+)
+
+
 def _make_pools() -> list[PoolTransport]:
-    """Return the pools for calls, for refreshes, and for installs."""
+    """Return the pools for calls, for refreshes, for installs, and for questions about tokens."""
     return [
         PoolTransport(),
         PoolTransport(PoolPolicy(max_connections=_REFRESH_CONNECTIONS)),
         PoolTransport(PoolPolicy(max_connections=MAX_EXCHANGES)),
+        PoolTransport(PoolPolicy(max_connections=TokenPolicy().max_questions)),
     ]

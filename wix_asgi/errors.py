@@ -189,13 +189,14 @@ class CallerReason(StrEnum):
 
 
 _CALLER_TEXTS = {
-    CallerReason.NO_IDENTITY: "Nobody is known to be calling: this request has no signed instance.",
-    CallerReason.FORGED: "The signed instance is not genuine.",
-    CallerReason.VISITOR: "The signed instance is an anonymous visitor's.",
-    CallerReason.OTHER_APP: "The signed instance is of another app.",
-    CallerReason.PERMISSIONS: "The signed instance lacks the permissions that this app asks for.",
+    CallerReason.NO_IDENTITY: "Nobody is known to be calling: this request has no signed instance "
+    "or access token.",
+    CallerReason.FORGED: "The signed instance or access token is not genuine.",
+    CallerReason.VISITOR: "The signed instance or access token is an anonymous visitor's.",
+    CallerReason.OTHER_APP: "The signed instance or access token is of another app.",
+    CallerReason.PERMISSIONS: "The caller lacks the permissions that this app asks for.",
     CallerReason.TOO_OLD: "This page was open for too long: reload it from Wix.",
-    CallerReason.ENDED: "The signed instance has ended: reload the page from Wix.",
+    CallerReason.ENDED: "The caller's proof has ended: reload the page from Wix.",
     CallerReason.TWO_SITES: "This request names two sites.",
 }
 
@@ -205,7 +206,7 @@ class Unauthenticated(_HTTPError):
 
     Attributes:
         reason: Why; its codes are stable across releases, and `WWW-Authenticate` has them too.
-        instance_id: The site that a genuine signed instance names; None where there is none.
+        instance_id: The site that a genuine proof names; None where there is none.
     """
 
     _default = "The caller is unknown, forged, or may not use the client."

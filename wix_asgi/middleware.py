@@ -105,7 +105,6 @@ class WixMiddleware:
             outer = enter_state(scope, client, lifespan_state)
         else:
             state[STATE_KEY] = client
-        client._placed_for = scope
         try:
             await app(scope, receive, send)
         except Exception as exc:

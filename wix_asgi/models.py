@@ -122,7 +122,8 @@ class Identity:
 
     Attributes:
         instance_id: The installation that the call comes from.
-        claims: All claims of the signed instance (`uid`, `permissions`, `siteOwnerId`, …).
+        claims: All claims of the signed instance (`uid`, `permissions`, `siteOwnerId`, …), or the
+            fields of Wix's answer about an access token (`subjectType`, `subjectId`, `siteId`, …).
     """
 
     instance_id: str
@@ -131,10 +132,12 @@ class Identity:
     @property
     def user_id(self) -> str | None:
         """The ID of the logged-in Wix user, or None where the claims name no user."""
-        uid = self.claims.get("uid")
+        # An access token names other subjects as well: members and visitors of a site, and apps.
+        is_user = self.claims.get("subjectType") == "USER"
+        uid = self.claims.get("subjectId" if is_user else "uid")
         return uid if isinstance(uid, str) else None
 
     @property
     def is_owner(self) -> bool:
-        """Whether that user owns the site."""
+        """Whether that user owns the site; an access token does not tell, so that it is False."""
         return self.claims.get("permissions") == "OWNER"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -12,13 +13,14 @@ from typing import Final, Self, TypedDict, TypeVar, Unpack
 import anyio
 
 from wix_asgi._assembly import assemble
+from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
-from wix_asgi.models import Installation
+from wix_asgi.models import Identity, Installation
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
@@ -196,6 +198,27 @@ class Wix:
     def client(self, instance_id: str) -> WixClient:
         """Return an authenticated client for this installation; it needs no closing."""
         return self.clients.for_instance(instance_id)
+
+    async def identify(self, value: str | None) -> Identity:
+        """Return the caller whom a proof of Wix names: a signed instance, or an access token.
+
+        It is what `Authorization` has, with `Bearer` or without, or the `instance` of a query. The
+        rules are those of requests, in the settings `allowed_permissions`, `instance_max_age` and
+        `allowed_subjects`. Wix is asked about an access token, at most once in five minutes.
+
+        Raises:
+            Unauthenticated: It is none, or its bearer may not use the client; `reason` says why.
+            WixUnavailable: Wix is to be asked, and is failing.
+            StorageUnavailable: Wix is to be asked, and the storage could not be opened.
+        """
+        caller = self.clients.caller_of_proof(value or "")
+        del value  # a traceback with locals shows no secret
+        handled = sys.exception()
+        try:
+            return await caller.identify()
+        except Exception as exc:
+            without_our_frames(exc, until=handled)
+            raise
 
     async def installations(self) -> AsyncIterator[Installation]:
         """Iterate over the sites the app is installed on, read a page at a time."""

@@ -20,7 +20,7 @@ from tests.processes.meeting import APP, SITE_HEADER
 from tests.servers import ROOT, Server, environment, free_port, serving
 from wix_asgi.testing import FakeWix
 
-NOBODY = "Nobody is known to be calling: this request has no signed instance."
+NOBODY = "Nobody is known to be calling: this request has no signed instance or access token."
 UVICORN = "uvicorn {app} --port {port} --ws"
 SERVERS = {
     "uvicorn-websockets": f"{UVICORN} websockets",

@@ -20,8 +20,17 @@ from wix_asgi.client._limits import ReadLimits
 from wix_asgi.client._token_transport import TokenTransport, copy_without_token
 from wix_asgi.client.policy import CallPolicy
 from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavailable, WixUnavailable
-from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
+from wix_asgi.identity.callers import (
+    Address,
+    Caller,
+    Headers,
+    KnownCaller,
+    RequestCaller,
+    ResolveIdentity,
+    caller_of_proof,
+)
 from wix_asgi.identity.signed_callers import SignedCallers
+from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
 from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.tokens.cache import TokenCache
@@ -108,7 +117,14 @@ class WixClient(httpx.AsyncClient):
     @property
     def _caller(self) -> Caller:
         factory, source, headers = self._made_of
-        caller: Caller = source if headers is None else factory.caller(source, headers)
+        caller: Caller
+        if headers is None:
+            caller = source
+        else:
+            placed = self._placed_for
+            # Its request is over where it is no scope: then nobody waits for fairness.
+            address = placed.get("client") if isinstance(placed, dict) else None
+            caller = factory.caller(source, headers, address=address)
         # The same for all uses of one request, so that a refusal is logged once.
         self._made_of = (factory, caller, None)
         return caller
@@ -119,16 +135,17 @@ class WixClient(httpx.AsyncClient):
         return self._caller.identity
 
     async def identify(self) -> Identity:
-        """Return the caller.
+        """Return the caller; Wix is asked whose an access token is, where that is not known.
 
         Raises:
             Unauthenticated: The request names no site, or names it by a forgery.
+            WixUnavailable: Wix is to be asked, and is failing.
         """
         handled = sys.exception()
         try:
             return await self._caller.identify()
         except Exception as exc:
-            # They hold the signed instances that were refused.
+            # They hold the proofs that were refused.
             without_our_frames(exc, until=handled)
             raise
 
@@ -186,6 +203,7 @@ class ClientFactory:
         transport: httpx.AsyncBaseTransport,
         tokens: TokenCache,
         signed: SignedCallers,
+        access_tokens: TokenCallers | None = None,
         resolve: ResolveIdentity | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,
@@ -193,6 +211,7 @@ class ClientFactory:
     ) -> None:
         """Share `transport` and `tokens` among all clients; `resolve` is the app's own function.
 
+        Without `access_tokens` no access token tells who is calling.
         `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
         self.api_url = api_url
@@ -205,6 +224,7 @@ class ClientFactory:
             RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
         )
         self._signed = signed
+        self._access_tokens = access_tokens
         self._resolve = resolve
         self.for_request: Callable[[Scope], WixClient] = (
             self._resolving_client if resolve else _quick_maker(self)
@@ -214,9 +234,28 @@ class ClientFactory:
         Made for each request, so it is a plain function where the app has no `resolve`.
         """
 
-    def caller(self, query: bytes, headers: Headers, scope: Scope | None = None) -> Caller:
+    def caller(
+        self,
+        query: bytes,
+        headers: Headers,
+        *,
+        address: Address = None,
+        scope: Scope | None = None,
+    ) -> Caller:
         """Return the caller that sends a request with this query and these headers."""
-        return RequestCaller(self._signed, query, headers, resolve=self._resolve, scope=scope)
+        return RequestCaller(
+            self._signed,
+            query,
+            headers,
+            tokens=self._access_tokens,
+            address=address,
+            resolve=self._resolve,
+            scope=scope,
+        )
+
+    def caller_of_proof(self, value: str) -> Caller:
+        """Return the caller whom a signed instance or an access token of Wix names."""
+        return caller_of_proof(value, self._signed, tokens=self._access_tokens)
 
     def for_instance(self, instance_id: str) -> WixClient:
         """Return the client of this installation."""
@@ -225,23 +264,29 @@ class ClientFactory:
     def _resolving_client(self, scope: Scope) -> WixClient:
         # `resolve` is called with the scope that the app gets, where the app's middlewares write
         # sessions and the like. It holds the client in turn: a cycle for the garbage collector.
-        caller = self.caller(scope["query_string"], scope["headers"], scope)
-        return _make((self, caller, None))
+        caller = self.caller(
+            scope["query_string"], scope["headers"], address=scope.get("client"), scope=scope
+        )
+        return _make((self, caller, None), scope)
 
 
-def _make(made_of: tuple[ClientFactory, Any, Any]) -> WixClient:
+def _make(made_of: tuple[ClientFactory, Any, Any], scope: Scope | None = None) -> WixClient:
     client = WixClient()
     client._made_of = made_of
-    client._placed_for = None
+    client._placed_for = scope
     return client
 
 
 def _quick_maker(factory: ClientFactory) -> Callable[[Scope], WixClient]:
-    """Return a function that makes a client in the least time: it holds no part of the scope."""
+    """Return a function that makes a client in the least time.
+
+    The client holds the scope until the middleware has answered the request.
+    """
 
     def for_request(scope: Scope) -> WixClient:
         client = WixClient()
         client._made_of = (factory, scope["query_string"], scope["headers"])
+        client._placed_for = scope
         return client
 
     return for_request

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
+from wix_asgi.concurrency.rate import Rate
 from wix_asgi.concurrency.slots import Slots
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.handshake.policy import CallbackPolicy
@@ -35,9 +35,9 @@ class Admission:
         self._sleep = sleep
         self._claims = Slots(policy.max_claims)
         self._questions = Slots(policy.max_questions)
-        self._claim_rate = _Rate(policy.claims_per_second, policy.claims_burst, clock)
-        self._question_rate = _Rate(policy.questions_per_second, policy.questions_burst, clock)
-        self._denial_rate = _Rate(policy.denials_per_second, policy.denials_burst, clock)
+        self._claim_rate = Rate(policy.claims_per_second, policy.claims_burst, clock)
+        self._question_rate = Rate(policy.questions_per_second, policy.questions_burst, clock)
+        self._denial_rate = Rate(policy.denials_per_second, policy.denials_burst, clock)
 
     @asynccontextmanager
     async def claim_slot(self) -> AsyncIterator[None]:
@@ -78,33 +78,3 @@ class Admission:
             if by_stranger:
                 may_ask = may_ask and self._question_rate.reserve() is not None
             yield may_ask
-
-
-class _Rate:
-    """A rate with a burst, in which each caller reserves its moment; safe to share among threads.
-
-    The "virtual scheduling" form of the leaky bucket (ITU-T I.371, annex A).
-    """
-
-    def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
-        self._interval = 1 / per_second
-        self._ahead = (burst - 1) * self._interval
-        self._clock = clock
-        self._next_at = clock()
-        self._lock = threading.Lock()
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether the next caller would have to wait for its moment."""
-        return self._next_at - self._ahead > self._clock()
-
-    def reserve(self, max_delay: float = 0.0) -> float | None:
-        """Return the seconds until the caller's moment; None, reserving none, above `max_delay`."""
-        with self._lock:
-            now = self._clock()
-            next_at = max(self._next_at, now)
-            delay = max(0.0, next_at - self._ahead - now)
-            if delay > max_delay:
-                return None
-            self._next_at = next_at + self._interval
-            return delay

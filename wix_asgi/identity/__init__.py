@@ -1,4 +1,4 @@
-"""The caller of a request: the site that a signed instance or the app itself names.
+"""The caller of a request: the site that a proof of Wix or the app itself names.
 
-It reads requests and verifies signatures; it knows no storage and calls nobody.
+It reads requests, verifies signatures, and asks Wix whose an access token is; it knows no storage.
 """

@@ -1,7 +1,8 @@
-"""The places of a signed instance in a request: its query, and its Authorization header.
+"""The places of a proof of Wix in a request: its query, and its Authorization header.
 
-Anybody sends requests of any size, so each place is limited before it is searched: finding no
-instance, or two, costs under two milliseconds.
+A signed instance may be in both, an access token in the header alone. Anybody sends requests of any
+size, so each place is limited before it is searched: finding no instance, or two, costs under two
+milliseconds.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from itertools import islice
 from typing import Final
 from urllib.parse import unquote
 
+from wix_asgi.identity._presented_token import PresentedToken, is_of_wix
 from wix_asgi.protocol.signed_instance import MAX_INSTANCE, SIGNED
 
-__all__ = ["Headers", "in_header", "in_query"]
+__all__ = ["Headers", "in_header", "in_query", "token_in_header"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 """The headers of an ASGI scope; their names are in lower case (ASGI, HTTP connection scope)."""
@@ -26,6 +28,8 @@ head, nginx and gunicorn less. The worst query of this size cost 1.7 ms (`&insta
 
 _MAX_ESCAPED: Final = 3 * MAX_INSTANCE
 """Bytes of a value that is decoded: every character of the longest instance, as `%XX`."""
+
+_BEARER: Final = b"bearer "
 
 _FORGED: Final = [""]
 """A value that no signed instance has: the caller is refused, and the app is not asked."""
@@ -62,20 +66,26 @@ def in_query(query: bytes) -> list[str]:
 
 def in_header(headers: Headers) -> list[str]:
     """Return the value that claims to be a signed instance in the Authorization header."""
-    for name, value in headers:
-        if name == b"authorization":
-            return _in_authorization(value)
-    return []
-
-
-def _in_authorization(value: bytes) -> list[str]:
-    """Return the value of the header if it has the form of a signed instance.
-
-    A value in another form is the app's own business.
-    """
-    start = len(b"Bearer ") if value[:7].lower() == b"bearer " else 0
-    text = value[start : start + _MAX_SEARCHED].decode("latin-1")
+    text = _authorization(headers).decode("latin-1")
     if len(text) <= MAX_INSTANCE:
         return [text] if SIGNED.fullmatch(text) else []
     signature, _, data = text.partition(".")
     return _FORGED if _SIGNATURE.fullmatch(signature) and "." not in data else []
+
+
+def token_in_header(headers: Headers) -> PresentedToken | None:
+    """Return the value that claims to be an access token of Wix in the Authorization header.
+
+    A value in another form is the app's own business.
+    """
+    value = _authorization(headers)
+    return PresentedToken(value) if is_of_wix(value) else None
+
+
+def _authorization(headers: Headers) -> bytes:
+    """Return the beginning of the first Authorization header, after `Bearer`; b"" for none."""
+    for name, value in headers:
+        if name == b"authorization":
+            start = len(_BEARER) if value[: len(_BEARER)].lower() == _BEARER else 0
+            return value[start : start + _MAX_SEARCHED]
+    return b""

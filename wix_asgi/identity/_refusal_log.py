@@ -24,9 +24,11 @@ _HINTS: Final[dict[str, str]] = {
     CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way.",
     CallerReason.FORGED: "signed instances are refused: is WIX_APP_SECRET this app's? A previous "
     "secret verifies them until WIX_PREVIOUS_SECRETS_UNTIL alone.",
-    CallerReason.VISITOR: "visitors of a site never get the app's client.",
+    CallerReason.VISITOR: "visitors of a site never get the app's client, unless "
+    "WIX_ALLOWED_SUBJECTS has VISITOR.",
     CallerReason.OTHER_APP: "is WIX_APP_ID this app's?",
-    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose are allowed.",
+    CallerReason.PERMISSIONS: "WIX_ALLOWED_PERMISSIONS says whose instances are allowed, and "
+    "WIX_ALLOWED_SUBJECTS whose access tokens.",
     CallerReason.TOO_OLD: "WIX_INSTANCE_MAX_AGE says how old it may be; is the clock of this host "
     "right?",
     CallerReason.ENDED: "Wix said until when it is good; is this host's clock right?",
@@ -51,7 +53,7 @@ class RefusalLog:
     def write(self, refusal: Unauthenticated | NotInstalled, instance_id: str | None) -> None:
         """Write `refusal` at WARNING, or count it for the next line of its reason.
 
-        `instance_id` is the site that a genuine instance or the app itself names.
+        `instance_id` is the site that a genuine proof or the app itself names.
         """
         reason = _NOT_INSTALLED if isinstance(refusal, NotInstalled) else refusal.reason.value
         left_out = self._limit.admit(reason)

@@ -1,20 +1,34 @@
-"""The caller: the site of a signed instance in query or header, or the site that the app names."""
+"""The caller: the site of a signed instance, of an access token of Wix, or that the app names."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from wix_asgi.asgi.client_network import client_network
 from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
-from wix_asgi.identity._places import Headers, in_header, in_query
+from wix_asgi.identity._places import Headers, in_header, in_query, token_in_header
+from wix_asgi.identity._presented_token import PresentedToken
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
+from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
 
-__all__ = ["Caller", "Headers", "KnownCaller", "RequestCaller", "ResolveIdentity"]
+__all__ = [
+    "Address",
+    "Caller",
+    "Headers",
+    "KnownCaller",
+    "RequestCaller",
+    "ResolveIdentity",
+    "caller_of_proof",
+]
+
+Address: TypeAlias = Sequence[Any] | None
+"""The `client` of a scope: the host and the port of its sender, where the server tells them."""
 
 Resolved = Identity | str | None
 ResolveIdentity = Callable[[HTTPConnection], Resolved | Awaitable[Resolved]]
@@ -62,12 +76,21 @@ class KnownCaller:
 class RequestCaller:
     """The site that a request's query, its Authorization header or the app's own function names.
 
-    Signed instances go first. A refused instance ends the search: the app's own function is not
-    called then. Only where an instance is merely too old does the function have a say, if it names
-    the same site. The first refusal is logged.
+    Signed instances go first, then an access token of Wix, then the app's own function. A refused
+    proof ends the search. Only where an instance is merely too old do the others have a say, if
+    they name the same site. The first refusal is logged.
     """
 
-    __slots__ = ("_headers", "_is_logged", "_query", "_resolve", "_scope", "_signed")
+    __slots__ = (
+        "_address",
+        "_headers",
+        "_is_logged",
+        "_query",
+        "_resolve",
+        "_scope",
+        "_signed",
+        "_tokens",
+    )
 
     def __init__(
         self,
@@ -75,13 +98,20 @@ class RequestCaller:
         query: bytes,
         headers: Headers,
         *,
+        tokens: TokenCallers | None = None,
+        address: Address = None,
         resolve: ResolveIdentity | None = None,
         scope: Scope | None = None,
     ) -> None:
-        """Look in `query` and `headers`; then call `resolve` with the request of `scope`."""
+        """Look in `query` and `headers`; then call `resolve` with the request of `scope`.
+
+        `address` is the sender's. Without `tokens` no access token is a proof.
+        """
         self._signed = signed
         self._query = query
         self._headers = headers
+        self._tokens = tokens
+        self._address = address
         self._resolve = resolve
         self._scope = scope
         self._is_logged = False
@@ -98,13 +128,17 @@ class RequestCaller:
             return None
 
     async def identify(self) -> Identity:
-        """Return the caller.
+        """Return the caller; Wix is asked whose an access token is, where that is not known.
 
         Raises:
             Unauthenticated: The request names no site, or the caller may not use the client.
+            WixUnavailable: Wix is to be asked, and is failing.
         """
         try:
-            signed = self._find_signed()
+            signed, token = self._find_signed(), self._find_token()
+            if self._tokens is not None and token is not None:
+                network = client_network({"client": self._address})
+                return _agree(signed, await self._tokens.find(token, network))
             if signed is not None and signed.refusal is None:
                 return signed.identity
             resolved = self._resolved()
@@ -118,7 +152,10 @@ class RequestCaller:
         self._log(refusal, instance_id)
 
     def _known_at_once(self) -> Identity | None:
-        signed = self._find_signed()
+        signed, token = self._find_signed(), self._find_token()
+        if self._tokens is not None and token is not None:
+            known = self._tokens.known(token)
+            return None if known is None else _agree(signed, known)
         if signed is not None and signed.refusal is None:
             return signed.identity
         if inspect.iscoroutinefunction(self._resolve):
@@ -132,6 +169,9 @@ class RequestCaller:
     def _find_signed(self) -> SignedCaller | None:
         return self._signed.find([*in_query(self._query), *in_header(self._headers)])
 
+    def _find_token(self) -> PresentedToken | None:
+        return token_in_header(self._headers)
+
     def _resolved(self) -> Any:
         if self._resolve is None or self._scope is None:
             return None
@@ -143,6 +183,19 @@ class RequestCaller:
             self._signed.refusals.write(refusal, instance_id)
 
 
+def caller_of_proof(
+    value: str, signed: SignedCallers, *, tokens: TokenCallers | None
+) -> RequestCaller:
+    """Return the caller whom `value` names: a signed instance or an access token, as in a header.
+
+    Any other value but "" is a forgery: it was given as a proof.
+    """
+    headers = [(b"authorization", value.encode(errors="replace"))]
+    has_form = not value or in_header(headers) or token_in_header(headers)
+    query, headers = (b"", headers) if has_form else (b"instance=", [])
+    return RequestCaller(signed, query, headers, tokens=tokens)
+
+
 def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
     """Return the caller that the app's own function named, beside an instance that is too old.
 
@@ -152,7 +205,17 @@ def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
     if not resolved:
         too_old = signed.refusal if signed is not None else None
         raise too_old or Unauthenticated(reason=CallerReason.NO_IDENTITY)
-    identity = Identity(resolved) if isinstance(resolved, str) else resolved
-    if signed is not None and signed.identity.instance_id != identity.instance_id:
-        raise two_sites(signed.identity.instance_id, identity.instance_id)
-    return identity
+    return _agree(signed, Identity(resolved) if isinstance(resolved, str) else resolved)
+
+
+def _agree(signed: SignedCaller | None, other: Identity) -> Identity:
+    """Return the caller whom a signed instance and another proof name; the instance goes first.
+
+    Raises:
+        Unauthenticated: They name two sites.
+    """
+    if signed is None:
+        return other
+    if signed.identity.instance_id != other.instance_id:
+        raise two_sites(signed.identity.instance_id, other.instance_id)
+    return signed.identity if signed.refusal is None else other

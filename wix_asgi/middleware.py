@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wix_asgi._frames import without_locals, without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
+from wix_asgi.asgi.require_identity import protected_paths
 from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.client.client import STATE_KEY, WixClient
+from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.request_state import enter_state, leave_state
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.handshake.addresses import Route, routes
@@ -49,8 +51,18 @@ class WixMiddleware:
     __hot: _Hot
     __error: WixError | None
 
-    def __init__(self, app: ASGIApp, wix: Wix | None = None, **options: Unpack[WixOptions]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        wix: Wix | None = None,
+        *,
+        require_identity: bool | list[str] | tuple[str, ...] = False,
+        **options: Unpack[WixOptions],
+    ) -> None:
         """Wrap `app`; `wix` or the keywords of `Wix`, which may all come from the environment.
+
+        With `require_identity`, paths at or below the given ones, or all with True, are for callers
+        from a site that has the app: others are answered 401 or 403 before `app` is reached.
 
         Raises:
             SettingsError: Settings are wrong or missing; all are named at once.
@@ -62,6 +74,7 @@ class WixMiddleware:
         self.app = app
         self.__error = None
         try:
+            protected = protected_paths(require_identity, app)
             self.wix = wix or Wix(**options)
         except (SettingsError, BackendNotFound) as exc:
             del options  # a traceback with locals shows no secret
@@ -72,6 +85,9 @@ class WixMiddleware:
             return
         self.wix.is_served = True
         paths = routes(self.wix.settings, self.wix.handshake)
+        if protected is not None:
+            wix_url = self.wix.settings.wix_url
+            app = IdentityGuard(app, protected, self.wix.clients, wix_url=wix_url)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
         self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()

@@ -10,13 +10,14 @@ from wix_asgi.client._limits import is_limited
 from wix_asgi.client._token_transport import TOKEN
 from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
+from wix_asgi.models import AccessToken
 from wix_asgi.protocol.answers import retry_after
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of
 from wix_asgi.transport.pooled import IDEMPOTENT
 
-__all__ = ["RetryAfter", "WixAuth"]
+__all__ = ["RetryAfter", "WixAuth", "token_for"]
 
 _BUSY: Final = frozenset({429, 503})
 """The statuses with which Wix says that it takes the same call later (RFC 6585 and RFC 9110)."""
@@ -56,6 +57,25 @@ class RetryAfter:
         return can_be_sent_again(request)
 
 
+async def token_for(
+    caller: Caller, tokens: TokenCache, ready: Callable[[], Awaitable[None]]
+) -> tuple[str, AccessToken]:
+    """Return the installation of `caller`, and a token that is good for the next request.
+
+    Raises:
+        Unauthenticated: The caller is unknown, or may not use the client.
+        NotInstalled: Its site does not have the app; this is logged.
+        Exception: The other errors of `TokenCache.get`.
+    """
+    instance_id = (await caller.identify()).instance_id
+    await ready()
+    try:
+        return instance_id, await tokens.get(instance_id)
+    except NotInstalled as refusal:
+        caller.log_not_installed(refusal, instance_id)
+        raise
+
+
 class WixAuth(httpx.Auth):
     """Names the token for a call; waits where Wix says so; takes another token on a 401."""
 
@@ -87,15 +107,9 @@ class WixAuth(httpx.Auth):
         if not self._wants_token(request):
             yield request
             return
-        instance_id = (await self._caller.identify()).instance_id
-        await self._ready()
+        instance_id, token = await token_for(self._caller, self._tokens, self._ready)
         waits = self._new_retry_after()
         renewed = False
-        try:
-            token = await self._tokens.get(instance_id)
-        except NotInstalled as refusal:
-            self._caller.log_not_installed(refusal, instance_id)
-            raise
         while True:
             request.extensions = {**request.extensions, TOKEN: token}
             response = yield request

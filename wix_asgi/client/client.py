@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
-from wix_asgi.client._auth import RetryAfter, WixAuth
+from wix_asgi.client._auth import RetryAfter, WixAuth, token_for
 from wix_asgi.client._errors import as_httpx_error
 from wix_asgi.client._limits import ReadLimits
 from wix_asgi.client._token_transport import TokenTransport, copy_without_token
@@ -256,6 +256,15 @@ class ClientFactory:
     def caller_of_proof(self, value: str) -> Caller:
         """Return the caller whom a signed instance or an access token of Wix names."""
         return caller_of_proof(value, self._signed, tokens=self._access_tokens)
+
+    async def admit(self, client: WixClient) -> None:
+        """Let the caller of `client` pass if a call would be sent for it now.
+
+        Raises:
+            Exception: The errors that a call raises before it is sent: `Unauthenticated`,
+                `NotInstalled`, `WixUnavailable`, `StorageUnavailable` and others.
+        """
+        await token_for(client._caller, self.tokens, self.ready)
 
     def for_instance(self, instance_id: str) -> WixClient:
         """Return the client of this installation."""

@@ -6,7 +6,6 @@ import copy
 import secrets
 from collections.abc import Awaitable
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -27,7 +26,8 @@ from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
 from wix_asgi.pages.finishing import finishing_page
-from wix_asgi.pages.refusals import STYLE_SOURCE, refusal_page, refusal_text
+from wix_asgi.pages.headers import PRIVATE, frame_ancestors, page_policy
+from wix_asgi.pages.refusals import refusal_page, refusal_text
 from wix_asgi.settings import WixSettings
 
 __all__ = ["Responses", "caught", "copy_response", "final_reason"]
@@ -35,9 +35,7 @@ __all__ = ["Responses", "caught", "copy_response", "final_reason"]
 T = TypeVar("T")
 
 _HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+    **PRIVATE,
     # Wix closes its window from its own page: Advanced OAuth, step 1.6.
     "Cross-Origin-Opener-Policy": "unsafe-none",
 }
@@ -60,13 +58,8 @@ class Responses:
         )
         self._state_ttl = settings.state_ttl
         self._way_on = link_after_install(settings)
-        # Wix shows the app's pages in an iframe of its own.
-        ancestors = f"frame-ancestors https://*.wix.com {_origin(settings.wix_url)}"
-        self._hook_policy = ancestors
-        self._policy = (
-            f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
-            f"form-action 'none'; {ancestors}"
-        )
+        self._hook_policy = frame_ancestors(settings.wix_url)
+        self._policy = page_policy(settings.wix_url)
 
     async def answer(self, request: Request, work: Awaitable[Response]) -> Response:
         """Return the response of `work`, or the refusal for the error that it raised."""
@@ -177,11 +170,6 @@ def final_reason(exc: Exception) -> Reason | None:
 def _wants_json(request: Request) -> bool:
     accept = read_headers(request.scope, b"accept")[0].lower()
     return "application/json" in accept and "text/html" not in accept
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def copy_response(response: Response) -> Response:

@@ -1,0 +1,31 @@
+"""The headers of all pages and refusals of ours, but for those of one path alone."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from wix_asgi.pages.refusals import STYLE_SOURCE
+
+__all__ = ["PRIVATE", "frame_ancestors", "page_policy"]
+
+PRIVATE: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""For answers to one person, that no cache keeps, and from which no address travels on."""
+
+
+def frame_ancestors(wix_url: str) -> str:
+    """Return the directive that lets Wix show a page in an iframe of its own."""
+    parts = urlsplit(wix_url)
+    return f"frame-ancestors https://*.wix.com {parts.scheme}://{parts.netloc}"
+
+
+def page_policy(wix_url: str) -> str:
+    """Return the Content-Security-Policy of our pages, which load nothing."""
+    return (
+        f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
+        f"form-action 'none'; {frame_ancestors(wix_url)}"
+    )

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.client.client import STATE_KEY, ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import (
@@ -22,7 +23,6 @@ from wix_asgi.errors import (
 from wix_asgi.handshake._admission import Admission
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake._completion import Completion
-from wix_asgi.handshake._cookies import read_cookies
 from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused

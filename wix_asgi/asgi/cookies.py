@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from wix_asgi.asgi.hidden_values import HiddenValues
 from wix_asgi.asgi.request_headers import bounded_headers
-from wix_asgi.handshake._hidden_values import HiddenValues
 
 __all__ = ["Cookies", "read_cookies"]
 

@@ -19,6 +19,7 @@ from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.leases.only_one import OnlyOne
@@ -45,6 +46,7 @@ class Assembly:
     Attributes:
         pools: The connection pools that were made here, to be closed with the app; an empty list
             where the app handed in a transport of its own.
+        sessions: None where the app has none.
     """
 
     pools: list[PoolTransport]
@@ -52,6 +54,7 @@ class Assembly:
     oauth: OAuthClient
     tokens: TokenCache
     clients: ClientFactory
+    sessions: Sessions | None
     handshake: Handshake
     only_one: OnlyOne
 
@@ -84,15 +87,24 @@ def assemble(
         Refresher(installations, storage, oauth, app_id=settings.app_id),
         detached,
     )
+    signed = SignedCallers(settings)
+
+    async def generation_of(instance_id: str) -> str | None:
+        await ready()
+        installed_at = await installations.installed_at(instance_id)
+        return None if installed_at is None else installed_at.isoformat()
+
+    sessions = Sessions(settings, signed, generation_of, detached) if settings.session else None
     clients = ClientFactory(
         api_url=settings.api_url,
         transport=calls,
         tokens=tokens,
-        signed=SignedCallers(settings),
+        signed=signed,
+        sessions=sessions,
         resolve=resolve,
         ready=ready,
     )
-    signer, responses = StateSigner(settings), Responses(settings, hooks)
+    signer, responses = StateSigner(settings), Responses(settings, hooks, sessions=sessions)
     handshake = Handshake(
         Install(endpoints=endpoints, signer=signer, responses=responses),
         Callback(
@@ -110,7 +122,7 @@ def assemble(
         ),
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
-    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one)
+    return Assembly(pools, installations, oauth, tokens, clients, sessions, handshake, only_one)
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

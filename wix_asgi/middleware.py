@@ -18,6 +18,7 @@ from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.request_state import enter_state, leave_state
+from wix_asgi.client.session_app import SessionApp
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
@@ -72,6 +73,8 @@ class WixMiddleware:
             return
         self.wix.is_served = True
         paths = routes(self.wix.settings, self.wix.handshake)
+        if self.wix.sessions is not None:
+            app = SessionApp(app, self.wix.sessions)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
         self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()

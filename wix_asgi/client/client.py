@@ -21,6 +21,7 @@ from wix_asgi.client._token_transport import TokenTransport, copy_without_token
 from wix_asgi.client.policy import CallPolicy
 from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavailable, WixUnavailable
 from wix_asgi.identity.callers import Caller, Headers, KnownCaller, RequestCaller, ResolveIdentity
+from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import Identity
 from wix_asgi.tokens.cache import TokenCache
@@ -185,6 +186,7 @@ class ClientFactory:
         transport: httpx.AsyncBaseTransport,
         tokens: TokenCache,
         signed: SignedCallers,
+        sessions: Sessions | None = None,
         resolve: ResolveIdentity | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,
@@ -204,18 +206,25 @@ class ClientFactory:
             RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
         )
         self._signed = signed
+        self._sessions = sessions
         self._resolve = resolve
         self.for_request: Callable[[Scope], WixClient] = (
-            self._resolving_client if resolve else _quick_maker(self)
+            self._resolving_client if resolve or sessions else _quick_maker(self)
         )
         """Returns the client of the caller that sends the request of a scope.
 
-        Made for each request, so it is a plain function where the app has no `resolve`.
+        Made for each request, so it is a plain function where the app has no `resolve` and no
+        sessions.
         """
 
     def caller(self, query: bytes, headers: Headers, scope: Scope | None = None) -> Caller:
         """Return the caller that sends a request with this query and these headers."""
-        return RequestCaller(self._signed, query, headers, resolve=self._resolve, scope=scope)
+        session = self._sessions.of(scope) if self._sessions and scope else None
+        # Only for `resolve`: the caller would hold the scope, which holds the client.
+        scope = scope if self._resolve else None
+        return RequestCaller(
+            self._signed, query, headers, resolve=self._resolve, scope=scope, session=session
+        )
 
     def for_instance(self, instance_id: str) -> WixClient:
         """Return the client of this installation."""

@@ -1,4 +1,5 @@
-"""The caller of a request: the site that a signed instance or the app itself names.
+"""The caller of a request: the site that a signed instance, a session or the app itself names.
 
-It reads requests and verifies signatures; it knows no storage and calls nobody.
+It reads requests, verifies signatures, and opens and seals sessions. It knows no storage: whether
+the installation of a session is in place is told by a function that is handed in.
 """

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
 from wix_asgi.identity._places import Headers, in_header, in_query
+from wix_asgi.identity.session import RequestSession
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.models import Identity
 
@@ -37,6 +38,10 @@ class Caller(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Wait ahead for the answers that `identity` cannot wait for; raise nothing."""
+        ...
+
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log that the calling site does not have the app, unless the app named the site itself."""
         ...
@@ -55,19 +60,22 @@ class KnownCaller:
         """Return the installation that was named."""
         return self.identity
 
+    async def prepare(self) -> None:
+        """Do nothing: the installation is known."""
+
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log nothing: the code that named the installation gets the error."""
 
 
 class RequestCaller:
-    """The site that a request's query, its Authorization header or the app's own function names.
+    """The site that a request's query, its headers or the app's own function names.
 
-    Signed instances go first. A refused instance ends the search: the app's own function is not
-    called then. Only where an instance is merely too old does the function have a say, if it names
-    the same site. The first refusal is logged.
+    Signed instances go first. A refused instance ends the search: neither the session nor the app's
+    own function counts then. Only where an instance is merely too old does the function have a say,
+    if it names the same site. The first refusal is logged.
     """
 
-    __slots__ = ("_headers", "_is_logged", "_query", "_resolve", "_scope", "_signed")
+    __slots__ = ("_headers", "_is_logged", "_query", "_resolve", "_scope", "_session", "_signed")
 
     def __init__(
         self,
@@ -77,13 +85,15 @@ class RequestCaller:
         *,
         resolve: ResolveIdentity | None = None,
         scope: Scope | None = None,
+        session: RequestSession | None = None,
     ) -> None:
-        """Look in `query` and `headers`; then call `resolve` with the request of `scope`."""
+        """Look in `query` and `headers`, and at `session`; then call `resolve` with the request."""
         self._signed = signed
         self._query = query
         self._headers = headers
         self._resolve = resolve
         self._scope = scope
+        self._session = session
         self._is_logged = False
 
     @property
@@ -107,11 +117,22 @@ class RequestCaller:
             signed = self._find_signed()
             if signed is not None and signed.refusal is None:
                 return signed.identity
+            if signed is None and self._session is not None:
+                caller = await self._session.check()
+                if caller is not None:
+                    return caller
             resolved = self._resolved()
-            return _settle(signed, await resolved if inspect.isawaitable(resolved) else resolved)
+            return self._settle(
+                signed, await resolved if inspect.isawaitable(resolved) else resolved
+            )
         except Unauthenticated as refusal:
             self._log(refusal, refusal.instance_id)
             raise
+
+    async def prepare(self) -> None:
+        """Check the session, so that `identity` need not wait for the storage."""
+        if self._session is not None:
+            await self._session.prepare()
 
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log that the calling site does not have the app."""
@@ -121,13 +142,15 @@ class RequestCaller:
         signed = self._find_signed()
         if signed is not None and signed.refusal is None:
             return signed.identity
+        if signed is None and self._session is not None and self._session.identity is not None:
+            return self._session.identity
         if inspect.iscoroutinefunction(self._resolve):
             return None
         resolved = self._resolved()
         if inspect.iscoroutine(resolved):
             # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
             resolved.close()
-        return None if inspect.isawaitable(resolved) else _settle(signed, resolved)
+        return None if inspect.isawaitable(resolved) else self._settle(signed, resolved)
 
     def _find_signed(self) -> SignedCaller | None:
         return self._signed.find([*in_query(self._query), *in_header(self._headers)])
@@ -142,17 +165,17 @@ class RequestCaller:
             self._is_logged = True
             self._signed.refusals.write(refusal, instance_id)
 
+    def _settle(self, signed: SignedCaller | None, resolved: Resolved) -> Identity:
+        """Return the caller that the app's own function named, beside an instance that is too old.
 
-def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
-    """Return the caller that the app's own function named, beside an instance that is too old.
-
-    Raises:
-        Unauthenticated: It named nobody, or another site than the instance.
-    """
-    if not resolved:
-        too_old = signed.refusal if signed is not None else None
-        raise too_old or Unauthenticated(reason=CallerReason.NO_IDENTITY)
-    identity = Identity(resolved) if isinstance(resolved, str) else resolved
-    if signed is not None and signed.identity.instance_id != identity.instance_id:
-        raise two_sites(signed.identity.instance_id, identity.instance_id)
-    return identity
+        Raises:
+            Unauthenticated: It named nobody, or another site than the instance.
+        """
+        if not resolved:
+            too_old = signed.refusal if signed is not None else None
+            problem = self._session.problem if self._session is not None else None
+            raise too_old or Unauthenticated(problem, reason=CallerReason.NO_IDENTITY)
+        identity = Identity(resolved) if isinstance(resolved, str) else resolved
+        if signed is not None and signed.identity.instance_id != identity.instance_id:
+            raise two_sites(signed.identity.instance_id, identity.instance_id)
+        return identity

@@ -24,6 +24,7 @@ CANARY: Final = re.compile(
     rb"OAUTH2\.[\w.-]{60,}"  # a code or a refresh token
     rb"|OauthNG\.JWS\.[\w-]{60,}"  # an access token
     rb"|wix-[0-9a-f]{16}=[\w-]{43}"  # the cookie of a flow
+    rb"|wix_session-[0-9a-f]{8}-[0-9a-f]{16}=[\w-]{60,}"  # the cookie of a session
     rb"|\.[\w-]{6}\.[\w-]{43}(?![\w-])"  # a state
     rb"|\.eyJ[\w-]{60,}"  # the claims of a signed instance
     rb"|fake-app-secret-0123456789"

@@ -70,10 +70,12 @@ def without_claim_owner(storage: type[S]) -> type[S]:
 class Browser:
     """One browser with its cookies, as httpx keeps them: by host, path and Secure."""
 
-    def __init__(self, app: object, *, base_url: str = PUBLIC_URL) -> None:
-        """Browse `app` in process."""
+    def __init__(
+        self, app: object, *, base_url: str = PUBLIC_URL, cookies: httpx.Cookies | None = None
+    ) -> None:
+        """Browse `app` in process, with a copy of the `cookies` of another browser."""
         transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # any ASGI app
-        self.http = httpx.AsyncClient(transport=transport, base_url=base_url)
+        self.http = httpx.AsyncClient(transport=transport, base_url=base_url, cookies=cookies)
 
     async def begin(self, fake: FakeWix, site: str = SITE) -> str:
         """Click on "Add to Site"; return where the app sends the browser."""

@@ -20,6 +20,7 @@ from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.identity.policy import TokenPolicy
+from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.installations.removal import Removal
@@ -49,6 +50,7 @@ class Assembly:
     Attributes:
         pools: The connection pools that were made here, to be closed with the app; an empty list
             where the app handed in a transport of its own.
+        sessions: None where the app has none.
     """
 
     pools: list[PoolTransport]
@@ -56,6 +58,7 @@ class Assembly:
     oauth: OAuthClient
     tokens: TokenCache
     clients: ClientFactory
+    sessions: Sessions | None
     handshake: Handshake
     only_one: OnlyOne
     removal: Removal
@@ -91,21 +94,30 @@ def assemble(
         detached,
         Rechecks(installations),
     )
+    signed = SignedCallers(settings)
+
+    async def generation_of(instance_id: str) -> str | None:
+        await ready()
+        installed_at = await installations.installed_at(instance_id)
+        return None if installed_at is None else installed_at.isoformat()
+
+    sessions = Sessions(settings, signed, generation_of, detached) if settings.session else None
     clients = ClientFactory(
         api_url=settings.api_url,
         transport=calls,
         tokens=tokens,
-        signed=SignedCallers(settings),
+        signed=signed,
         access_tokens=TokenCallers(
             settings,
             OAuthClient(endpoints, questions, policy=_QUESTIONS),
             detached,
             ready=ready,
         ),
+        sessions=sessions,
         resolve=resolve,
         ready=ready,
     )
-    signer, responses = StateSigner(settings), Responses(settings, hooks)
+    signer, responses = StateSigner(settings), Responses(settings, hooks, sessions=sessions)
     handshake = Handshake(
         Install(endpoints=endpoints, signer=signer, responses=responses),
         Callback(
@@ -124,7 +136,9 @@ def assemble(
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
     removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=tokens.forget)
-    return Assembly(pools, installations, oauth, tokens, clients, handshake, only_one, removal)
+    return Assembly(
+        pools, installations, oauth, tokens, clients, sessions, handshake, only_one, removal
+    )
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

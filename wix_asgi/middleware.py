@@ -20,6 +20,7 @@ from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.request_state import enter_state, leave_state
+from wix_asgi.client.session_app import SessionApp
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
 from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
@@ -88,6 +89,8 @@ class WixMiddleware:
         if protected is not None:
             wix_url = self.wix.settings.wix_url
             app = IdentityGuard(app, protected, self.wix.clients, wix_url=wix_url)
+        if self.wix.sessions is not None:
+            app = SessionApp(app, self.wix.sessions)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
         self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()

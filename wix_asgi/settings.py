@@ -227,7 +227,7 @@ class WixSettings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the public URL is plain http on this machine, where no cookie can be Secure."""
+        """Whether the public URL is plain http, which it may be on this machine only."""
         return self.public_url.startswith("http://")
 
     @field_validator("app_id")

@@ -121,6 +121,7 @@ class Wix:
         self._only_one = parts.only_one
         self._removal = parts.removal
         self.clients: Final = parts.clients
+        self.sessions: Final = parts.sessions
         self.handshake: Final = parts.handshake
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)

@@ -14,7 +14,15 @@ from wix_asgi.asgi.scopes import hide_secrets, without_secrets
 SECRET = b"test-secret-0123456789"
 QUERY = b"code=" + SECRET + b"&instanceId=kept&state=" + SECRET
 FLOW = b"__Host-wix-0123456789abcdef"
-COOKIES = b"theirs=kept; " + FLOW + b"=" + SECRET + b";wix-fedcba9876543210=" + SECRET
+SESSION = b"__Host-wix_session-01234567-0123456789abcdef"
+COOKIES = b";".join(
+    [
+        b"theirs=kept",
+        b" " + FLOW + b"=" + SECRET,
+        b"wix-fedcba9876543210=" + SECRET,
+        b" " + SESSION + b"=" + SECRET,
+    ]
+)
 REFERER = (b"referer", b"https://app.example.com/site?instance=" + SECRET + b"&a=b")
 HOST = (b"host", b"app.example.com")
 
@@ -32,7 +40,10 @@ def test_the_given_scope_is_masked() -> None:
     assert b"code=***&instanceId=kept&state=***" == scope["query_string"]
     assert [
         HOST,
-        (b"cookie", b"theirs=kept; " + FLOW + b"=***;wix-fedcba9876543210=***"),
+        (
+            b"cookie",
+            b"theirs=kept; " + FLOW + b"=***;wix-fedcba9876543210=***; " + SESSION + b"=***",
+        ),
         (b"referer", b"https://app.example.com/site?instance=***&a=b"),
     ] == scope["headers"]
     assert QUERY == inner["query_string"]

@@ -20,7 +20,7 @@ from tests.handshake.handshaking import (
     split_url,
 )
 from tests.support import Browser, running
-from wix_asgi.handshake._cookies import Cookies, read_cookies
+from wix_asgi.asgi.cookies import Cookies, read_cookies
 from wix_asgi.testing import FakeWix
 
 INSTALL = "/wix/install"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.errors import HandshakeRefused, Reason
-from wix_asgi.handshake._cookies import read_cookies
 from wix_asgi.handshake._query import read_query
 
 OURS = ["code", "state", "instanceId", "error", "token"]

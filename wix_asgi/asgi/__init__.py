@@ -1,1 +1,1 @@
-"""The edges of an ASGI app: its lifespan, and its server's access logs."""
+"""The edges of an ASGI app: its lifespan, its requests' headers, and its server's access logs."""

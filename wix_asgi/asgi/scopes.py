@@ -35,8 +35,10 @@ _MAX_ADDRESSES: Final = 8
 With these bounds, masking took 2.6 ms of CPU for the worst of eleven requests of up to 5 MB.
 """
 
-_FLOW_COOKIE: Final = re.compile(rb"(?<![^; \t])((?:__Host-)?wix-[0-9a-f]{16}=)[^;]*")
-"""A cookie that binds a browser to its install, as `StateSigner` names it."""
+_OUR_COOKIE: Final = re.compile(
+    rb"(?<![^; \t])((?:(?:__Host-)?wix-|__Host-wix_session-[0-9a-f]{8}-)[0-9a-f]{16}=)[^;]*"
+)
+"""A cookie that binds a browser to its install (`StateSigner`) or has a session (`SessionSeal`)."""
 
 _DIVIDERS: Final = (b"&", b"?", b"#", b" ", b"'", b'"')
 """The characters between the parts of a text: each part costs `redact_query` its time."""
@@ -113,7 +115,7 @@ def without_secrets(request: Request) -> Request:
         scope["raw_path"] = bytes(scope["raw_path"]).partition(b"?")[0]
     headers = list(scope.get("headers", ()))
     scope["headers"] = [
-        (name, _without_flow_cookies(value) if name == b"cookie" else shown)
+        (name, _without_our_cookies(value) if name == b"cookie" else shown)
         for (name, value), (_, shown) in zip(headers, _mask_headers(headers), strict=True)
     ]
     return Request(scope, request.receive)
@@ -140,18 +142,24 @@ def _mask_headers(headers: Headers) -> Headers:
 
 
 def _may_be_secret(name: bytes, value: bytes) -> bool:
-    return b"wix-" in value if name == b"cookie" else b"?" in value and b"=" in value
+    if name == b"cookie":
+        return _has_ours(value)
+    return b"?" in value and b"=" in value
 
 
 def _mask_header(name: bytes, value: bytes, *, is_readable: bool) -> bytes:
     if not is_readable or len(value) > _MAX_TEXT:
         return MASK.encode()
-    return _FLOW_COOKIE.sub(rb"\1***", value) if name == b"cookie" else _redact(value)
+    return _OUR_COOKIE.sub(rb"\1***", value) if name == b"cookie" else _redact(value)
 
 
-def _without_flow_cookies(value: bytes) -> bytes:
-    if b"wix-" not in value:
+def _without_our_cookies(value: bytes) -> bytes:
+    if not _has_ours(value):
         return value
     kept = value if len(value) <= _MAX_TEXT else b""
     pairs = (pair.strip(b" \t") for pair in kept.split(b";"))
-    return b"; ".join(pair for pair in pairs if not _FLOW_COOKIE.match(pair))
+    return b"; ".join(pair for pair in pairs if not _OUR_COOKIE.match(pair))
+
+
+def _has_ours(cookies: bytes) -> bool:
+    return b"wix-" in cookies or b"wix_session-" in cookies

@@ -29,6 +29,7 @@ from wix_asgi.identity.callers import (
     ResolveIdentity,
     caller_of_proof,
 )
+from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
@@ -204,6 +205,7 @@ class ClientFactory:
         tokens: TokenCache,
         signed: SignedCallers,
         access_tokens: TokenCallers | None = None,
+        sessions: Sessions | None = None,
         resolve: ResolveIdentity | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,
@@ -225,13 +227,15 @@ class ClientFactory:
         )
         self._signed = signed
         self._access_tokens = access_tokens
+        self._sessions = sessions
         self._resolve = resolve
         self.for_request: Callable[[Scope], WixClient] = (
-            self._resolving_client if resolve else _quick_maker(self)
+            self._resolving_client if resolve or sessions else _quick_maker(self)
         )
         """Returns the client of the caller that sends the request of a scope.
 
-        Made for each request, so it is a plain function where the app has no `resolve`.
+        Made for each request, so it is a plain function where the app has no `resolve` and no
+        sessions.
         """
 
     def caller(
@@ -243,12 +247,16 @@ class ClientFactory:
         scope: Scope | None = None,
     ) -> Caller:
         """Return the caller that sends a request with this query and these headers."""
+        session = self._sessions.of(scope) if self._sessions and scope else None
+        # Only for `resolve`: the caller would hold the scope, which holds the client.
+        scope = scope if self._resolve else None
         return RequestCaller(
             self._signed,
             query,
             headers,
             tokens=self._access_tokens,
             address=address,
+            session=session,
             resolve=self._resolve,
             scope=scope,
         )

@@ -6,8 +6,8 @@ import re
 from typing import Final
 from urllib.parse import unquote_plus, unquote_to_bytes
 
+from wix_asgi.asgi.hidden_values import HiddenValues
 from wix_asgi.errors import HandshakeRefused, Reason
-from wix_asgi.handshake._hidden_values import HiddenValues
 
 __all__ = ["Query", "read_query"]
 

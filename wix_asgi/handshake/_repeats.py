@@ -151,7 +151,9 @@ class Repeats:
                 return None
             try:
                 if await self._installations.get(instance_id) is not None:
-                    return self._responses.with_headers(await self._next_page.after(instance_id))
+                    response = await self._next_page.after(instance_id)
+                    await self._responses.begin_session(request, response, instance_id)
+                    return self._responses.with_headers(response)
             except NotInstalled:
                 pass
             except (StorageUnavailable, WixUnavailable):

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.client.client import STATE_KEY, ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import (
@@ -22,7 +23,6 @@ from wix_asgi.errors import (
 from wix_asgi.handshake._admission import Admission
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake._completion import Completion
-from wix_asgi.handshake._cookies import read_cookies
 from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused
@@ -166,9 +166,11 @@ class Callback:
             await self._repeats.keep(flow, run.use, UsedState(Refused(reason)))
             return self._copies(response, flow)
         instance_id, response_of_hook = end
+        if response_of_hook:
+            await self._responses.begin_session(request, response_of_hook, instance_id)
         copies = self._copies(response_of_hook, flow) if response_of_hook else None
         await self._repeats.keep(flow, run.use, UsedState(Installed(instance_id), copies))
-        return copies or await self._lead_on(instance_id, flow)
+        return copies or await self._lead_on(request, instance_id, flow)
 
     async def _install(
         self, request: Request, query: Query, run: FlowRun
@@ -193,12 +195,13 @@ class Callback:
             await self._finish_setup(instance_id, grant.access_token)
         return instance_id, response
 
-    async def _lead_on(self, instance_id: str, flow: Flow) -> Copies | None:
+    async def _lead_on(self, request: Request, instance_id: str, flow: Flow) -> Copies | None:
         """Return the redirect after an install; None where there is no token for it just now."""
         try:
             response = await self._next_page.after(instance_id)
         except (NotInstalled, StorageUnavailable, WixUnavailable):
             return None
+        await self._responses.begin_session(request, response, instance_id)
         return self._copies(self._responses.with_headers(response), flow)
 
     def _copies(self, response: Response, flow: Flow) -> Copies:

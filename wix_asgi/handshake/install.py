@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from wix_asgi.handshake._cookies import read_cookies
+from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.handshake._query import read_query
 from wix_asgi.handshake._requests import refuse_automatic_loads, refuse_other_methods
 from wix_asgi.handshake.responses import Responses

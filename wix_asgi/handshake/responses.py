@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from wix_asgi._frames import without_frames, without_locals
+from wix_asgi.asgi.cookies import COOKIE_ATTRIBUTES
 from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.errors import (
     GrantRefused,
@@ -25,6 +26,7 @@ from wix_asgi.handshake._next_page import link_after_install
 from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
+from wix_asgi.identity.session import Sessions
 from wix_asgi.pages.finishing import finishing_page
 from wix_asgi.pages.headers import PRIVATE, frame_ancestors, page_policy
 from wix_asgi.pages.refusals import refusal_page, refusal_text
@@ -45,16 +47,22 @@ class Responses:
     """Makes the responses of the install and callback paths; safe to share."""
 
     def __init__(
-        self, settings: WixSettings, hooks: Hooks, *, log: RefusalLog | None = None
+        self,
+        settings: WixSettings,
+        hooks: Hooks,
+        *,
+        log: RefusalLog | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
-        """Take the kind of cookies and Wix's address from `settings`; ask `hooks` at a refusal."""
+        """Take the kind of cookies and Wix's address from `settings`; ask `hooks` at a refusal.
+
+        An install begins one of the `sessions`, if the app has any.
+        """
         self._hooks = hooks
+        self._sessions = sessions
         self._log = log or RefusalLog()
-        # Python's http.cookies cannot write Partitioned before 3.14, hence by hand.
         self._cookie_attributes = (
-            "Path=/; HttpOnly; SameSite=Lax"
-            if settings.is_loopback
-            else "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+            "Path=/; HttpOnly; SameSite=Lax" if settings.is_loopback else COOKIE_ATTRIBUTES
         )
         self._state_ttl = settings.state_ttl
         self._way_on = link_after_install(settings)
@@ -86,6 +94,11 @@ class Responses:
         """Set the cookie that binds the browser to `flow`, for `state_ttl` seconds."""
         value = f"{flow.cookie_name}={flow.cookie_value}; Max-Age={self._state_ttl}"
         response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
+
+    async def begin_session(self, request: Request, response: Response, instance_id: str) -> None:
+        """Begin the session of the installed site in its browser, if the app has sessions."""
+        if self._sessions is not None:
+            await self._sessions.begin(request.scope, response, instance_id)
 
     def clear_cookie(self, response: Response, cookie_name: str) -> None:
         """Clear the cookie of a flow that is over."""

@@ -13,6 +13,7 @@ from wix_asgi.asgi.client_network import client_network
 from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
 from wix_asgi.identity._places import Headers, in_header, in_query, token_in_header
 from wix_asgi.identity._presented_token import PresentedToken
+from wix_asgi.identity.session import RequestSession
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
 from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
@@ -51,6 +52,10 @@ class Caller(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Wait ahead for the answers that `identity` cannot wait for; raise nothing."""
+        ...
+
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log that the calling site does not have the app, unless the app named the site itself."""
         ...
@@ -69,16 +74,19 @@ class KnownCaller:
         """Return the installation that was named."""
         return self.identity
 
+    async def prepare(self) -> None:
+        """Do nothing: the installation is known."""
+
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log nothing: the code that named the installation gets the error."""
 
 
 class RequestCaller:
-    """The site that a request's query, its Authorization header or the app's own function names.
+    """The site that a request's query, its headers or the app's own function names.
 
-    Signed instances go first, then an access token of Wix, then the app's own function. A refused
-    proof ends the search. Only where an instance is merely too old do the others have a say, if
-    they name the same site. The first refusal is logged.
+    Signed instances go first, then an access token of Wix, then a session, then the app's own
+    function. A refused proof ends the search. Only where an instance is merely too old do the token
+    and the function have a say, if they name the same site. The first refusal is logged.
     """
 
     __slots__ = (
@@ -88,6 +96,7 @@ class RequestCaller:
         "_query",
         "_resolve",
         "_scope",
+        "_session",
         "_signed",
         "_tokens",
     )
@@ -102,8 +111,9 @@ class RequestCaller:
         address: Address = None,
         resolve: ResolveIdentity | None = None,
         scope: Scope | None = None,
+        session: RequestSession | None = None,
     ) -> None:
-        """Look in `query` and `headers`; then call `resolve` with the request of `scope`.
+        """Look in `query` and `headers`, and at `session`; then call `resolve` with the request.
 
         `address` is the sender's. Without `tokens` no access token is a proof.
         """
@@ -114,6 +124,7 @@ class RequestCaller:
         self._address = address
         self._resolve = resolve
         self._scope = scope
+        self._session = session
         self._is_logged = False
 
     @property
@@ -141,11 +152,22 @@ class RequestCaller:
                 return _agree(signed, await self._tokens.find(token, network))
             if signed is not None and signed.refusal is None:
                 return signed.identity
+            if signed is None and self._session is not None:
+                caller = await self._session.check()
+                if caller is not None:
+                    return caller
             resolved = self._resolved()
-            return _settle(signed, await resolved if inspect.isawaitable(resolved) else resolved)
+            return self._settle(
+                signed, await resolved if inspect.isawaitable(resolved) else resolved
+            )
         except Unauthenticated as refusal:
             self._log(refusal, refusal.instance_id)
             raise
+
+    async def prepare(self) -> None:
+        """Check the session, so that `identity` need not wait for the storage."""
+        if self._session is not None:
+            await self._session.prepare()
 
     def log_not_installed(self, refusal: NotInstalled, instance_id: str) -> None:
         """Log that the calling site does not have the app."""
@@ -158,13 +180,15 @@ class RequestCaller:
             return None if known is None else _agree(signed, known)
         if signed is not None and signed.refusal is None:
             return signed.identity
+        if signed is None and self._session is not None and self._session.identity is not None:
+            return self._session.identity
         if inspect.iscoroutinefunction(self._resolve):
             return None
         resolved = self._resolved()
         if inspect.iscoroutine(resolved):
             # Nobody awaits it here, and Python would warn of a coroutine that was never awaited.
             resolved.close()
-        return None if inspect.isawaitable(resolved) else _settle(signed, resolved)
+        return None if inspect.isawaitable(resolved) else self._settle(signed, resolved)
 
     def _find_signed(self) -> SignedCaller | None:
         return self._signed.find([*in_query(self._query), *in_header(self._headers)])
@@ -182,6 +206,18 @@ class RequestCaller:
             self._is_logged = True
             self._signed.refusals.write(refusal, instance_id)
 
+    def _settle(self, signed: SignedCaller | None, resolved: Resolved) -> Identity:
+        """Return the caller that the app's own function named, beside an instance that is too old.
+
+        Raises:
+            Unauthenticated: It named nobody, or another site than the instance.
+        """
+        if not resolved:
+            too_old = signed.refusal if signed is not None else None
+            problem = self._session.problem if self._session is not None else None
+            raise too_old or Unauthenticated(problem, reason=CallerReason.NO_IDENTITY)
+        return _agree(signed, Identity(resolved) if isinstance(resolved, str) else resolved)
+
 
 def caller_of_proof(
     value: str, signed: SignedCallers, *, tokens: TokenCallers | None
@@ -194,18 +230,6 @@ def caller_of_proof(
     has_form = not value or in_header(headers) or token_in_header(headers)
     query, headers = (b"", headers) if has_form else (b"instance=", [])
     return RequestCaller(signed, query, headers, tokens=tokens)
-
-
-def _settle(signed: SignedCaller | None, resolved: Resolved) -> Identity:
-    """Return the caller that the app's own function named, beside an instance that is too old.
-
-    Raises:
-        Unauthenticated: It named nobody, or another site than the instance.
-    """
-    if not resolved:
-        too_old = signed.refusal if signed is not None else None
-        raise too_old or Unauthenticated(reason=CallerReason.NO_IDENTITY)
-    return _agree(signed, Identity(resolved) if isinstance(resolved, str) else resolved)
 
 
 def _agree(signed: SignedCaller | None, other: Identity) -> Identity:

@@ -119,6 +119,15 @@ class InstallationRepository:
         record = await self._storage.get(self._app_id, instance_id)
         return None if record is None else self._unseal(believed(record), began)
 
+    async def installed_at(self, instance_id: str) -> datetime | None:
+        """Read when an installation was stored, which needs no key; None where there is none.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+        """
+        record = await self._storage.get(self._app_id, instance_id)
+        return None if record is None else _installed_at(believed(record))
+
     async def require(self, instance_id: str) -> StoredInstallation:
         """Read one installation that has to be there.
 

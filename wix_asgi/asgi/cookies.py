@@ -6,16 +6,24 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from wix_asgi.asgi.hidden_values import HiddenValues
 from wix_asgi.asgi.request_headers import bounded_headers
-from wix_asgi.handshake._hidden_values import HiddenValues
 
-__all__ = ["Cookies", "read_cookies"]
+__all__ = ["COOKIE_ATTRIBUTES", "Cookies", "read_cookies"]
+
+COOKIE_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+"""The attributes of our cookies; with them a name may begin with `__Host-`.
+
+Wix shows apps in iframes of its own: there a browser takes and sends only a cookie that is
+`SameSite=None`, which has to be `Partitioned` where it takes no third-party cookies. By hand, since
+Python's http.cookies cannot write Partitioned before 3.14.
+"""
 
 _MAX_BYTES: Final = 256 * 1024
 """Bytes of the Cookie headers that are searched, which takes under a millisecond (measured).
 
-Servers and proxies take 8 to 64 kB of headers, if they have a bound. A flow whose cookie stands
-behind these bytes is not found, and is refused as another browser's.
+Servers and proxies take 8 to 64 kB of headers, if they have a bound. A cookie behind these bytes is
+not found: its flow is refused as another browser's, and its session is none.
 """
 
 _MAX_PAIRS: Final = 256

@@ -1,4 +1,4 @@
-"""Values by name that a handshake reads, and that nothing shows."""
+"""Values by name that are read from a request, and that nothing shows."""
 
 from __future__ import annotations
 

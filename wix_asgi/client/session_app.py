@@ -1,0 +1,50 @@
+"""The sessions in front of an app: checked before its answers, begun and renewed with them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wix_asgi.client.client import STATE_KEY
+from wix_asgi.identity.session import Sessions
+
+__all__ = ["SessionApp"]
+
+_SHARED: Final = (b"public", b"s-maxage")
+"""Directives by which a cache in front may give an answer to anybody (RFC 9111, 5.2.2)."""
+
+
+class SessionApp:
+    """An ASGI app behind the sessions of `Wix`; all requests have their client already."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        """Stand in front of `app`."""
+        self._app = app
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request or websocket on; `identity` of its client need not wait any more."""
+        await scope["state"][STATE_KEY]._caller.prepare()
+        if scope["type"] == "http":
+            send = partial(self._send, scope, send)
+        await self._app(scope, receive, send)
+
+    async def _send(self, scope: Scope, send: Send, message: Message) -> None:
+        """Send `message`; begin a session where the request has a good signed instance."""
+        if message["type"] == "http.response.start" and not _is_shared(message):
+            lines = [(b"set-cookie", line.encode()) for line in await self._sessions.renewal(scope)]
+            if lines:
+                message = {**message, "headers": [*message.get("headers", ()), *lines]}
+        await send(message)
+
+
+def _is_shared(message: Message) -> bool:
+    """Return whether a cache may give the answer, and its cookie, to other browsers."""
+    return any(
+        directive in value.lower()
+        for name, value in message.get("headers", ())
+        if name.lower() == b"cache-control"
+        for directive in _SHARED
+    )

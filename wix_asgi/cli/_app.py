@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import wix_asgi
-from wix_asgi.cli import _demo, _keys, _storage
+from wix_asgi.cli import _demo, _installations, _keys, _storage
 
 __all__ = ["app"]
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     # The local variables of a traceback can hold secrets.
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(_installations.app, name="installations")
 app.add_typer(_keys.app, name="keys")
 app.add_typer(_storage.app, name="storage")
 

@@ -59,14 +59,19 @@ class RecordScan:
     """
 
     def __init__(
-        self, storage: Storage, app_id: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        storage: Storage,
+        app_id: str,
+        *,
+        after: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin before the first record; `clock` gives monotonic seconds."""
+        """Begin behind the instance id `after`; `clock` gives monotonic seconds."""
         self._storage = storage
         self._app_id = app_id
         self._clock = clock
         self._page: deque[DatedRecord] = deque()
-        self._after = ""
+        self._after = after
         self._has_more_pages = True
 
     def __aiter__(self) -> Self:

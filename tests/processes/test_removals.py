@@ -1,4 +1,4 @@
-"""A site that one of two uvicorn workers removes, on one storage, over real HTTP."""
+"""A site that a uvicorn worker removes, and another one serves, over real HTTP."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def refused(browser: httpx.AsyncClient, app: App, site: str) -> int:
 
 
 async def test_a_removal_reaches_all_workers(app: App) -> None:
-    """One of twenty removals removes, its hook is called once, and both workers stop serving."""
+    """Twenty removals remove once, call the hook once, and both workers stop serving."""
     async with app.browser() as http, app.spread(10, WORKERS) as browsers:
         for site in (BAKERY, YOGA):
             await app.install(http, site)

@@ -1,12 +1,18 @@
-"""`python -m benchmarks [importing] [passing] [calls] [growth]`: print ratios of one run."""
+"""`python -m benchmarks [NAME …]`: print ratios of one run, of these benchmarks or of all."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import calls, growth, importing, passing
+from benchmarks import calls, growth, importing, passing, rechecking
 
-ALL = {"importing": importing, "passing": passing, "calls": calls, "growth": growth}
+ALL = {
+    "importing": importing,
+    "passing": passing,
+    "calls": calls,
+    "growth": growth,
+    "rechecking": rechecking,
+}
 
 
 def main(names: list[str]) -> None:

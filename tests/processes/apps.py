@@ -124,14 +124,15 @@ def running(
     workers: int = 1,
     port: int | None = None,
     log_level: str = "info",
+    served: str = APP,
 ) -> Iterator[App]:
-    """Run the app while a block runs; its log goes to its output, from `log_level` on."""
+    """Run an app while a block runs; its log goes to its output, from `log_level` on."""
     port = port or free_port()
     log_config = room / "logging.json"
     root = {"level": log_level.upper(), "handlers": ["stderr"]}
     log_config.write_text(json.dumps({**_LOGGING, "root": root}))
     command = uvicorn(
-        APP, port, "--log-config", str(log_config), "--log-level", log_level, *options
+        served, port, "--log-config", str(log_config), "--log-level", log_level, *options
     )
     command += ["--workers", str(workers), "--timeout-keep-alive", "60"]
     with serving(command, cwd=room, env=environment(fake, port, storage)) as server:

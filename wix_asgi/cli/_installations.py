@@ -52,7 +52,7 @@ def list_(
         str, typer.Option(metavar="ID", help="Begin behind this instance id.", show_default=False)
     ] = "",
     limit: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Print so many installations at most.")
+        int, typer.Option(min=1, metavar="NUMBER", help="The most installations to print.")
     ] = _PAGE,
     storage: _StorageUrl = None,
     as_json: Annotated[

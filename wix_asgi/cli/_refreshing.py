@@ -35,7 +35,7 @@ __all__ = ["REFRESHED", "Outcome", "refresh_now"]
 REFRESHED: Final = "refreshed"
 
 _SHUTDOWN_GRACE: Final = 10.0
-"""Seconds for a refresh under way to be stored; as long as an app gives it (`wix_asgi.wix`)."""
+"""Seconds for a refresh under way to be stored; apps give it the same time (`wix_asgi.wix`)."""
 
 _OUTCOMES: Final[dict[type[WixError], str]] = {
     WixMisconfigured: "misconfigured",

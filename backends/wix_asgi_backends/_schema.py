@@ -129,7 +129,7 @@ def additions(columns: Sequence[Column[Any]], dialect: Dialect) -> list[str]:
     In Postgres it is one, which leaves columns alone that are there: it needs the lock once. SQLite
     has no such words, and adds one column at a time.
     """
-    table = columns[0].table.name  # type: ignore[attr-defined] # a column of a table
+    table = columns[0].table.name
     parts = [f"{column.name} {column.type.compile(dialect=dialect)}" for column in columns]
     if dialect.name == "sqlite":
         return [f"ALTER TABLE {table} ADD COLUMN {part}" for part in parts]

@@ -95,15 +95,15 @@ async def _grants(at: Scene) -> Counter[str | None]:
 
 @contextlib.asynccontextmanager
 async def _migrating(at: Scene, url: str, *options: str) -> AsyncIterator[Process]:
-    """Run the command in a process of its own, which is killed at the end of the block."""
+    """Run the command in a process of its own, which an error of the block kills."""
     command = [str(COMMAND), "migrate", "--json", *options]
     env = {**os.environ, **environment(at.fake, 1, url)}
     async with await anyio.open_process(command, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        except BaseException:
+            process.kill()
+            raise
 
 
 async def _reports(process: Process) -> AsyncIterator[Mapping[str, Any]]:

@@ -162,7 +162,7 @@ class Told:
 async def call(
     wix: Wix, *, sites: Sequence[str], tasks: int = 1, at_once: float = math.inf
 ) -> Told:
-    """Call Wix in `tasks` tasks for each of these sites, so many calls at once."""
+    """Call Wix in `tasks` tasks for each of these sites, at most `at_once` calls at a time."""
     told, began = Told(), time.monotonic()
     limiter = anyio.CapacityLimiter(at_once)
     async with anyio.create_task_group() as group:

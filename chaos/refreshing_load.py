@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 import anyio
 
@@ -12,6 +13,10 @@ from chaos.refreshing_scene import Scene
 from chaos.workers import Crew, Told, call, outlive
 
 __all__ = ["RefreshingLoad"]
+
+
+_SITES: Final = 100
+"""Sites of one piece of work, so that a worker tells of its outcome again and again."""
 
 
 @dataclass
@@ -46,7 +51,10 @@ class RefreshingLoad:
             self.at.fake.expire_access_tokens()
         else:
             await self.crew.do(outlive)
-        work = partial(call, sites=self.at.sites, at_once=self.at_once)
-        self.told += sum(await self.crew.do(work), Told())
+        sites = self.at.sites
+        for start in range(0, len(sites), _SITES):
+            some = sites[start : start + _SITES]
+            work = partial(call, sites=some, at_once=self.at_once)
+            self.told += sum(await self.crew.do(work), Told())
         self.rounds += 1
         self.begun.set()

@@ -108,6 +108,13 @@ def ecosystem(session: nox.Session) -> None:
 
 
 @nox.session
+def sdk(session: nox.Session) -> None:
+    """Run Wix's own SDK and ours against a fake Wix, side by side; it needs Node with npm."""
+    _install(session, "-e", ".[cli]", groups=["sdk"])
+    session.run("pytest", *(session.posargs or ["tests/sdk"]))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, with the arguments that `python -m benchmarks` takes."""
     _install(session, "-e", ".[cli]", groups=["test", "bench"])

@@ -34,6 +34,10 @@ KINDS: Final = ("sqlite", "postgresql")
 _DELAY: Final = 0.1
 """Seconds of a refresh at Wix, so that rows are moved while their refresh tokens are there."""
 
+_CALLS: Final = 10
+"""Calls of a worker under way at one time, each of which costs a refresh, as long as there are any:
+a load that this machine bears for a thousand sites, without a migration."""
+
 _LONGEST_LINE: Final = 10_000
 """Bytes: a report of a site has about two hundred."""
 
@@ -49,7 +53,7 @@ async def moved(url: str, store: str, *, processes: int, sites: int) -> list[Fig
             at.fake.mark_installed(site)
         async with Crew(at.options, [0] * processes) as crew:
             load, moved_load, back_load = (
-                RefreshingLoad(at, crew, ends_at_wix=False) for _ in range(3)
+                RefreshingLoad(at, crew, ends_at_wix=False, at_once=_CALLS) for _ in range(3)
             )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(load.run)
@@ -95,15 +99,15 @@ async def _grants(at: Scene) -> Counter[str | None]:
 
 @contextlib.asynccontextmanager
 async def _migrating(at: Scene, url: str, *options: str) -> AsyncIterator[Process]:
-    """Run the command in a process of its own, which is killed at the end of the block."""
+    """Run the command in a process of its own, which an error of the block kills."""
     command = [str(COMMAND), "migrate", "--json", *options]
     env = {**os.environ, **environment(at.fake, 1, url)}
     async with await anyio.open_process(command, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        except BaseException:
+            process.kill()
+            raise
 
 
 async def _reports(process: Process) -> AsyncIterator[Mapping[str, Any]]:

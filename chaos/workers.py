@@ -159,18 +159,26 @@ class Told:
         return self.failed["answered as another site"]
 
 
-async def call(wix: Wix, *, sites: Sequence[str], tasks: int = 1) -> Told:
-    """Call Wix in `tasks` tasks for each of these sites at once."""
+async def call(
+    wix: Wix, *, sites: Sequence[str], tasks: int = 1, at_once: float = math.inf
+) -> Told:
+    """Call Wix in `tasks` tasks for each of these sites, at most `at_once` calls at a time."""
     told, began = Told(), time.monotonic()
+    limiter = anyio.CapacityLimiter(at_once)
     async with anyio.create_task_group() as group:
         for site in sites:
             for _ in range(tasks):
-                group.start_soon(_call_once, wix, site, told)
+                group.start_soon(_call_once, wix, site, told, limiter)
     told.seconds = time.monotonic() - began
     return told
 
 
-async def _call_once(wix: Wix, site: str, told: Told) -> None:
+async def _call_once(wix: Wix, site: str, told: Told, limiter: anyio.CapacityLimiter) -> None:
+    async with limiter:
+        await _call(wix, site, told)
+
+
+async def _call(wix: Wix, site: str, told: Told) -> None:
     began = time.monotonic()
     try:
         answer = await wix.client(site).get("/apps/v1/instance")

@@ -66,6 +66,8 @@ class TokenEndpoints:
 
     async def _client_credentials(self, request: Request) -> dict[str, Any]:
         body = await _read(request)
+        if body.get("grant_type") == "strip_bound_session":
+            return self._strip_bound_session(body)
         # Without an instance_id Wix grants a token, too.
         optional = body.keys() & {"instance_id"}
         _check_fields(body, {"grant_type", "client_id", "client_secret", *optional})
@@ -78,6 +80,23 @@ class TokenEndpoints:
             "expires_in": self._world.expires_in,
         }
         return {name: value for name, value in answer.items() if value is not None}
+
+    def _strip_bound_session(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return another token of the same bearer: undocumented, and sent by @wix/sdk alone."""
+        _check_fields(body, {"grant_type", "client_secret", "access_token"})
+        self._check_client(self._world.app_id, body["client_secret"])
+        grant = self._grants.live(body["access_token"])
+        if grant is None or grant.client_id != self._world.app_id:
+            raise oauth_refusal(400, "invalid_grant", "unknown access token")
+        seconds = int(grant.expires_at - self._world.clock.now())
+        token = self._grants.issue_access_token(
+            grant.instance_id,
+            grant_id=grant.grant_id,
+            subject_type=grant.subject_type,
+            subject_id=grant.subject_id,
+            seconds=seconds,
+        )
+        return {"access_token": token, "token_type": "Bearer", "expires_in": seconds}
 
     def _wrapped(self, status: int, answer: Mapping[str, Any]) -> JSONResponse:
         wrapping = self._world.client_credentials_wrapped

@@ -101,8 +101,12 @@ class Hooks:
         )
         self._lines = LineLimit(policy.line_interval)
 
-    async def installed(self, installation: Installation, request: Request) -> Response | None:
+    async def installed(
+        self, installation: Installation, request: Request | None
+    ) -> Response | None:
         """Call each `on_install(installation, request)`; return the first Response of them.
+
+        The request is None for an installation that no browser brought.
 
         Raises:
             Exception: The error of a hook; the hooks after it are not called.
@@ -152,13 +156,13 @@ class Hooks:
 async def _call_all(
     hooks: list[Hook],
     event: object,
-    request: Request,
+    request: Request | None,
     in_thread: Callable[[_Call], Awaitable[Any]],
 ) -> Response | None:
     if not hooks:
         # Anybody can cause refusals, and most apps have no hook for them.
         return None
-    response, args = None, (event, without_secrets(request))
+    response, args = None, (event, request and without_secrets(request))
     for hook in hooks:
         call = functools.partial(hook, *args[: _arity(hook)])
         result = call() if _is_async(hook) else await in_thread(call)

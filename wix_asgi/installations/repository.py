@@ -85,6 +85,13 @@ class StoredInstallation:
         """Whether both hold the same grant: only the note of a failure may lie between them."""
         return self._grant == other._grant
 
+    def is_of(self, grant: Grant) -> bool:
+        """Whether it holds `grant`, as far as a stored grant can be told from others."""
+        if grant.refresh_token is not None:
+            return self.refresh_token == grant.refresh_token
+        token = self.access_token
+        return token is not None and token.value == grant.access_token.value
+
     @property
     def _grant(self) -> tuple[datetime, str, str | None]:
         token = self.access_token
@@ -215,6 +222,25 @@ class InstallationRepository:
             grant_type=stored.grant_type,
             origin_instance_id=stored.origin_instance_id,
             owes_on_install=stored.owes_on_install,
+        )
+        return await self._storage.replace(record, expected=stored.version)
+
+    async def note_told(self, stored: StoredInstallation) -> bool:
+        """Note that `on_install` was told, if nothing was written since `stored` was read.
+
+        Returns:
+            Whether it was written.
+        """
+        record = self._seal(
+            stored.instance_id,
+            stored.refresh_token,
+            stored.access_token,
+            version=next_version(stored.version),
+            failure=stored.failure,
+            retry_in=stored.retry_in,
+            grant_type=stored.grant_type,
+            origin_instance_id=stored.origin_instance_id,
+            owes_on_install=False,
         )
         return await self._storage.replace(record, expected=stored.version)
 

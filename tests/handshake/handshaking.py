@@ -266,6 +266,10 @@ class FlakyStorage(MemoryStorage):
         await self._reach("put")
         await super().put(record)
 
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        await self._reach("replace")
+        return await super().replace(record, expected=expected)
+
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
         await self._reach("claim")
         await self._reach(name.partition(":")[0])

@@ -6,6 +6,7 @@ from wix_asgi.errors import HandshakeRefused, Reason, UnsealError
 from wix_asgi.handshake._install_proof import ProvenInstall
 from wix_asgi.handshake._retrying import Retrying
 from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.models import Grant
 
 __all__ = ["Completion"]
 
@@ -89,4 +90,12 @@ class _Saving:
         except UnsealError:
             # The row of an earlier install, sealed with a key that is gone.
             return False
-        return stored is not None and stored.is_of(self._proven.grant)
+        return stored is not None and _holds(stored, self._proven.grant)
+
+
+def _holds(stored: StoredInstallation, grant: Grant) -> bool:
+    """Whether the row has this grant, as far as it can be told from other grants."""
+    if grant.refresh_token is not None:
+        return stored.refresh_token == grant.refresh_token
+    token = stored.access_token
+    return token is not None and token.value == grant.access_token.value

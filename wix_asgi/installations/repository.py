@@ -85,13 +85,6 @@ class StoredInstallation:
         """Whether both hold the same grant: only the note of a failure may lie between them."""
         return self._grant == other._grant
 
-    def is_of(self, grant: Grant) -> bool:
-        """Whether it holds `grant`, as far as a stored grant can be told from others."""
-        if grant.refresh_token is not None:
-            return self.refresh_token == grant.refresh_token
-        token = self.access_token
-        return token is not None and token.value == grant.access_token.value
-
     @property
     def _grant(self) -> tuple[datetime, str, str | None]:
         token = self.access_token

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from html import unescape
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from tests.testing.fake_wix.signed import read_claims
 from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix, InstallerRefused
 
@@ -42,12 +40,6 @@ def _pairs(url: str) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(url).query, strict_parsing=True)
 
 
-def _claims(instance: str) -> dict[str, Any]:
-    data = instance.partition(".")[2]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
-    return claims
-
-
 def _names_of_wix(url: str) -> set[str]:
     return {name for name, _ in _pairs(url)} & {"appId", "tenantId", "instanceId", "signedInstance"}
 
@@ -75,8 +67,8 @@ async def test_the_signed_instance_is_that_of_the_site(fake: FakeWix) -> None:
         info = (await http.post("/oauth2/token-info", json={"token": signed})).json()
 
     seen = {"instanceId", "uid", "siteOwnerId", "permissions", "signDate"}
-    assert seen <= _claims(signed).keys()
-    assert BAKERY == _claims(signed)["instanceId"]
+    assert seen <= read_claims(signed).keys()
+    assert BAKERY == read_claims(signed)["instanceId"]
     assert ("true", BAKERY) == (info["active"], info["instanceId"])
 
 
@@ -128,7 +120,10 @@ def test_an_install_can_be_made_to_lie(fake: FakeWix) -> None:
 
     values = dict(_pairs(location))
     assert {"instanceId", "signedInstance"} == _names_of_wix(location)
-    assert (PAPER, YOGA) == (values["instanceId"], _claims(values["signedInstance"])["instanceId"])
+    assert (PAPER, YOGA) == (
+        values["instanceId"],
+        read_claims(values["signedInstance"])["instanceId"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.testing.fake_wix.signed import read_claims, read_json
 from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, Clock, FakeWix
 
@@ -97,13 +98,6 @@ async def test_token_info_knows_the_signed_instance(fake: FakeWix, http: httpx.A
     assert {"active": "false"} == await _token_info(http, nobody)
 
 
-def read_claims(instance: str) -> dict[str, Any]:
-    """Return the claims of a signed instance, unverified."""
-    data = instance.partition(".")[2]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
-    return claims
-
-
 def test_a_signed_instance_has_the_documented_form(fake: FakeWix) -> None:
     """The instance is the HMAC-SHA256 of the data and the data, both base64url without padding."""
     instance = fake.signed_instance("an-instance", uid=None, aid="visitor")
@@ -117,6 +111,21 @@ def test_a_signed_instance_has_the_documented_form(fake: FakeWix) -> None:
     assert "OWNER" == claims["permissions"]
     assert "visitor" == claims["aid"]
     assert "uid" not in claims
+
+
+def test_a_signed_instance_is_written_as_wix_writes_it(fake: FakeWix) -> None:
+    """The claims have today's order, without spaces; claims of a test stand where Wix's would."""
+    shopper = fake.signed_instance(YOGA, uid=None, permissions=None, aid="visitor", bs="extra")
+    plan = fake.signed_instance(fake.copy_site(YOGA), vendorProductId="premium")
+
+    assert " " not in read_json(plan)
+    assert "instanceId appDefId metaSiteId signDate demoMode aid biToken siteOwnerId bs" == (
+        " ".join(read_claims(shopper))
+    )
+    assert (
+        "instanceId appDefId metaSiteId signDate uid permissions vendorProductId demoMode"
+        " originInstanceId biToken siteOwnerId"
+    ) == " ".join(read_claims(plan))
 
 
 def test_a_signed_instance_carries_real_time() -> None:

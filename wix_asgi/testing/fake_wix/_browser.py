@@ -36,21 +36,24 @@ class BrowserPages:
         self._tokens = tokens
         self._installers = installers
 
-    def wanted(self, request: Request) -> bool:
-        """Return whether a browser requests the first page; an API call may have the same path."""
+    def is_browser(self, request: Request) -> bool:
+        """Return whether a browser loads a page, and no program calls the API."""
         return (
-            request.url.path == "/"
-            and request.method in {"GET", "HEAD"}
+            request.method in {"GET", "HEAD"}
             and "authorization" not in request.headers
             and "text/html" in request.headers.get("accept", "")
         )
+
+    def wanted(self, request: Request) -> bool:
+        """Return whether a browser loads the first page; an API call may have the same path."""
+        return request.url.path == "/" and self.is_browser(request)
 
     async def sites(self, _request: Request) -> Response:
         """Show every site, with links that add the app and open it."""
         sites = self._world.sites
         return sites_page(
             sites.items(),
-            installed=self._grants.installed,
+            installed=self._grants.installations.installed,
             links={instance_id: self._links(instance_id) for instance_id in sites},
         )
 
@@ -87,18 +90,20 @@ class BrowserPages:
             query = parse_query(request.url.query, known=("access_token",))
         except ValueError as exc:
             raise InstallerRefused("This address is malformed.") from exc
-        instance_id = self._grants.site_of_app(query.get("access_token", ""))
-        if instance_id is None:
+        grant = self._grants.of_app(query.get("access_token", ""))
+        if grant is None or grant.instance_id is None:
             raise InstallerRefused("The access token is unknown or has expired.")
         return close_window_page(
-            site=self._world.sites[instance_id], open_url=self._open(instance_id)
+            site=self._world.sites[grant.instance_id], open_url=self._open(grant.instance_id)
         )
 
     def _links(self, instance_id: str) -> dict[str, str]:
         links: dict[str, str] = {}
         if self._world.app_url is not None:
-            token = self._tokens.issue(instance_id)
-            links["Add to site"] = add_query(self._world.app_url, token=token)
+            # Only in the legacy flow does Wix hand the App URL a token of the site.
+            is_legacy = self._world.flow == "advanced"
+            token = {"token": self._tokens.issue(instance_id)} if is_legacy else {}
+            links["Add to site"] = add_query(self._world.app_url, **token)
         open_url = self._open(instance_id)
         if open_url is not None:
             links["Open the app"] = open_url

@@ -15,12 +15,12 @@ from typing import Final, Literal
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from wix_asgi.sealing.keys import derive_key
+from wix_asgi.testing.fake_wix._installations import Installations
 from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal
-from wix_asgi.testing.fake_wix.world import World, owner_id
+from wix_asgi.testing.fake_wix.world import CLIENT_CREDENTIALS_SECONDS, World, owner_id
 
 __all__ = [
     "ACCESS_TOKEN_SECONDS",
-    "CLIENT_CREDENTIALS_SECONDS",
     "CODE_SECONDS",
     "AccessGrant",
     "Grants",
@@ -37,9 +37,6 @@ CODE_SECONDS: Final = 600.0
 ACCESS_TOKEN_SECONDS: Final = 300.0
 
 _PREFIX: Final = "OAUTH2."
-
-# Seconds: "always 14400" (Wix, "Create Access Token").
-CLIENT_CREDENTIALS_SECONDS: Final = 14_400.0
 
 # Random bytes; in base64url with the prefix they are 4718 characters, the length seen of Wix.
 _CODE_BYTES: Final = 3533
@@ -83,13 +80,14 @@ class AccessGrant:
 
 
 class Grants:
-    """The grants of a fake Wix; safe to be used from several threads.
+    """The grants of a fake Wix, and its installations; safe to be used from several threads.
 
     A refresh token is signed content, so that it outlives the object that issued it: another fake
     Wix with the same app ID and secret accepts it, unless the app was uninstalled there.
     """
 
     def __init__(self, world: World) -> None:
+        self.installations = Installations(world)
         self._world = world
         self._lock = threading.RLock()
         key = derive_key(world.app_secret, f"fake refresh tokens of {world.app_id}")
@@ -98,31 +96,27 @@ class Grants:
         self._grants: dict[str, _Grant] = {}
         self._access: dict[str, AccessGrant] = {}
         self._revoked: set[str] = set()
-        self._uninstalled: set[str] = set()
-        self._installed: set[str] = set()
 
-    @property
-    def installed(self) -> frozenset[str]:
-        """The instance IDs of the sites that the app is installed on."""
-        with self._lock:
-            by_grant = {grant.instance_id for grant in self._grants.values()}
-            return frozenset(by_grant | self._installed)
+    def client_credentials(self, instance_id: str | None) -> str:
+        """Return an access token by the app's own credentials.
 
-    def install(self, instance_id: str) -> None:
-        """Install the app on this site, without a code."""
-        with self._lock:
-            self._uninstalled.discard(instance_id)
-            self._installed.add(instance_id)
-
-    def client_credentials(self, instance_id: str) -> str:
-        """Return an access token of the app's own credentials, for a site that has the app.
+        It lives for the time that the answer tells, or four hours. The token of no installation
+        opens nothing, as seen of Wix.
 
         Raises:
-            Refusal: The app is not on this site: 404, as Wix was seen to answer.
+            Refusal: The app is not on this site, or was not moved to client credentials.
         """
-        if instance_id not in self.installed:
-            raise oauth_refusal(404, "not_found", "app not found in any meta-site")
-        return self.issue_access_token(instance_id, seconds=CLIENT_CREDENTIALS_SECONDS)
+        world = self._world
+        if not world.admits_client_credentials:
+            why = "the app uses custom authentication, and was not moved to client credentials"
+            raise oauth_refusal(400, "unauthorized_client", why)
+        if instance_id is not None:
+            self._check_installed(instance_id)
+        told = world.expires_in
+        is_sane = type(told) in {int, float} and 0 < told <= CLIENT_CREDENTIALS_SECONDS
+        return self.issue_access_token(
+            instance_id, seconds=told if is_sane else CLIENT_CREDENTIALS_SECONDS
+        )
 
     def issue_code(self, instance_id: str) -> str:
         """Return a code for one exchange within ten minutes."""
@@ -210,18 +204,16 @@ class Grants:
             grant = self._access.get(access_token)
         return grant if grant and self._world.clock.now() < grant.expires_at else None
 
-    def site_of_app(self, access_token: str) -> str | None:
-        """Return the site of a live access token of the app itself, or None."""
+    def of_app(self, access_token: str) -> AccessGrant | None:
+        """Return the rights of a live access token of the app itself, or None."""
         grant = self.live(access_token)
-        if grant is None or (grant.subject_type, grant.client_id) != ("APP", self._world.app_id):
-            return None
-        return grant.instance_id
+        is_ours = grant and (grant.subject_type, grant.client_id) == ("APP", self._world.app_id)
+        return grant if is_ours else None
 
     def uninstall(self, instance_id: str) -> None:
         """End every code and token of this installation."""
         with self._lock:
-            self._uninstalled.add(instance_id)
-            self._installed.discard(instance_id)
+            self.installations.remove(instance_id)
             entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
             ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
             grants = self._grants.items()
@@ -238,15 +230,26 @@ class Grants:
                     del self._access[token]
 
     def _begin(self, instance_id: str, grant_id: str) -> str:
+        self.installations.add(instance_id)
         self._grants[grant_id] = _Grant(instance_id, serial=0)
         return self._signed(instance_id, grant_id, 0)
+
+    def _check_installed(self, instance_id: str) -> None:
+        installation = self.installations.get(instance_id)
+        if installation is None:
+            raise oauth_refusal(404, "not_found", "app not found in any meta-site")
+        if not installation.is_installed:
+            status, error = self._world.uninstalled_refusal
+            raise oauth_refusal(status, error, "app not found in any meta-site")
 
     def _known(self, instance_id: str, grant_id: str, serial: int) -> _Grant:
         if grant_id in self._revoked:
             raise _invalid_grant("the refresh token is revoked")
         if grant_id not in self._grants:
-            if instance_id in self._uninstalled:
+            before = self.installations.get(instance_id)
+            if before is not None and before.was_uninstalled:
                 raise _invalid_grant("the app was uninstalled")
+            self.installations.add(instance_id)
             self._world.sites.setdefault(instance_id, f"Site {instance_id[:8]}")
             self._grants[grant_id] = _Grant(instance_id, serial)
         return self._grants[grant_id]

@@ -23,7 +23,11 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class LegacyInstaller(Installer):
-    """The installer of the legacy OAuth flow: approving brings a code."""
+    """The installer of the legacy OAuth flow: approving brings a code.
+
+    Begun outside Wix and without a redirect URL, it only picks the site, and leads to the App URL
+    with a token: the app redirects a second time, and the first state is lost.
+    """
 
     path = INSTALL_PATH
 
@@ -35,34 +39,39 @@ class LegacyInstaller(Installer):
     def read(self, query: str) -> InstallRequest:
         """Check `token`, `appId`, `redirectUrl` and `state`."""
         values = self._parameters(query, known=("token", "appId", "redirectUrl", "state"))
-        redirect_url = self._redirect_url(values.get("redirectUrl", ""))
-        return InstallRequest(redirect_url, values.get("state"), self._site_of(values.get("token")))
+        site = self._site_of(values.get("token"))
+        redirect_url = values.get("redirectUrl", "")
+        is_from_wix, is_named = site is not None, "redirectUrl" in values
+        if is_from_wix or is_named:
+            self._check_redirect_url(redirect_url)
+        if is_from_wix or (is_named and not self._world.outside_installs_pass_app_url):
+            return InstallRequest(redirect_url, values.get("state"), site)
+        if self._world.app_url is None:
+            raise InstallerRefused("This app has no App URL.")
+        return InstallRequest(self._world.app_url, is_site_picker=True)
 
     def approve(self, request: InstallRequest, instance_id: str | None = None) -> str:
-        """Return the redirect URL with a code for the site."""
+        """Return the redirect URL with a code for the site, or the App URL with a token."""
         instance_id = instance_id or request.instance_id
         if request.instance_id not in {None, instance_id}:
             raise InstallerRefused("The token is for another site.")
         site = self._world.site(instance_id)
-        answer = {"code": self._grants.issue_code(site), "instanceId": site}
-        return self._back(request, answer)
+        if request.is_site_picker:
+            return add_query(request.redirect_url, token=self._tokens.issue(site))
+        return _back(request, code=self._grants.issue_code(site), instanceId=site)
 
     def cancel(self, request: InstallRequest) -> str | None:
         """Return the redirect URL with `error=access_denied`."""
-        if not self._world.cancel_redirects:
+        if request.is_site_picker or not self._world.cancel_redirects:
             return None
-        return self._back(request, {"error": "access_denied"})
+        return _back(request, error="access_denied")
 
-    def _back(self, request: InstallRequest, answer: dict[str, str]) -> str:
-        state = {} if request.state is None else {"state": request.state}
-        return add_query(request.redirect_url, **answer, **state)
-
-    def _redirect_url(self, redirect_url: str) -> str:
+    def _check_redirect_url(self, redirect_url: str) -> None:
         known = self._world.redirect_urls
         allowed = _web_address(redirect_url) if known is None else redirect_url in known
-        if not allowed:
+        # New apps have no field for it in Wix's dashboard.
+        if not allowed or self._world.flow != "advanced":
             raise InstallerRefused("We couldn't find an app with this redirect url")
-        return redirect_url
 
     def _site_of(self, token: str | None) -> str | None:
         if token is None:
@@ -98,7 +107,7 @@ class ExternalInstaller(Installer):
     def approve(self, request: InstallRequest, instance_id: str | None = None) -> str:
         """Install the app, and return the callback with the four parameters of Wix."""
         site = self._world.site(instance_id)
-        self._grants.install(site)
+        self._grants.installations.add(site)
         answer = {
             "appId": self._world.app_id,
             "tenantId": site_id(site),
@@ -142,6 +151,11 @@ class Installers:
         url = urlsplit(installer_url)
         installer = self.at(url.path)
         return installer.cancel(installer.read(url.query))
+
+
+def _back(request: InstallRequest, **answer: str) -> str:
+    state = {} if request.state is None else {"state": request.state}
+    return add_query(request.redirect_url, **answer, **state)
 
 
 def _web_address(url: str) -> SplitResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from wix_asgi.testing.fake_wix._control import Control
@@ -25,7 +26,7 @@ class Installs(Control):
     @property
     def installed(self) -> frozenset[str]:
         """The instance IDs of the sites that the app is installed on."""
-        return self._grants.installed
+        return self._grants.installations.installed
 
     def approve(self, installer_url: str, *, instance_id: str | None = None) -> str:
         """Press the Approve button: return the URL at the app to which it leads.
@@ -109,8 +110,31 @@ class Installs(Control):
         As on a copied site, there is no refresh token: client credentials alone bring tokens.
         """
         instance_id = self.site(instance_id)
-        self._grants.install(instance_id)
+        self._grants.installations.add(instance_id)
         return instance_id
+
+    def copy_site(self, instance_id: str, name: str | None = None) -> str:
+        """Duplicate a site with the app on it, as in the site owner's dashboard.
+
+        The app is on the copy, without a consent and without a refresh token; its signed instance
+        and Get App Instance tell the installation that it comes from.
+
+        Args:
+            instance_id: The site to copy.
+            name: The name of the copy; "Copy of …" by default.
+
+        Returns:
+            The instance ID of the copy.
+
+        Raises:
+            LookupError: The site does not exist.
+        """
+        origin = self.site(instance_id)
+        copied = self.add_site(name or f"Copy of {self.sites[origin]}")
+        self.products(copied)[:] = copy.deepcopy(self.products(origin))
+        self.origins[copied] = origin
+        self._grants.installations.add(copied)
+        return copied
 
     def uninstall(self, instance_id: str) -> None:
         """Remove the app from a site: its tokens end, and a later install does not revive them."""

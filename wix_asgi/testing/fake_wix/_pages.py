@@ -8,7 +8,14 @@ from typing import Final
 
 from starlette.responses import HTMLResponse
 
-__all__ = ["close_window_page", "consent_page", "error_page", "message_page", "sites_page"]
+__all__ = [
+    "close_window_page",
+    "consent_page",
+    "error_page",
+    "message_page",
+    "not_found_page",
+    "sites_page",
+]
 
 # No form-action: browsers apply it to the redirect after the consent form, too.
 _HEADERS: Final = {
@@ -120,6 +127,11 @@ def message_page(title: str, message: str, status: int = 200) -> HTMLResponse:
 def error_page(message: str) -> HTMLResponse:
     """Return the page of an install that Wix stops."""
     return message_page("Something went wrong", message, 400)
+
+
+def not_found_page() -> HTMLResponse:
+    """Return the page for an address of www.wix.com that leads nowhere."""
+    return message_page("Page not found", "There is no page of Wix at this address.", 404)
 
 
 def _site_card(instance_id: str, name: str, links: Mapping[str, str], *, installed: bool) -> str:

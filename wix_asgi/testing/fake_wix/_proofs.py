@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import uuid
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
     # Real time: the app under test compares it with the host's clock, not with the fake's.
     signed_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     owner = owner_id(instance_id)
+    # The claims of today's Wix in its order, without spaces; None stands for a claim left out.
     told = {
         "instanceId": instance_id,
         "appDefId": world.app_id,
@@ -34,11 +36,16 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
         "signDate": signed_at.replace("+00:00", "Z"),
         "uid": owner,
         "permissions": "OWNER",
+        "vendorProductId": None,
         "demoMode": False,
+        "originInstanceId": world.origins.get(instance_id),
+        "aid": None,
+        "biToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fake-wix:bi:{instance_id}")),
         "siteOwnerId": owner,
         **claims,
     }
-    data = _encode(json.dumps({k: v for k, v in told.items() if v is not None}).encode())
+    present = {name: value for name, value in told.items() if value is not None}
+    data = _encode(json.dumps(present, separators=(",", ":")).encode())
     return f"{_encode(_mac(world.app_secret.encode(), data.encode()))}.{data}"
 
 

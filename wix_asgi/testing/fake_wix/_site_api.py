@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from wix_asgi.testing.fake_wix._answers import Answers
 from wix_asgi.testing.fake_wix._grants import Grants
-from wix_asgi.testing.fake_wix._wire import api_refusal, read_object
+from wix_asgi.testing.fake_wix._wire import api_refusal, read_authorization, read_object
 from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.world import World, site_id
 
@@ -128,19 +128,18 @@ class SiteApi:
         Raises:
             Refusal: There is no live access token (401), or it is not the app's for a site (403).
         """
-        tokens = request.headers.getlist("authorization")
-        if len(tokens) != 1:
-            raise api_refusal(401, "UNAUTHENTICATED", "one Authorization header is expected")
-        if self._grants.live(tokens[0]) is None:
+        token = read_authorization(request)
+        if self._grants.live(token) is None:
             raise api_refusal(401, "UNAUTHENTICATED", "the access token is unknown or has expired")
-        instance_id = self._grants.site_of_app(tokens[0])
-        if instance_id is None:
+        grant = self._grants.of_app(token)
+        if grant is None or grant.instance_id is None:
             why = "the access token is not the app's, or names no site"
             raise api_refusal(403, "PERMISSION_DENIED", why)
-        return instance_id
+        return grant.instance_id
 
 
 def _app_instance(world: World, instance_id: str) -> dict[str, Any]:
+    origin = world.origins.get(instance_id)
     return {
         "instance": {
             "instanceId": instance_id,
@@ -149,8 +148,9 @@ def _app_instance(world: World, instance_id: str) -> dict[str, Any]:
             "isFree": True,
             "permissions": list(world.permissions),
             "availablePlans": [],
-            "copiedFromTemplate": False,
+            "copiedFromTemplate": origin is not None,
             "freeTrialAvailable": False,
+            **({} if origin is None else {"originInstanceId": origin}),
         },
         "site": {
             "siteDisplayName": world.sites[instance_id],

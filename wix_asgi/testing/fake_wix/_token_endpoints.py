@@ -2,13 +2,16 @@
 
 Refusals have the shape of RFC 6749, 5.2: 401 `invalid_client` for a wrong app ID or secret, 400
 `invalid_grant` for an invalid code or refresh token, 400 `unsupported_grant_type`, and
-`invalid_request` for everything else (415 if the content type is not JSON). Wix does not document
-its refusals.
+`invalid_request` for everything else (415 if the content type is not JSON). Client credentials are
+refused with 404 for a site without the app, as was seen of Wix, and with 400 `unauthorized_client`
+for an app that was not moved to them. Wix does not document its refusals.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -16,16 +19,16 @@ from starlette.responses import JSONResponse, Response
 
 from wix_asgi.testing.fake_wix._grants import (
     ACCESS_TOKEN_SECONDS,
-    CLIENT_CREDENTIALS_SECONDS,
     AccessGrant,
     Grants,
 )
 from wix_asgi.testing.fake_wix._proofs import read_instance
-from wix_asgi.testing.fake_wix._wire import oauth_refusal, read_object
+from wix_asgi.testing.fake_wix._wire import Refusal, oauth_refusal, read_object
 from wix_asgi.testing.fake_wix.world import World, site_id
 
 __all__ = ["TokenEndpoints"]
 
+_NO_STORE: Final = {"cache-control": "no-store"}
 _CREDENTIAL_FIELDS: Final = {"authorization_code": "code", "refresh_token": "refresh_token"}
 
 
@@ -55,17 +58,34 @@ class TokenEndpoints:
 
     async def client_credentials(self, request: Request) -> Response:
         """Create an access token for a site by the app's own credentials."""
+        try:
+            answer = await self._client_credentials(request)
+        except Refusal as exc:
+            return self._wrapped(exc.status, exc.body)
+        return self._wrapped(200, answer)
+
+    async def _client_credentials(self, request: Request) -> dict[str, Any]:
         body = await _read(request)
-        _check_fields(body, {"grant_type", "client_id", "client_secret", "instance_id"})
+        # Without an instance_id Wix grants a token, too.
+        optional = body.keys() & {"instance_id"}
+        _check_fields(body, {"grant_type", "client_id", "client_secret", *optional})
         if body["grant_type"] != "client_credentials":
             raise oauth_refusal(400, "unsupported_grant_type", f"unknown: {body['grant_type']!r}")
         self._check_client(body["client_id"], body["client_secret"])
         answer = {
-            "access_token": self._grants.client_credentials(body["instance_id"]),
+            "access_token": self._grants.client_credentials(body.get("instance_id")),
             "token_type": "Bearer",
-            "expires_in": int(CLIENT_CREDENTIALS_SECONDS),
+            "expires_in": self._world.expires_in,
         }
-        return JSONResponse(answer, headers={"cache-control": "no-store"})
+        return {name: value for name, value in answer.items() if value is not None}
+
+    def _wrapped(self, status: int, answer: Mapping[str, Any]) -> JSONResponse:
+        wrapping = self._world.client_credentials_wrapped
+        body: Any = dict(answer)
+        if wrapping is not None:
+            body = {"statusCode": status, "body": json.dumps(body) if wrapping == "text" else body}
+            status = 200
+        return JSONResponse(body, status, _NO_STORE)
 
     async def token_info(self, request: Request) -> Response:
         """Return the app and the site of a token; `{"active": "false"}` for an unknown token."""
@@ -82,7 +102,8 @@ class TokenEndpoints:
         world = self._world
         same = _same(client_id, world.app_id) & _same(client_secret, world.app_secret)
         if not same:
-            raise oauth_refusal(401, "invalid_client", "unknown client_id or wrong client_secret")
+            status, error = world.client_refusal
+            raise oauth_refusal(status, error, "unknown client_id or wrong client_secret")
 
     def _describe(self, token: str) -> dict[str, Any]:
         grant = self._grants.live(token) or self._instance(token)
@@ -126,7 +147,7 @@ def _granted(access_token: str, refresh_token: str | None = None) -> JSONRespons
     answer = {"access_token": access_token}
     if refresh_token is not None:
         answer["refresh_token"] = refresh_token
-    return JSONResponse(answer, headers={"cache-control": "no-store"})
+    return JSONResponse(answer, headers=_NO_STORE)
 
 
 def _as_text(value: Any) -> str:

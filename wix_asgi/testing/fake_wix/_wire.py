@@ -18,6 +18,7 @@ __all__ = [
     "oauth_refusal",
     "parse_json",
     "parse_query",
+    "read_authorization",
     "read_object",
 ]
 
@@ -81,6 +82,18 @@ def parse_json(body: bytes) -> Any:
         ValueError: It is anything else.
     """
     return json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def read_authorization(request: Request) -> str:
+    """Return the value of the only Authorization header.
+
+    Raises:
+        Refusal: There is none, or there are several.
+    """
+    values = request.headers.getlist("authorization")
+    if len(values) != 1:
+        raise api_refusal(401, "UNAUTHENTICATED", "one Authorization header is expected")
+    return values[0]
 
 
 async def read_object(

@@ -25,8 +25,12 @@ from starlette.websockets import WebSocketClose
 from wix_asgi._http import httpx
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
+from wix_asgi.testing.fake_wix._installations_query import (
+    INSTALLATIONS_QUERY_PATH,
+    InstallationsQuery,
+)
 from wix_asgi.testing.fake_wix._installs import Installs
-from wix_asgi.testing.fake_wix._pages import error_page
+from wix_asgi.testing.fake_wix._pages import error_page, not_found_page
 from wix_asgi.testing.fake_wix._site_api import ApiRoute, SiteApi
 from wix_asgi.testing.fake_wix._token_endpoints import TokenEndpoints
 from wix_asgi.testing.fake_wix._transport import InProcessTransport
@@ -53,10 +57,11 @@ class FakeWix(Installs):
     matching keywords for `Wix` and `WixMiddleware`. Every method may be called from any thread and
     any event loop.
 
-    Of Wix's API it knows three endpoints: Get App Instance, Send BI Event, and Query Products (of
-    the Stores catalog V1), which sends the list `products()`. Other paths and methods get a 404
-    that lists all known endpoints. `answer("GET", "/contacts/v4/contacts", json={"contacts": []})`
-    defines an answer, and `echo("/x/*")` sends calls back.
+    Of Wix's API it knows four endpoints: Get App Instance, Send BI Event, App Installations Query,
+    and Query Products (of the Stores catalog V1), which sends the list `products()`. Other paths
+    and methods get a 404 that lists all known endpoints, and a browser gets a page.
+    `answer("GET", "/contacts/v4/contacts", json={"contacts": []})` defines an answer, and
+    `echo("/x/*")` sends calls back.
 
     Args:
         app_id: The ID of the only app.
@@ -159,6 +164,7 @@ class FakeWix(Installs):
 
     def _api_routes(self) -> list[Route]:
         tokens = TokenEndpoints(self, self._grants)
+        query = InstallationsQuery(self, self._grants)
         return [
             Route("/oauth/access", tokens.access, methods=["POST"]),
             Route("/oauth/access/", tokens.access, methods=["POST"]),
@@ -167,6 +173,7 @@ class FakeWix(Installs):
             ApiRoute("GET", "/apps/v1/instance", self._site_api.instance),
             ApiRoute("POST", "/apps/v1/bi-event", self._site_api.bi_event),
             ApiRoute("POST", "/stores/v1/products/query", self._site_api.products),
+            ApiRoute("POST", INSTALLATIONS_QUERY_PATH, query.answer),
         ]
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,9 +181,13 @@ class FakeWix(Installs):
             await WebSocketClose()(scope, receive, send)
             return
         request = Request(scope, receive)
-        if not self._browser.wanted(request):
+        if self._browser.wanted(request):
+            page = await self._browser.sites(request)
+        elif self._browser.is_browser(request):
+            page = not_found_page()
+        else:
             self._site_api.unknown(request, self._known)
-        await (await self._browser.sites(request))(scope, receive, send)
+        await page(scope, receive, send)
 
     async def _in_process(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -37,11 +37,14 @@ class InstallRequest:
         state: The app's state, which is sent back unchanged; None if there is none.
         instance_id: The site of the install; None if the owner picks the site, as in an install
             that began outside Wix.
+        is_site_picker: Whether only the site is picked: `redirect_url` is then the App URL, and
+            cancelling leads nowhere.
     """
 
     redirect_url: str
     state: str | None = None
     instance_id: str | None = None
+    is_site_picker: bool = False
 
 
 class Installer(ABC):

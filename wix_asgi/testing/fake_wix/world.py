@@ -6,19 +6,22 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from wix_asgi.testing.fake_wix._products import make_products
 from wix_asgi.testing.fake_wix.clock import Clock
 
-__all__ = ["DEMO_SITES", "FakeSite", "World", "owner_id", "site_id"]
+__all__ = ["CLIENT_CREDENTIALS_SECONDS", "DEMO_SITES", "FakeSite", "World", "owner_id", "site_id"]
 
 DEMO_SITES: Final[Mapping[str, str]] = {
     "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01": "Corner Bakery",
     "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02": "Lighthouse Yoga",
     "3c5e8b16-92d4-47af-b0e3-8a7f4c6d9b03": "Paper & Ink",
 }
+# Seconds: "always 14400" (Wix, "Create Access Token").
+CLIENT_CREDENTIALS_SECONDS: Final = 14_400.0
+
 _PERMISSIONS = ("Manage your app", "Read your site's name and address", "Read your products")
 
 
@@ -42,6 +45,9 @@ class World:
     Attributes:
         app_id: The ID of the only app.
         app_secret: The secret key of the app.
+        flow: How the app is installed: "advanced" (the legacy OAuth flow, whose App URL gets a
+            token), or "client_credentials" (the external install flow; the legacy installer knows
+            no redirect URL of such an app).
         app_name: The name of the app on the consent page.
         app_url: The URL behind "Add to site"; None hides that link.
         dashboard_url: The URL behind "Open the app"; None means `/` on the origin of `app_url`.
@@ -56,6 +62,20 @@ class World:
         cancel_redirects: Cancel leads back with `error=access_denied`, or in the external install
             flow without a parameter; else the browser stays with Wix.
         token_info_in_strings: "true" and "1715096067" as Wix documents them; else true and numbers.
+        outside_installs_pass_app_url: An install that was begun outside Wix leads to the App URL,
+            even where it names a redirect URL; of Wix this is not documented.
+        admits_client_credentials: The app may have tokens by its own credentials; else it uses
+            custom authentication still.
+        expires_in: The lifetime in seconds that the answer to client credentials tells; None leaves
+            it out, and a value that makes no sense is sent as it is.
+        client_credentials_wrapped: The form of that answer and its refusals, which Wix documents:
+            `{"statusCode": …, "body": …}` with the body as "text" or as an "object"; None for the
+            plain form, which is the form that was seen.
+        uninstalled_refusal: Status and error code of client credentials for a site that had the
+            app; of Wix only the 404 for a site that never had it is known.
+        client_refusal: Status and error code of the token endpoints for a wrong app ID or secret.
+        origins: The installation that a copied site comes from, by the instance ID of the copy.
+        api_key: The only credential of App Installations Query; None for access tokens of the app.
         token_info_override: A function from the true answer of token-info to the answer to send.
         external_install_override: A function from the four parameters that an external install adds
             to the callback to the parameters to add.
@@ -75,6 +95,7 @@ class World:
     ) -> None:
         self.app_id = app_id
         self.app_secret = app_secret
+        self.flow: Literal["advanced", "client_credentials"] = "advanced"
         self.app_name = "Your app"
         self.app_url = app_url
         self.dashboard_url: str | None = None
@@ -90,6 +111,14 @@ class World:
         self.answer_without_refresh_token = False
         self.cancel_redirects = True
         self.token_info_in_strings = True
+        self.outside_installs_pass_app_url = False
+        self.admits_client_credentials = True
+        self.expires_in: Any = int(CLIENT_CREDENTIALS_SECONDS)
+        self.client_credentials_wrapped: Literal["text", "object"] | None = None
+        self.uninstalled_refusal: tuple[int, str] = (404, "not_found")
+        self.client_refusal: tuple[int, str] = (401, "invalid_client")
+        self.origins: dict[str, str] = {}
+        self.api_key: str | None = None
         self.token_info_override: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
         self.external_install_override: Callable[[dict[str, str]], Mapping[str, str]] | None = None
 

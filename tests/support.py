@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -67,6 +68,11 @@ def without_claim_owner(storage: type[S]) -> type[S]:
     return cast("type[S]", type(storage.__name__, (storage,), {"claim_owner": None}))
 
 
+def without_add(storage: type[S]) -> type[S]:
+    """Return a third party's storage of the release before: it adds nothing (`AddingStorage`)."""
+    return cast("type[S]", type(storage.__name__, (storage,), {"add": None}))
+
+
 class Browser:
     """One browser with its cookies, as httpx keeps them: by host, path and Secure."""
 
@@ -78,8 +84,13 @@ class Browser:
         self.http = httpx.AsyncClient(transport=transport, base_url=base_url, cookies=cookies)
 
     async def begin(self, fake: FakeWix, site: str = SITE) -> str:
-        """Click on "Add to Site"; return where the app sends the browser."""
-        answer = await self.http.get("/wix/install", params={"token": fake.install_token(site)})
+        """Click on "Add to Site", or on an install link; return where the app sends the browser.
+
+        In the external install flow, which has no tokens, the site is chosen at Wix.
+        """
+        is_external = os.environ.get("WIX_FLOW") == "client_credentials"
+        params = {} if is_external else {"token": fake.install_token(site)}
+        answer = await self.http.get("/wix/install", params=params)
         assert 303 == answer.status_code, answer.text
         return answer.headers["Location"]
 

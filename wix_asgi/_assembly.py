@@ -15,6 +15,7 @@ from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.on_install import OnInstall
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
@@ -117,9 +118,17 @@ def assemble(
         resolve=resolve,
         ready=ready,
     )
+    on_install = OnInstall(
+        app_id=settings.app_id,
+        storage=storage,
+        installations=installations,
+        hooks=hooks,
+        clients=clients,
+        detached=detached,
+    )
     signer, responses = StateSigner(settings), Responses(settings, hooks, sessions=sessions)
     handshake = Handshake(
-        Install(endpoints=endpoints, signer=signer, responses=responses),
+        Install(endpoints=endpoints, signer=signer, responses=responses, flow=settings.flow),
         Callback(
             settings=settings,
             endpoints=endpoints,
@@ -130,9 +139,10 @@ def assemble(
             tokens=tokens,
             clients=clients,
             detached=detached,
-            hooks=hooks,
+            on_install=on_install,
             responses=responses,
         ),
+        on_install,
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
     removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=tokens.forget)

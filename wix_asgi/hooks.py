@@ -106,8 +106,12 @@ class Hooks:
         )
         self._lines = LineLimit(policy.line_interval)
 
-    async def installed(self, installation: Installation, request: Request) -> Response | None:
+    async def installed(
+        self, installation: Installation, request: Request | None
+    ) -> Response | None:
         """Call each `on_install(installation, request)`; return the first Response of them.
+
+        The request is None for an installation that no browser brought.
 
         Raises:
             Exception: The error of a hook; the hooks after it are not called.

@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.limits import PATIENCE
-from tests.support import Browser
+from tests.support import SITE, Browser
 from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
@@ -25,7 +25,7 @@ from wix_asgi.handshake.install import Install
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import Responses
 from wix_asgi.handshake.state import StateSigner
-from wix_asgi.models import Record
+from wix_asgi.models import InstallFlow, Record
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
@@ -34,8 +34,51 @@ from wix_asgi_backends.memory import MemoryStorage
 
 ACCESS = "/oauth/access"
 TOKEN_INFO = "/oauth2/token-info"
+CREDENTIALS = "/oauth2/token"
+INSTANCE = "/apps/v1/instance"
 CLOSE_WINDOW = "https://wix.example/installer/close-window?access_token="
 JSON = {"Accept": "application/json"}
+
+
+@dataclass(frozen=True)
+class FlowUnderTest:
+    """One of the flows, and the endpoints by which it proves an install.
+
+    Attributes:
+        grants: Where it gets the first token.
+        proves: Where it asks whose token that is.
+        proof: The parameter that an install is proved by.
+        methods: The methods of ours that do so, by what they do.
+    """
+
+    name: InstallFlow
+    grants: str
+    proves: str
+    proof: str
+    methods: Mapping[str, str]
+
+    @property
+    def is_advanced(self) -> bool:
+        """Whether the proof is a code, which is good once."""
+        return self.name is InstallFlow.ADVANCED
+
+
+FLOWS = [
+    FlowUnderTest(
+        InstallFlow.ADVANCED,
+        ACCESS,
+        TOKEN_INFO,
+        "code",
+        {"begin": "installer_url", "grant": "exchange", "prove": "token_info"},
+    ),
+    FlowUnderTest(
+        InstallFlow.CLIENT_CREDENTIALS,
+        CREDENTIALS,
+        INSTANCE,
+        "signedInstance",
+        {"begin": "external_installer_url", "grant": "client_credentials", "prove": "app_instance"},
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -153,8 +196,17 @@ def query_of(url: str) -> dict[str, str]:
 
 
 def state_of(url: str) -> str:
-    """Return the state in an address."""
-    return parse_qs(urlsplit(url).query)["state"][0]
+    """Return the state in an address, or in the address of the callback that is in it."""
+    query = parse_qs(urlsplit(url).query)
+    if "postInstallationUrl" in query:
+        return state_of(query["postInstallationUrl"][0])
+    return query["state"][0]
+
+
+def way_back(location: str) -> str:
+    """Return the callback's address in that of the installer, without a query."""
+    query = query_of(location)
+    return (query.get("redirectUrl") or query["postInstallationUrl"]).partition("?")[0]
 
 
 def reason_of(answer: httpx.Response) -> tuple[int, str]:
@@ -163,9 +215,9 @@ def reason_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]
 
 
-async def begin(browser: Browser, fake: FakeWix, **options: Any) -> str:
-    """Begin an install and approve it; return the address of the callback."""
-    return fake.approve(await browser.begin(fake), **options)
+async def begin(browser: Browser, fake: FakeWix, site: str = SITE) -> str:
+    """Begin an install on a site and approve it; return the address of the callback."""
+    return fake.approve(await browser.begin(fake, site), instance_id=site)
 
 
 async def call_back(
@@ -213,6 +265,10 @@ class FlakyStorage(MemoryStorage):
     async def put(self, record: Record) -> None:
         await self._reach("put")
         await super().put(record)
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        await self._reach("replace")
+        return await super().replace(record, expected=expected)
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
         await self._reach("claim")
@@ -273,7 +329,7 @@ def app_of(
     settings = wix.settings
     endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
     responses = Responses(settings, wix._hooks)
-    install = Install(endpoints=endpoints, signer=signer, responses=responses)
+    install = Install(endpoints=endpoints, signer=signer, responses=responses, flow=settings.flow)
     callback = Callback(
         settings=settings,
         endpoints=endpoints,
@@ -284,7 +340,7 @@ def app_of(
         tokens=wix._tokens,
         clients=wix.clients,
         detached=wix._detached,
-        hooks=wix._hooks,
+        on_install=wix.handshake.on_install,
         responses=responses,
         max_exchanges=max_exchanges,
         policy=policy,
@@ -312,6 +368,7 @@ def secrets_in(browser: Browser, url: str, fake: FakeWix) -> set[str]:
     query = parse_qs(urlsplit(url).query)
     return {
         *query.get("code", []),
+        *query.get("signedInstance", []),
         *query["state"],
         *browser.http.cookies.values(),
         fake.app_secret,

@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from tests.handshake.handshaking import (
-    ACCESS,
     CLOSE_WINDOW,
     FlakyStorage,
+    FlowUnderTest,
     begin,
     call_back,
     cookies_set,
     reason_of,
 )
-from tests.support import SITE, Browser, make_wix, running
+from tests.support import SITE, Browser, make_wix, running, without_add
 from wix_asgi import WixClient, WixMiddleware
 from wix_asgi.errors import (
     GrantRefused,
@@ -30,8 +30,11 @@ from wix_asgi.errors import (
     WixUnavailable,
 )
 from wix_asgi.hooks import Hook
-from wix_asgi.models import Installation
+from wix_asgi.installations.repository import StoredInstallation
+from wix_asgi.models import GrantType, Installation
 from wix_asgi.testing import FakeWix
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
@@ -67,18 +70,21 @@ def interrupted(_: object) -> None:
 
 @pytest.mark.parametrize("parameters", [1, 2])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_on_install_gets_the_installation(parameters: int, is_async: bool) -> None:
+async def test_on_install_gets_the_installation(
+    flow: FlowUnderTest, parameters: int, is_async: bool
+) -> None:
     """A hook gets the installation, and the request if it takes two; the redirect is as ever."""
     fake = FakeWix()
     seen: list[Any] = []
     hook = noting(seen, parameters=parameters, is_async=is_async)
+    grant = GrantType.REFRESH_TOKEN if flow.is_advanced else GrantType.CLIENT_CREDENTIALS
     async with running(fake, on_install=hook) as app:
         answer = await Browser(app).install(fake)
         (stored,) = [found async for found in app.wix.installations()]
 
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
     assert 1 == len(seen)
-    assert Installation(fake.app_id, SITE, stored.installed_at) == stored == seen[0][0]
+    assert Installation(fake.app_id, SITE, stored.installed_at, None, grant) == stored == seen[0][0]
     assert [Request] * (parameters - 1) == [type(value) for value in seen[0][1:]]
 
 
@@ -123,7 +129,7 @@ async def test_decorators_register_hooks() -> None:
     assert ["keyword", "first", "second /wix/callback", "state_missing", "first"] == seen
 
 
-async def test_client_in_a_hook_is_the_new_sites() -> None:
+async def test_client_in_a_hook_is_the_new_sites(flow: FlowUnderTest) -> None:
     """In on_install `request.state.wix` speaks as the site that was just installed."""
     fake = FakeWix()
     called: list[tuple[object, int]] = []
@@ -141,7 +147,7 @@ async def test_client_in_a_hook_is_the_new_sites() -> None:
 
     assert [SITE, OTHER_SITE] == [identity.instance_id for identity, _ in called]  # type: ignore[attr-defined] # not None
     assert [200, 200] == [status for _, status in called]
-    assert 2 == fake.count(ACCESS)
+    assert 2 == fake.count(flow.grants)
 
 
 async def test_hook_sees_the_servers_state() -> None:
@@ -262,12 +268,11 @@ async def test_on_install_raises(
 
 async def test_on_install_is_interrupted() -> None:
     """The interrupt of an operator is not taken for an error of the hook."""
-    async with running(FakeWix(), on_install=interrupted) as app:
-        installation = Installation("app-1", SITE, datetime.now(UTC))
+    storage = without_add(FlakyStorage)()
+    async with running(FakeWix(), storage=storage, on_install=interrupted) as app:
+        stored = StoredInstallation(SITE, "v1", "", None, None, 0.0, datetime.now(UTC))
         with pytest.raises(KeyboardInterrupt):
-            await app.wix.handshake.callback._call_on_install(
-                installation, Request({"type": "http"})
-            )
+            await app.wix.handshake.on_install.tell(stored, Request({"type": "http"}))
 
 
 async def test_hook_of_too_many_parameters() -> None:

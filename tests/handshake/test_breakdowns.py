@@ -10,6 +10,7 @@ import pytest
 from tests.handshake.handshaking import (
     JSON,
     FlakyStorage,
+    FlowUnderTest,
     ask,
     begin,
     broken,
@@ -31,14 +32,16 @@ from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 from wix_asgi.tokens.cache import TokenCache
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 HTML: Final = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BEFORE_STORING: Final = [
     (StateSigner, "check"),
     (Flow, "is_bound_to"),
     (DetachedTasks, "start"),
     (FlakyStorage, "claim"),
-    (OAuthClient, "exchange"),
-    (OAuthClient, "token_info"),
+    (OAuthClient, "grant"),
+    (OAuthClient, "prove"),
     (InstallationRepository, "put"),
 ]
 
@@ -56,6 +59,8 @@ AFTER_STORING: Final = [
 @pytest.mark.parametrize(("owner", "name"), BEFORE_STORING + AFTER_STORING)
 @pytest.mark.parametrize("headers", [JSON, HTML], ids=["json", "html"])
 async def test_anything_breaks_at_the_callback(
+    flow: FlowUnderTest,
+    *,
     owner: type,
     name: str,
     headers: dict[str, str],
@@ -65,10 +70,10 @@ async def test_anything_breaks_at_the_callback(
     """An error of any part is a 500 with an incident that the log knows, never a success (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
-    async with running(fake, storage=storage) as app:
+    async with running(fake, storage=storage, on_install=lambda _: None) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        monkeypatch.setattr(owner, name, broken)
+        monkeypatch.setattr(owner, flow.methods.get(name, name), broken)
         answer = await browser.http.get(url, headers=headers)
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     incident = record.__dict__["incident"]
@@ -83,14 +88,14 @@ async def test_anything_breaks_at_the_callback(
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(StateSigner, "mint"), (Endpoints, "installer_url"), (Responses, "set_cookie")],
+    [(StateSigner, "mint"), (Endpoints, "begin"), (Responses, "set_cookie")],
 )
 async def test_anything_breaks_at_the_install_path(
-    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+    flow: FlowUnderTest, owner: type, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An install that cannot begin is a 500 without a cookie and without a redirect (R47)."""
     async with running(FakeWix()) as app:
-        monkeypatch.setattr(owner, name, broken)
+        monkeypatch.setattr(owner, flow.methods.get(name, name), broken)
         answer = await ask(app, "/wix/install")
 
     assert 500 == answer.status
@@ -100,17 +105,21 @@ async def test_anything_breaks_at_the_install_path(
 
 @pytest.mark.parametrize(("owner", "name"), BEFORE_STORING + AFTER_STORING)
 async def test_a_breakdown_logs_no_secret(
-    owner: type, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    flow: FlowUnderTest,
+    owner: type,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A logged traceback holds no secret, even with the locals of its frames (R35)."""
     fake = FakeWix()
-    async with running(fake, storage=FlakyStorage()) as app:
+    async with running(fake, storage=FlakyStorage(), on_install=lambda _: None) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
         hidden = secrets_in(browser, url, fake)
         caplog.clear()
         caplog.set_level(logging.DEBUG)
-        monkeypatch.setattr(owner, name, broken)
+        monkeypatch.setattr(owner, flow.methods.get(name, name), broken)
         answer = await load_unlogged(app, browser, url)
         text = logged(caplog)
 

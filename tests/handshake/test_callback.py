@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.handshake.handshaking import (
-    ACCESS,
     CLOSE_WINDOW,
     JSON,
-    TOKEN_INFO,
     FlakyStorage,
+    FlowUnderTest,
     ask,
     begin,
     call_back,
@@ -25,6 +24,8 @@ from tests.handshake.handshaking import (
 from tests.support import SITE, Browser, running
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 CALLBACK = "/wix/callback"
 
 
@@ -34,13 +35,13 @@ OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 REPEATED = [
     "{rest}&state=other",
     "state=other&{rest}",
-    "{rest}&code=other",
-    "code=other&{rest}",
+    "{rest}&{proof}=other",
+    "{proof}=other&{rest}",
     "{rest}&instanceId=other",
     "instanceId=other&{rest}",
     "{rest}&error=a&error=b",
     "{rest}&token=a&token=b",
-    "{rest}&%63ode=other",
+    "{rest}&{escaped}=other",
     "{rest}&stat%65=other",
 ]
 
@@ -48,27 +49,29 @@ REPEATED = [
 OUT_OF_BOUNDS = [
     ("state=" + "x" * 70_000, 414),
     ("state=" + "x" * 4097, 414),
-    ("code=" + "x" * 8193, 414),
+    ("{proof}=" + "x" * 8193, 414),
     ("instanceId=" + "x" * 4097, 414),
     ("error=" + "x" * 4097, 414),
     ("other=" + "x" * 16_384, 414),
     ("state=%ff", 400),
-    ("code=%c3%28", 400),
-    ("code=a%00b", 400),
-    ("code=a%0db", 400),
-    ("code=a%0ab", 400),
+    ("{proof}=%c3%28", 400),
+    ("{proof}=a%00b", 400),
+    ("{proof}=a%0db", 400),
+    ("{proof}=a%0ab", 400),
     ("state=%1b[2J", 400),
     ("state=%7f", 400),
 ]
 
 
-def with_query(url: str, template: str) -> str:
-    """Return `url` with its query put into `template`."""
+def with_query(url: str, template: str, proof: str) -> str:
+    """Return `url` with its query put into `template`, beside the parameter `proof`."""
     parts = urlsplit(url)
-    return parts._replace(query=template.format(rest=parts.query)).geturl()
+    escaped = f"%{ord(proof[0]):02x}{proof[1:]}"
+    query = template.format(rest=parts.query, proof=proof, escaped=escaped)
+    return parts._replace(query=query).geturl()
 
 
-async def test_install() -> None:
+async def test_install(flow: FlowUnderTest) -> None:
     """After a consent the browser ends at Wix's close-window page, and the site is stored."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -81,7 +84,7 @@ async def test_install() -> None:
     assert answer.headers["Location"].startswith(CLOSE_WINDOW)
     assert [SITE] == stored
     assert 200 == called.status_code
-    assert (1, 1) == (fake.count(ACCESS), fake.count(TOKEN_INFO))
+    assert (1, 1) == (fake.count(flow.grants), fake.count(flow.proves))
 
 
 async def test_reinstall() -> None:
@@ -97,7 +100,7 @@ async def test_reinstall() -> None:
 
 
 @pytest.mark.parametrize("template", REPEATED)
-async def test_repeated_parameters_are_refused(template: str) -> None:
+async def test_repeated_parameters_are_refused(flow: FlowUnderTest, template: str) -> None:
     """A parameter that is named twice is refused before the state is touched (R13)."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -105,7 +108,7 @@ async def test_repeated_parameters_are_refused(template: str) -> None:
         browser = Browser(app)
         url = await begin(browser, fake)
         storage.steps.clear()
-        refused = await call_back(browser, with_query(url, template))
+        refused = await call_back(browser, with_query(url, template, flow.proof))
         steps = list(storage.steps)
         finished = await browser.http.get(url)
 
@@ -115,13 +118,13 @@ async def test_repeated_parameters_are_refused(template: str) -> None:
 
 
 @pytest.mark.parametrize(("query", "status"), OUT_OF_BOUNDS, ids=lambda value: str(value)[:20])
-async def test_query_out_of_bounds_is_refused(query: str, status: int) -> None:
+async def test_query_out_of_bounds_is_refused(flow: FlowUnderTest, query: str, status: int) -> None:
     """A query that is too long or not plain text reaches neither storage nor Wix (R14)."""
     storage = FlakyStorage()
     fake = FakeWix()
     async with running(fake, storage=storage) as app:
         storage.steps.clear()
-        answer = await ask(app, CALLBACK, query.encode())
+        answer = await ask(app, CALLBACK, query.replace("{proof}", flow.proof).encode())
 
     assert status == answer.status
     assert not storage.steps
@@ -138,7 +141,8 @@ async def test_raw_bytes_are_refused() -> None:
     assert [400, 400] == [answer.status for answer in answers]
 
 
-async def test_long_codes_are_taken() -> None:
+@pytest.mark.flow("advanced")
+async def test_long_codes_are_taken(flow: FlowUnderTest) -> None:
     """A code of 8 kB, longer than the codes of Wix, reaches Wix whole (R14)."""
     fake = FakeWix()
     code = "x" * 8192
@@ -148,10 +152,10 @@ async def test_long_codes_are_taken() -> None:
         answer = await browser.http.get(CALLBACK, params={"code": code, "state": state})
 
     assert 502 == answer.status_code
-    assert 1 == fake.count(ACCESS, code=code)
+    assert 1 == fake.count(flow.grants, code=code)
 
 
-async def test_site_owner_cancels() -> None:
+async def test_site_owner_cancels(flow: FlowUnderTest) -> None:
     """A cancelled install is told so; the flow is over, and its state used up (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -166,7 +170,7 @@ async def test_site_owner_cancels() -> None:
     assert (403, "denied") == reason_of(refused)
     assert {removed.name: ""} == dict.fromkeys(cookies, removed.value)
     assert (403, "denied") == reason_of(later)
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)
 
 
 @pytest.mark.parametrize("error", ["access_denied", "server_error", "made_up", "", "<b>x</b>"])
@@ -190,7 +194,7 @@ async def test_errors_are_not_reflected(error: str, headers: dict[str, str]) -> 
     assert "<b>" not in answer.text
 
 
-async def test_error_with_a_code_is_an_error() -> None:
+async def test_error_with_a_code_is_an_error(flow: FlowUnderTest) -> None:
     """A callback with both an error and a code is an error (R19)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -199,7 +203,7 @@ async def test_error_with_a_code_is_an_error() -> None:
         answer = await call_back(browser, f"{url}&error=access_denied")
 
     assert (403, "denied") == reason_of(answer)
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)
 
 
 async def test_error_of_another_browser_is_refused() -> None:
@@ -216,6 +220,7 @@ async def test_error_of_another_browser_is_refused() -> None:
     assert 303 == finished.status_code
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize("query", ["", "&code=", "&code", "&instanceId=" + SITE])
 async def test_neither_code_nor_error(query: str) -> None:
     """A callback without a code and an error uses nothing up: the true callback still works."""
@@ -231,21 +236,22 @@ async def test_neither_code_nor_error(query: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def test_other_methods_use_nothing_up(method: str) -> None:
+async def test_other_methods_use_nothing_up(flow: FlowUnderTest, method: str) -> None:
     """Other methods than GET are refused, and use nothing up (R9, R23)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
         refused = await browser.http.request(method, url)
-        assert 0 == fake.count(ACCESS)
+        assert 0 == fake.count(flow.grants)
         finished = await browser.http.get(url)
 
     assert (405, "GET") == (refused.status_code, refused.headers["Allow"])
     assert 303 == finished.status_code
 
 
-NAMES = st.sampled_from(["code", "state", "instanceId", "error", "token", "x"]) | st.text()
+OURS = ["code", "state", "instanceId", "error", "token", "appId", "tenantId", "signedInstance", "x"]
+NAMES = st.sampled_from(OURS) | st.text()
 
 
 PAIRS = st.lists(st.tuples(NAMES, st.text(max_size=300)), max_size=25)

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from tests.handshake.handshaking import (
-    ACCESS,
     CLOSE_WINDOW,
     FlakyStorage,
+    FlowUnderTest,
     Line,
     Load,
     app_of,
@@ -30,6 +30,8 @@ from wix_asgi.errors import NotInstalled
 from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends.memory import MemoryStorage
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
@@ -75,7 +77,9 @@ async def process(
         yield Process(app_of(wix, fake), wix, seen)
 
 
-async def test_install_is_shown_at_another_process(shared: str | Storage) -> None:
+async def test_install_is_shown_at_another_process(
+    flow: FlowUnderTest, shared: str | Storage
+) -> None:
     """A repeated load gets the redirect with a token of that site, and exchanges nothing (R4)."""
     fake = FakeWix()
     async with process(fake, shared) as first, process(fake, shared) as second:
@@ -88,7 +92,7 @@ async def test_install_is_shown_at_another_process(shared: str | Storage) -> Non
     assert [f"{CLOSE_WINDOW}{token}"] * 3 == [answer.one("Location") for answer in answers]
     assert [1] * 3 == [len(answer.all("Set-Cookie")) for answer in answers]
     assert ([SITE], []) == (first.seen, second.seen)
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
 async def test_page_of_the_app_is_shown_at_another_process(shared: str | Storage) -> None:
@@ -113,7 +117,7 @@ async def test_used_state_of_ones_own_opens_no_other_site(shared: str | Storage)
         victim = Browser(first.app)
         await victim.install(fake, OTHER_SITE)
         thief = Browser(first.app)
-        load = Load(thief, await begin(thief, fake, instance_id=SITE))
+        load = Load(thief, await begin(thief, fake))
         await load.at(first.app)
         answers = [
             await load.at(app, **{name: OTHER_SITE})
@@ -130,20 +134,24 @@ async def test_used_state_of_ones_own_opens_no_other_site(shared: str | Storage)
     assert [] == [answer for answer in answers if stolen.encode() in answer.body]
 
 
-async def test_refusal_is_shown_at_another_process(shared: str | Storage) -> None:
+async def test_refusal_is_shown_at_another_process(
+    flow: FlowUnderTest, shared: str | Storage
+) -> None:
     """A refused install is refused for the same reason elsewhere, and nothing is asked (R4)."""
     fake = FakeWix()
     async with process(fake, shared) as first, process(fake, shared) as second:
         browser = Browser(first.app)
         load = Load(browser, await begin(browser, fake))
-        fake.fail(ACCESS, status=400, body={"error": "invalid_grant"})
+        fake.fail(flow.grants, status=400, body={"error": "invalid_grant"})
         statuses = [(await load.at(app)).status for app in (first.app, second.app, second.app)]
 
     assert [502] * 3 == statuses
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
-async def test_denial_is_shown_at_another_process(shared: str | Storage) -> None:
+async def test_denial_is_shown_at_another_process(
+    flow: FlowUnderTest, shared: str | Storage
+) -> None:
     """A denied install is denied elsewhere, too, even with a code (R4)."""
     fake = FakeWix()
     async with process(fake, shared) as first, process(fake, shared) as second:
@@ -153,10 +161,12 @@ async def test_denial_is_shown_at_another_process(shared: str | Storage) -> None
         statuses += [(await load.at(second.app)).status for _ in range(2)]
 
     assert [403] * 3 == statuses
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)
 
 
-async def test_install_under_way_at_another_process(shared: str | Storage) -> None:
+async def test_install_under_way_at_another_process(
+    flow: FlowUnderTest, shared: str | Storage
+) -> None:
     """While the first load is at Wix, another process shows the page that comes again (R4, R50)."""
     fake = FakeWix()
     async with process(fake, shared) as first, process(fake, shared) as second:
@@ -164,7 +174,7 @@ async def test_install_under_way_at_another_process(shared: str | Storage) -> No
         load = Load(browser, await begin(browser, fake))
         statuses = []
         async with anyio.create_task_group() as tasks:
-            with fake.hold(ACCESS) as gate:
+            with fake.hold(flow.grants) as gate:
                 tasks.start_soon(load.at, first.app)
                 await gate.arrived()
                 early = [await load.at(second.app) for _ in range(2)]
@@ -173,7 +183,7 @@ async def test_install_under_way_at_another_process(shared: str | Storage) -> No
     assert [202, 202] == [answer.status for answer in early]
     assert [[], []] == [answer.all("Set-Cookie") for answer in early]
     assert [303] == statuses
-    assert 1 == fake.count(ACCESS) == len(first.seen)
+    assert 1 == fake.count(flow.grants) == len(first.seen)
     assert [] == second.seen
 
 
@@ -211,6 +221,7 @@ async def test_installation_removed_while_it_is_shown_is_no_success(
 
 
 async def test_state_that_was_given_back_is_good_at_another_process(
+    flow: FlowUnderTest,
     shared: str | Storage,
 ) -> None:
     """A process that saw a state in use takes it once it was given back (R26)."""
@@ -228,7 +239,7 @@ async def test_state_that_was_given_back_is_good_at_another_process(
         statuses = [seen.status, *[(await load.at(second.app)).status for _ in range(2)]]
 
     assert [202, 202, 303] == statuses
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
 async def test_no_cookie_after_an_install_at_another_process(shared: str | Storage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -11,6 +11,7 @@ from tests.handshake.handshaking import (
     CLOSE_WINDOW,
     JSON,
     FlakyStorage,
+    FlowUnderTest,
     ask,
     begin,
     call_back,
@@ -22,6 +23,8 @@ from tests.handshake.handshaking import (
 )
 from tests.support import PUBLIC_URL, SITE, Browser, running
 from wix_asgi.testing import FakeWix
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 CALLBACK = "/wix/callback"
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
@@ -61,7 +64,9 @@ OPEN_REDIRECTS = [
 
 @pytest.mark.parametrize("payload", OPEN_REDIRECTS, ids=ascii)
 @pytest.mark.parametrize("after_install", ["close", "/welcome"])
-async def test_no_parameter_moves_the_browser(payload: str, after_install: str) -> None:
+async def test_no_parameter_moves_the_browser(
+    flow: FlowUnderTest, payload: str, after_install: str
+) -> None:
     """Where an install ends is configured: no parameter of either path changes it (R18)."""
     fake = FakeWix()
     given = ["next", "redirect", "redirect_uri", "redirectUrl", "returnUrl", "url", "state_url"]
@@ -77,13 +82,19 @@ async def test_no_parameter_moves_the_browser(payload: str, after_install: str) 
         "/welcome": (f"{PUBLIC_URL}/welcome", set()),
     }[after_install]
 
+    back, state = f"{PUBLIC_URL}{CALLBACK}", state_of(asked)
+    sent = {
+        "advanced": ("/installer/install", {"redirectUrl": back, "state": state}),
+        "client_credentials": (
+            "/app-installer",
+            {"postInstallationUrl": f"{back}?{urlencode({'state': state})}"},
+        ),
+    }
+    installer, named = sent[flow.name]
+
     # Both addresses in full, but for their random parts, which may spell anything.
-    assert asked.startswith("https://wix.example/installer/install?")
-    assert {
-        "appId": fake.app_id,
-        "redirectUrl": f"{PUBLIC_URL}{CALLBACK}",
-        "state": state_of(asked),
-    } == query_of(asked)
+    assert asked.startswith(f"https://wix.example{installer}?")
+    assert {"appId": fake.app_id, **named} == query_of(asked)
     assert where.partition("?")[0] == location.partition("?")[0]
     assert names == query_of(location).keys()
 
@@ -136,6 +147,7 @@ async def test_token_goes_nowhere_else(after_install: str, expected: str) -> Non
     assert token not in answer.text + repr(answer.headers.multi_items())
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize(
     "lie",
     [
@@ -171,7 +183,7 @@ async def test_token_of_another_site_is_refused(lie: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("named", [OTHER_SITE, SITE.upper(), "", f"{SITE} ", "null"])
 async def test_site_in_the_address_is_not_believed(
-    named: str, caplog: pytest.LogCaptureFixture
+    flow: FlowUnderTest, named: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A callback that names a site the token is not for is refused, with both in the log (R21)."""
     fake = FakeWix()
@@ -183,12 +195,17 @@ async def test_site_in_the_address_is_not_believed(
             CALLBACK, params={**query, "instanceId": named}, headers=JSON
         )
     told = named if named.lower() in {SITE, OTHER_SITE} else "another site"
+    proof = "token" if flow.is_advanced else "signed instance"
+    logged = f"the {proof} is for site {SITE}, and the address names {told})"
+    if not named and not flow.is_advanced:
+        logged = "the address names no site"
 
     assert (403, "instance_mismatch") == reason_of(answer)
-    assert f"the token is for site {SITE}, and the address names {told})" in caplog.text
+    assert logged in caplog.text
     assert not await storage.sites(fake.app_id)
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize("in_strings", [True, False])
 async def test_site_may_be_left_out_of_the_address(in_strings: bool) -> None:
     """The site that the token is for is installed, in both spellings of token-info (R21)."""

@@ -9,9 +9,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from tests.handshake.handshaking import (
-    ACCESS,
-    TOKEN_INFO,
     FlakyStorage,
+    FlowUnderTest,
     ask,
     begin,
     call_back,
@@ -25,6 +24,8 @@ from wix_asgi import NotInstalled, Record, WixMiddleware
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 
 class ForgetfulStorage(FlakyStorage):
     """A storage that loses each installation at once."""
@@ -34,7 +35,7 @@ class ForgetfulStorage(FlakyStorage):
         await self.delete(record.app_id, record.instance_id)
 
 
-async def test_storage_is_down() -> None:
+async def test_storage_is_down(flow: FlowUnderTest) -> None:
     """Without storage nothing is spent: once it is back, the same address works (R24)."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -43,7 +44,7 @@ async def test_storage_is_down() -> None:
         url = await begin(browser, fake)
         storage.down = {"claim"}
         refused = [await call_back(browser, url) for _ in range(3)]
-        assert 0 == fake.count(ACCESS)
+        assert 0 == fake.count(flow.grants)
         storage.down = set()
         finished = await browser.http.get(url)
 
@@ -85,8 +86,8 @@ async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) ->
     assert not seen
 
 
-@pytest.mark.parametrize("path", [ACCESS, TOKEN_INFO])
-async def test_browser_hangs_up(path: str) -> None:
+@pytest.mark.parametrize("step", ["grants", "proves"])
+async def test_browser_hangs_up(flow: FlowUnderTest, step: str) -> None:
     """A browser that leaves while Wix is asked does not cost the site owner the install (R25)."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -94,7 +95,7 @@ async def test_browser_hangs_up(path: str) -> None:
     async with running(fake, storage=storage, on_install=seen.append) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        gate = fake.hold(path)
+        gate = fake.hold(getattr(flow, step))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(browser.http.get, url)
             await gate.arrived()
@@ -105,10 +106,10 @@ async def test_browser_hangs_up(path: str) -> None:
 
     assert [SITE] == await storage.sites(fake.app_id)
     assert 1 == len(seen)
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
-async def test_shutdown_does_not_wait_for_ever() -> None:
+async def test_shutdown_does_not_wait_for_ever(flow: FlowUnderTest) -> None:
     """An exchange that outlasts the shutdown is cut off, and its browser told (R25, R47)."""
     fake = FakeWix()
     answers: list[httpx.Response] = []
@@ -119,7 +120,7 @@ async def test_shutdown_does_not_wait_for_ever() -> None:
         async def load() -> None:
             answers.append(await call_back(browser, url))
 
-        with fake.hold(ACCESS) as gate:
+        with fake.hold(flow.grants) as gate:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(load)
                 await gate.arrived()
@@ -129,8 +130,9 @@ async def test_shutdown_does_not_wait_for_ever() -> None:
     assert [(500, "internal")] == [reason_of(answer) for answer in answers]
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize("kind", ["drop", "answer"])
-async def test_exchange_is_never_repeated(kind: Any) -> None:
+async def test_exchange_is_never_repeated(flow: FlowUnderTest, kind: Any) -> None:
     """Once Wix may have seen the code it is not sent again, by us or by a reload (R26)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -138,7 +140,7 @@ async def test_exchange_is_never_repeated(kind: Any) -> None:
         url = await begin(browser, fake)
         path, query = split_url(url)
         kept = cookies_of(browser)
-        fake.fail(ACCESS, kind=kind)
+        fake.fail(flow.grants, kind=kind)
         refused = await call_back(browser, url)
         again = await call_back(browser, url)
         with_the_cookie = await ask(app, path, query, headers=kept)
@@ -150,65 +152,66 @@ async def test_exchange_is_never_repeated(kind: Any) -> None:
     assert (409, "state_reused") == reason_of(again)
     assert 503 == with_the_cookie.status
     assert "5" == with_the_cookie.one("Retry-After")
-    assert 1 == fake.count(ACCESS, code=query_of(url)["code"])
+    assert 1 == fake.count(flow.grants, code=query_of(url)["code"])
     assert 303 == restarted.status_code
 
 
-async def test_exchange_that_was_never_sent_may_be_repeated() -> None:
+async def test_exchange_that_was_never_sent_may_be_repeated(flow: FlowUnderTest) -> None:
     """While Wix refuses connections nothing is spent: the same address works later (R26)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        fake.fail(ACCESS, kind="refuse", times=None)
+        fake.fail(flow.grants, kind="refuse", times=None)
         refused = [reason_of(await call_back(browser, url)) for _ in range(2)]
         fake.heal()
         finished = await browser.http.get(url)
 
     assert [(503, "wix_unavailable")] * 2 == refused
     assert 303 == finished.status_code
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
-async def test_connection_is_refused_once() -> None:
+async def test_connection_is_refused_once(flow: FlowUnderTest) -> None:
     """A connection that fails once is tried again at once, unseen by the site owner (R26)."""
     fake = FakeWix()
     async with running(fake) as app:
-        fake.fail(ACCESS, kind="refuse")
+        fake.fail(flow.grants, kind="refuse")
         answer = await Browser(app).install(fake)
 
     assert 303 == answer.status_code
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
-async def test_state_that_cannot_be_freed_stays_used() -> None:
+async def test_state_that_cannot_be_freed_stays_used(flow: FlowUnderTest) -> None:
     """When neither Wix nor the storage can be reached, the state is not good twice (R4)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        fake.fail(ACCESS, kind="refuse", times=None)
+        fake.fail(flow.grants, kind="refuse", times=None)
         storage.down = {"release"}
         refused = await call_back(browser, url)
         fake.heal()
         again = await call_back(browser, url)
 
     assert (503, "wix_unavailable") == reason_of(refused)
-    assert (202, 0) == (again.status_code, fake.count(ACCESS))
+    assert (202, 0) == (again.status_code, fake.count(flow.grants))
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
-async def test_token_info_fails_once(kind: Any) -> None:
+async def test_token_info_fails_once(flow: FlowUnderTest, kind: Any) -> None:
     """A call of token-info that fails is repeated, which is safe."""
     fake = FakeWix()
-    fake.fail(TOKEN_INFO, kind=kind)
+    fake.fail(flow.proves, kind=kind)
     async with running(fake) as app:
         answer = await Browser(app).install(fake)
 
     assert 303 == answer.status_code
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -224,18 +227,22 @@ async def test_token_info_fails_once(kind: Any) -> None:
         (302, None, (503, "wix_unavailable")),
     ],
 )
-async def test_responses_of_wix(status: int, body: Any, expected: tuple[int, str]) -> None:
+async def test_responses_of_wix(
+    flow: FlowUnderTest, status: int, body: Any, expected: tuple[int, str]
+) -> None:
     """A response of Wix that is no grant ends the flow, and stores nothing (R47)."""
     fake = FakeWix()
     storage = FlakyStorage()
     async with running(fake, storage=storage) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        fake.fail(ACCESS, status=status, body=body, headers={"Location": "https://evil.example"})
+        fake.fail(
+            flow.grants, status=status, body=body, headers={"Location": "https://evil.example"}
+        )
         refused = await call_back(browser, url)
         again = await call_back(browser, url)
 
     assert expected == reason_of(refused)
     assert (409, "state_reused") == reason_of(again)
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
     assert not await storage.sites(fake.app_id)

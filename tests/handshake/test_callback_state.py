@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import pytest
 
 from tests.handshake.handshaking import (
-    ACCESS,
     JSON,
     FlakyStorage,
+    FlowUnderTest,
     app_of,
     ask,
     begin,
@@ -25,20 +25,22 @@ from tests.handshake.handshaking import (
     split_url,
     state_of,
 )
-from tests.support import PUBLIC_URL, SITE, Browser, make_wix, running
+from tests.support import PUBLIC_URL, Browser, make_wix, running
 from wix_asgi.testing import Clock, FakeWix
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 CALLBACK = "/wix/callback"
 
 
-async def test_other_browser_is_refused() -> None:
+async def test_other_browser_is_refused(flow: FlowUnderTest) -> None:
     """A browser with the address and without the cookie is refused, and uses nothing up (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
         victim, attacker = Browser(app), Browser(app)
         url = await begin(attacker, fake)
         refused = [reason_of(await call_back(victim, url)) for _ in range(3)]
-        assert 0 == fake.count(ACCESS)
+        assert 0 == fake.count(flow.grants)
         finished = await call_back(attacker, url)
 
     assert [(403, "browser_mismatch")] * 3 == refused
@@ -46,7 +48,7 @@ async def test_other_browser_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, '"\\377"', "\u00e9"])
-async def test_other_cookie_is_refused(value: str) -> None:
+async def test_other_cookie_is_refused(flow: FlowUnderTest, value: str) -> None:
     """A cookie of the right name with another value is refused (R2, R29)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -57,10 +59,10 @@ async def test_other_cookie_is_refused(value: str) -> None:
         planted = f"{name}={value}".encode("latin-1")
         answer = await ask(app, path, query, headers=[(b"cookie", planted)])
 
-    assert (403, 0) == (answer.status, fake.count(ACCESS))
+    assert (403, 0) == (answer.status, fake.count(flow.grants))
 
 
-async def test_cookie_of_another_flow_is_refused() -> None:
+async def test_cookie_of_another_flow_is_refused(flow: FlowUnderTest) -> None:
     """A state with the cookie of another flow is refused (R2)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -75,7 +77,7 @@ async def test_cookie_of_another_flow_is_refused() -> None:
         ]
 
     assert [(403, "browser_mismatch")] * 2 == [reason_of(answer) for answer in answers]
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)
 
 
 async def test_planted_cookie_is_worth_nothing() -> None:
@@ -109,20 +111,24 @@ async def test_planted_cookie_is_worth_nothing() -> None:
         ("&state=..", (400, "state_invalid")),
     ],
 )
-@pytest.mark.parametrize("rest", ["code={code}&instanceId=" + SITE, "error=access_denied"])
-async def test_no_state_is_no_good(state: str, expected: tuple[int, str], rest: str) -> None:
-    """A missing, empty or unknown state is refused, with a code and with an error (R3)."""
+@pytest.mark.parametrize("is_error", [False, True])
+async def test_no_state_is_no_good(
+    flow: FlowUnderTest, state: str, expected: tuple[int, str], is_error: bool
+) -> None:
+    """A missing, empty or unknown state is refused, with a proof and with an error (R3)."""
     fake = FakeWix()
     async with running(fake) as app:
         browser = Browser(app)
         query = query_of(await begin(browser, fake))
-        answer = await call_back(browser, f"{CALLBACK}?{rest}{state}".format(**query))
+        rest = {name: value for name, value in query.items() if name != "state"}
+        begun = "error=access_denied" if is_error else urlencode(rest)
+        answer = await call_back(browser, f"{CALLBACK}?{begun}{state.format(**query)}")
 
     assert expected == reason_of(answer)
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)
 
 
-async def test_state_is_single_use() -> None:
+async def test_state_is_single_use(flow: FlowUnderTest) -> None:
     """Of twenty callbacks at once with one state, one exchanges the code and calls the hook (R4).
 
     All of them get its outcome.
@@ -149,13 +155,13 @@ async def test_state_is_single_use() -> None:
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):
                     tasks.start_soon(load)
-            assert number + 1 == fake.count(ACCESS)
+            assert number + 1 == fake.count(flow.grants)
 
     assert [[303] * 20] * rounds == statuses
     assert rounds == len(seen)
 
 
-async def test_replay_after_success() -> None:
+async def test_replay_after_success(flow: FlowUnderTest) -> None:
     """The same address loaded again in the same browser gets 409, and exchanges nothing."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -167,10 +173,10 @@ async def test_replay_after_success() -> None:
 
     assert (303, 0) == (first.status_code, cookies_left)
     assert [(409, "state_reused")] * 2 == again
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
-async def test_replay_with_the_cookie_kept() -> None:
+async def test_replay_with_the_cookie_kept(flow: FlowUnderTest) -> None:
     """A browser that keeps the cookie of a finished flow is led on, and nothing is done (R4)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -180,11 +186,11 @@ async def test_replay_with_the_cookie_kept() -> None:
         statuses = [(await ask(app, path, query, headers=cookies)).status for _ in range(3)]
 
     assert [303, 303, 303] == statuses
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0, 303), (599, 303), (600, 303), (601, 400)])
-async def test_state_expires_on_the_server(seconds: int, status: int) -> None:
+async def test_state_expires_on_the_server(flow: FlowUnderTest, seconds: int, status: int) -> None:
     """After ten minutes a state is refused, though the browser still sends the cookie (R5)."""
     fake = FakeWix()
     clock = Clock(1_700_000_000)
@@ -197,7 +203,7 @@ async def test_state_expires_on_the_server(seconds: int, status: int) -> None:
         answer = await ask(app, path, query, headers=cookies)
 
     assert status == answer.status
-    assert bool(fake.count(ACCESS)) == (status == 303)
+    assert bool(fake.count(flow.grants)) == (status == 303)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -207,7 +213,7 @@ async def test_parallel_installs_in_one_browser(order: tuple[int, ...]) -> None:
     sites = list(fake.sites)
     async with running(fake) as app:
         browser = Browser(app)
-        urls = [fake.approve(await browser.begin(fake, site)) for site in sites]
+        urls = [await begin(browser, fake, site) for site in sites]
         answers = [await browser.http.get(urls[number]) for number in order]
 
     assert [303, 303, 303] == [answer.status_code for answer in answers]
@@ -225,7 +231,7 @@ async def test_parallel_installs_in_one_browser(order: tuple[int, ...]) -> None:
     ],
     ids=repr,
 )
-async def test_apps_do_not_share_states(other: dict[str, Any]) -> None:
+async def test_apps_do_not_share_states(flow: FlowUnderTest, other: dict[str, Any]) -> None:
     """An install begun at one app cannot be finished at another beside it (R22)."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -243,7 +249,7 @@ async def test_apps_do_not_share_states(other: dict[str, Any]) -> None:
 
     assert (400, "state_invalid") == reason_of(refused)
     assert 303 == finished.status_code
-    assert 1 == fake.count(ACCESS)
+    assert 1 == fake.count(flow.grants)
 
 
 async def test_cookie_is_removed_when_a_flow_is_over() -> None:
@@ -260,7 +266,7 @@ async def test_cookie_is_removed_when_a_flow_is_over() -> None:
     assert replace(cookie, value="", attributes=expected) == removed
 
 
-async def test_cookie_and_state_are_no_other_credential() -> None:
+async def test_cookie_and_state_are_no_other_credential(flow: FlowUnderTest) -> None:
     """Cookie and state are not taken as a signed instance, a token or each other (R31)."""
     fake = FakeWix()
     async with running(fake) as app:
@@ -286,4 +292,4 @@ async def test_cookie_and_state_are_no_other_credential() -> None:
     assert (400, "state_invalid") == reason_of(as_state)
     assert 403 == as_cookie.status
     assert {401} == {answer.status_code for answer in as_identity}
-    assert 0 == fake.count(ACCESS)
+    assert 0 == fake.count(flow.grants)

@@ -13,11 +13,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.handshake.handshaking import (
-    ACCESS,
     CLOSE_WINDOW,
-    TOKEN_INFO,
     Answer,
     FlakyStorage,
+    FlowUnderTest,
     Load,
     app_of,
     begin,
@@ -30,6 +29,8 @@ from wix_asgi import Wix
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 WELCOME = f"{PUBLIC_URL}/welcome"
 PATIENT = CallbackPolicy(answer_wait=PATIENCE, claim_wait=PATIENCE)
 
@@ -37,7 +38,9 @@ PATIENT = CallbackPolicy(answer_wait=PATIENCE, claim_wait=PATIENCE)
 PlainStorage = without_claim_owner(FlakyStorage)
 
 
-async def load_at_once(app: ASGIApp, load: Load, fake: FakeWix, times: int = 3) -> list[Answer]:
+async def load_at_once(
+    app: ASGIApp, load: Load, fake: FakeWix, flow: FlowUnderTest, times: int = 3
+) -> list[Answer]:
     """Send a callback several times, all of them while the first is at Wix; return the answers."""
     answers: list[Answer] = []
 
@@ -45,7 +48,7 @@ async def load_at_once(app: ASGIApp, load: Load, fake: FakeWix, times: int = 3) 
         answers.append(await load.at(app))
 
     async with anyio.create_task_group() as tasks:
-        with fake.hold(TOKEN_INFO) as gate:
+        with fake.hold(flow.proves) as gate:
             for _ in range(times):
                 tasks.start_soon(send)
             await gate.arrived(timeout=PATIENCE)
@@ -54,28 +57,30 @@ async def load_at_once(app: ASGIApp, load: Load, fake: FakeWix, times: int = 3) 
 
 
 @pytest.mark.parametrize("storage", [FlakyStorage, PlainStorage])
-async def test_double_click(storage: Callable[[], FlakyStorage]) -> None:
+async def test_double_click(flow: FlowUnderTest, storage: Callable[[], FlakyStorage]) -> None:
     """Loads beside the first get its very response; one exchange, one hook, one outcome (R4)."""
     fake, seen = FakeWix(), list[Any]()
     async with make_wix(fake, storage=storage(), on_install=seen.append) as wix:
         app = app_of(wix, fake, policy=PATIENT)
         browser = Browser(app)
-        answers = await load_at_once(app, Load(browser, await begin(browser, fake)), fake)
+        answers = await load_at_once(app, Load(browser, await begin(browser, fake)), fake, flow)
 
     assert [answers[0]] * 3 == answers
     assert (303, 1) == (answers[0].status, len(answers[0].all("Set-Cookie")))
     assert (answers[0].one("Location") or "").startswith(CLOSE_WINDOW)
-    assert 1 == fake.count(ACCESS) == fake.count(TOKEN_INFO) == len(seen)
+    assert 1 == fake.count(flow.grants) == fake.count(flow.proves) == len(seen)
 
 
-async def test_refusal_is_the_same_for_all_loads(caplog: pytest.LogCaptureFixture) -> None:
+async def test_refusal_is_the_same_for_all_loads(
+    flow: FlowUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
     """Loads beside a refused load show its refusal, and the log has it once (R4)."""
     fake, errors = FakeWix(), list[Any]()
-    fake.token_info_override = lambda info: {**info, "active": False}
+    fake.fail(flow.proves, status=404)
     async with make_wix(fake, on_error=errors.append) as wix:
         app = app_of(wix, fake, policy=PATIENT)
         browser = Browser(app)
-        answers = await load_at_once(app, Load(browser, await begin(browser, fake)), fake)
+        answers = await load_at_once(app, Load(browser, await begin(browser, fake)), fake, flow)
 
     assert [answers[0]] * 3 == answers
     assert (403, 1) == (answers[0].status, len(answers[0].all("Set-Cookie")))
@@ -106,7 +111,7 @@ def stream(ran: list[str]) -> Response:
     ],
 )
 async def test_response_of_a_hook_is_sent_again_where_it_can_be(
-    make: Callable[[list[str]], Response], expected: list[tuple[int, int]]
+    flow: FlowUnderTest, make: Callable[[list[str]], Response], expected: list[tuple[int, int]]
 ) -> None:
     """A hook's short page goes to each load; a stream to the first load, the rest is led on (R4).
 
@@ -117,7 +122,7 @@ async def test_response_of_a_hook_is_sent_again_where_it_can_be(
         app = app_of(wix, fake, policy=PATIENT)
         browser = Browser(app)
         load = Load(browser, await begin(browser, fake))
-        answers = [*await load_at_once(app, load, fake), await load.at(app)]
+        answers = [*await load_at_once(app, load, fake, flow), await load.at(app)]
 
     assert expected == sorted((answer.status, len(answer.body)) for answer in answers)
     assert [WELCOME if status == 303 else None for status, _ in expected] == [
@@ -127,7 +132,7 @@ async def test_response_of_a_hook_is_sent_again_where_it_can_be(
     assert ["task"] == ran
 
 
-async def test_headers_of_other_middleware_stay_with_their_load() -> None:
+async def test_headers_of_other_middleware_stay_with_their_load(flow: FlowUnderTest) -> None:
     """A header that other middleware adds to one answer is not in the answer to another (R4)."""
     fake = FakeWix()
     async with make_wix(fake, on_install=lambda _: PlainTextResponse("welcome")) as wix:
@@ -143,7 +148,7 @@ async def test_headers_of_other_middleware_stay_with_their_load() -> None:
 
         browser = Browser(app)
         load = Load(browser, await begin(browser, fake))
-        answers = [*await load_at_once(app, load, fake), await load.at(app)]
+        answers = [*await load_at_once(app, load, fake, flow), await load.at(app)]
 
     assert [1] * 4 == [answer.all("Set-Cookie").count("session=secret") for answer in answers]
 
@@ -166,7 +171,7 @@ async def test_used_state_costs_no_claim() -> None:
     assert {"get"} == set(storage.steps)
 
 
-async def test_storage_that_tells_no_owner() -> None:
+async def test_storage_that_tells_no_owner(flow: FlowUnderTest) -> None:
     """Over this storage another process says "finished already", as far as it knows (R4)."""
     fake, storage = FakeWix(), PlainStorage()
     async with make_wix(fake, storage=storage) as one, make_wix(fake, storage=storage) as other:
@@ -179,7 +184,7 @@ async def test_storage_that_tells_no_owner() -> None:
 
     assert [303, 303, 409, 409] == statuses
     assert [(409, "state_reused"), (403, "browser_mismatch")] == without
-    assert 1 == fake.count(ACCESS) == len(storage._claims)
+    assert 1 == fake.count(flow.grants) == len(storage._claims)
 
 
 @pytest.mark.parametrize("step", ["get", "claim_owner"])

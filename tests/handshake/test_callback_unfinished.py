@@ -14,10 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from tests.handshake.handshaking import (
-    ACCESS,
     CLOSE_WINDOW,
-    TOKEN_INFO,
     FlakyStorage,
+    FlowUnderTest,
     app_of,
     begin,
     call_back,
@@ -30,6 +29,8 @@ from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.testing import FakeWix
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 AT_ONCE = CallbackPolicy(answer_wait=0, retry_pause=0.01, max_retry_pause=0.01)
 """Browsers are told to come back at once, and the work is repeated a hundred times a second."""
@@ -67,7 +68,7 @@ async def reload(browser: Browser, url: str) -> httpx.Response:
 
 @pytest.mark.parametrize("step", ["put", "get"])
 async def test_grant_is_kept_until_it_is_stored(
-    step: str, caplog: pytest.LogCaptureFixture
+    flow: FlowUnderTest, step: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A storage that fails after the exchange costs no install: it is stored in the end (R50).
 
@@ -95,7 +96,7 @@ async def test_grant_is_kept_until_it_is_stored(
     assert finished.headers["Location"].startswith(CLOSE_WINDOW)
     assert not browser.http.cookies
     assert ([SITE], [SITE]) == (stored, [found.instance_id for found in on.seen])
-    assert 1 == on.fake.count(ACCESS)
+    assert 1 == on.fake.count(flow.grants)
     assert "is not stored yet, and is in memory only" in line
 
 
@@ -147,13 +148,16 @@ async def test_response_of_a_hook_waits_for_its_browser() -> None:
     assert (202, 200, "welcome") == (told.status_code, finished.status_code, finished.text)
 
 
+@pytest.mark.flow("advanced")
 @pytest.mark.parametrize("kind", ["drop", "answer", "refuse"])
-async def test_token_is_proved_in_the_end(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_token_is_proved_in_the_end(
+    flow: FlowUnderTest, kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """A Wix that fails to prove the token costs no install: it is asked again (R21, R50)."""
     async with scene() as on:
         browser = Browser(on.app)
         url = await begin(browser, on.fake)
-        on.fake.fail(TOKEN_INFO, kind=kind, times=None)
+        on.fake.fail(flow.proves, kind=kind, times=None)
         told = await call_back(browser, url, headers={})
         with anyio.fail_after(PATIENCE):
             while True:
@@ -167,7 +171,7 @@ async def test_token_is_proved_in_the_end(kind: Any, caplog: pytest.LogCaptureFi
 
     assert (202, 303) == (told.status_code, finished.status_code)
     assert ([], [SITE]) == (before, stored)
-    assert 1 == on.fake.count(ACCESS, grant_type="authorization_code") == len(on.seen)
+    assert 1 == on.fake.count(flow.grants, grant_type="authorization_code") == len(on.seen)
 
 
 async def test_shutdown_saves_an_install_in_its_grace() -> None:

@@ -14,6 +14,8 @@ from tests.support import PUBLIC_URL, SITE
 from wix_asgi.errors import GrantRefused, HandshakeRefused, Reason, StorageUnavailable
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake._completion import Completion
+from wix_asgi.handshake._install_proof import ProvenInstall
+from wix_asgi.handshake._retrying import Retrying
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import AccessToken, Grant, Record
@@ -55,14 +57,11 @@ class Scene:
         settings = WixSettings.load(public_url=PUBLIC_URL, **self.fake.settings())
         self._endpoints = Endpoints(settings)
         self.oauth = OAuthClient(self._endpoints, self.fake.transport, clock=self.clock)
-        self.completion = Completion(
-            CodeExchange(self.oauth, app_id=settings.app_id, max_exchanges=1),
-            self.installations,
-            self.oauth,
-            policy=CallbackPolicy(),
-            clock=self.clock,
-            jitter=lambda: 0.5,
-            sleep=self._sleep,
+        policy = CallbackPolicy()
+        retrying = Retrying(policy, clock=self.clock, jitter=lambda: 0.5, sleep=self._sleep)
+        self.completion = Completion(self.installations, retrying)
+        self.code_exchange = CodeExchange(
+            self.oauth, retrying, app_id=settings.app_id, policy=policy, clock=self.clock
         )
 
     def with_key(self, storage: FlakyStorage, key: bytes) -> InstallationRepository:
@@ -76,7 +75,8 @@ class Scene:
 
     async def store(self, name: str) -> str:
         """Store a grant; return the refresh token that is stored then."""
-        return (await self.completion.store(SITE, self.grant(name))).refresh_token
+        proven = ProvenInstall(SITE, self.grant(name))
+        return (await self.completion.store(proven, owes_on_install=False)).refresh_token
 
     async def exchange(self) -> Grant:
         """Return a grant of the fake Wix."""
@@ -178,9 +178,10 @@ async def test_token_that_dies_meanwhile_is_renewed() -> None:
         scene.fake.heal()
 
     scene.during_pause = pass_time
-    instance_id, renewed = await scene.completion.prove(grant, SITE)
+    proven = await scene.code_exchange.identify(grant, SITE)
+    renewed = proven.grant
 
-    assert SITE == instance_id
+    assert SITE == proven.instance_id
     assert renewed.access_token.value != grant.access_token.value
     assert renewed.refresh_token is not None
     assert 1 == scene.fake.count(ACCESS, grant_type="refresh_token")
@@ -194,7 +195,7 @@ async def test_token_that_cannot_be_renewed_ends_the_install() -> None:
     scene.fake.fail(ACCESS, status=400, body={"error": "invalid_grant"})
 
     with pytest.raises(GrantRefused):
-        await scene.completion.prove(grant, SITE)
+        await scene.code_exchange.identify(grant, SITE)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,6 @@ async def test_log_names_the_site(
     grant = await scene.exchange()
     scene.fake.fail(TOKEN_INFO, times=None)
 
-    assert await scene.completion.try_to_prove(grant, named) is None
+    assert await scene.code_exchange.try_to_identify(grant, named) is None
     assert f"the install on site {told} is not proved yet" in caplog.text
     assert "\u2028" not in caplog.text

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from tests.handshake.handshaking import (
-    ACCESS,
     FlakyStorage,
+    FlowUnderTest,
     app_of,
     ask,
     begin,
@@ -22,18 +22,18 @@ from tests.handshake.handshaking import (
 from tests.limits import PATIENCE
 from tests.support import SITE, Browser, make_wix, running
 from wix_asgi._http import httpx
-from wix_asgi.handshake._code_exchange import CodeExchange
+from wix_asgi.handshake._wix_slots import WixSlots
 from wix_asgi.handshake.policy import CallbackPolicy
-from wix_asgi.oauth.client import OAuthClient
-from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._signal import Signal
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 SLOTS = 50
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
 
 
-async def test_exchanges_are_bounded() -> None:
+async def test_exchanges_are_bounded(flow: FlowUnderTest) -> None:
     """Beside fifty long exchanges a callback is refused; its state and code are good later."""
     fake = FakeWix()
     storage = FlakyStorage()
@@ -41,7 +41,7 @@ async def test_exchanges_are_bounded() -> None:
         app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         late = Browser(app)
         urls = [await begin(late, fake) for _ in range(3)]
-        with fake.hold(ACCESS) as gate:
+        with fake.hold(flow.grants) as gate:
             async with anyio.create_task_group() as tasks:
                 for _ in range(SLOTS):
                     browser = Browser(app)
@@ -49,7 +49,7 @@ async def test_exchanges_are_bounded() -> None:
                 await gate.arrived(SLOTS)
                 storage.steps.clear()
                 refused = [await call_back(late, url) for url in urls]
-                asked = fake.count(ACCESS), storage.steps.count("claim")
+                asked = fake.count(flow.grants), storage.steps.count("claim")
                 gate.release()
         finished = [(await late.http.get(url)).status_code for url in urls]
 
@@ -57,7 +57,7 @@ async def test_exchanges_are_bounded() -> None:
     assert ["5"] * 3 == [answer.headers["Retry-After"] for answer in refused]
     assert (SLOTS, 0) == asked
     assert [303] * 3 == finished
-    assert SLOTS + 3 == fake.count(ACCESS)
+    assert SLOTS + 3 == fake.count(flow.grants)
 
 
 async def test_turns_go_round_over_the_networks_of_the_clients() -> None:
@@ -65,19 +65,14 @@ async def test_turns_go_round_over_the_networks_of_the_clients() -> None:
 
     Callbacks of one network, as behind a proxy, have their turns in the order in which they came.
     """
-    exchange = CodeExchange(
-        OAuthClient(Endpoints(make_wix(FakeWix()).settings), FakeWix().transport),
-        app_id="test-app",
-        max_exchanges=1,
-        max_wait=PATIENCE,
-    )
+    slots = WixSlots(1, max_wait=PATIENCE)
     served: list[str] = []
 
     async def wait(host: str, name: str) -> None:
-        async with exchange.slot({"client": (host, 50000)}):
+        async with slots.slot({"client": (host, 50000)}):
             served.append(name)
 
-    async with anyio.create_task_group() as tasks, exchange.slot({"client": None}):
+    async with anyio.create_task_group() as tasks, slots.slot({"client": None}):
         for number in range(4):
             tasks.start_soon(wait, f"2001:db8::{number}", f"crowd {number}")
             await anyio.wait_all_tasks_blocked()
@@ -89,28 +84,30 @@ async def test_turns_go_round_over_the_networks_of_the_clients() -> None:
     assert ["crowd 0", "from elsewhere", "crowd 1", "crowd 2", "crowd 3"] == served
 
 
-async def test_codes_that_wix_slows_down_cost_no_refresh_its_turn() -> None:
+@pytest.mark.flow("advanced")
+async def test_codes_that_wix_slows_down_cost_no_refresh_its_turn(flow: FlowUnderTest) -> None:
     """Wix answers 429 to made-up codes: installs are throttled, and refreshes are not (R49)."""
     fake = FakeWix()
     async with running(fake) as app:
         await Browser(app).install(fake)
-        fake.fail(ACCESS, status=429, times=None, grant_type="authorization_code")
+        fake.fail(flow.grants, status=429, times=None, grant_type="authorization_code")
         refused = await Browser(app).install(fake, OTHER_SITE)
         fake.expire_access_tokens()
         called = await app.wix.client(SITE).get("/echo")
 
     assert (503, 200) == (refused.status_code, called.status_code)
-    assert app.wix.handshake.callback._code_exchange._oauth.is_failing
+    assert app.wix.handshake.callback._oauth.is_failing
     assert not app.wix._oauth.is_failing
 
 
-async def test_refreshes_need_no_slot_of_installs() -> None:
+@pytest.mark.flow("advanced")
+async def test_refreshes_need_no_slot_of_installs(flow: FlowUnderTest) -> None:
     """A site's token is refreshed while made-up codes have every slot at Wix (R49)."""
     fake = FakeWix()
     async with running(fake) as app:
         await Browser(app).install(fake)
         fake.expire_access_tokens()
-        with fake.hold(ACCESS, grant_type="authorization_code") as gate:
+        with fake.hold(flow.grants, grant_type="authorization_code") as gate:
             async with anyio.create_task_group() as tasks:
                 for _ in range(SLOTS):
                     browser = Browser(app)
@@ -122,14 +119,14 @@ async def test_refreshes_need_no_slot_of_installs() -> None:
     assert 200 == called.status_code
 
 
-async def test_cancelled_installs_need_no_slot() -> None:
+async def test_cancelled_installs_need_no_slot(flow: FlowUnderTest) -> None:
     """A callback with an error gets its response while every slot is taken."""
     fake = FakeWix()
     async with make_wix(fake) as wix:
         app = app_of(wix, fake, policy=CallbackPolicy(claim_wait=PATIENCE))
         browser = Browser(app)
         denied = fake.cancel(await browser.begin(fake)) or ""
-        with fake.hold(ACCESS) as gate:
+        with fake.hold(flow.grants) as gate:
             async with anyio.create_task_group() as tasks:
                 for _ in range(SLOTS):
                     other = Browser(app)
@@ -142,13 +139,14 @@ async def test_cancelled_installs_need_no_slot() -> None:
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer"])
-async def test_slots_are_given_back(kind: Any) -> None:
+async def test_slots_are_given_back(flow: FlowUnderTest, kind: Any) -> None:
     """However an exchange ends, the next callback has its slot."""
     fake = FakeWix()
     async with make_wix(fake) as wix:
         app = app_of(wix, fake, max_exchanges=1)
-        fake.fail(ACCESS, kind=kind)
+        fake.fail(flow.grants, kind=kind, times=None)
         refused = await Browser(app).install(fake)
+        fake.heal()
         finished = await Browser(app).install(fake)
 
     assert (503, 303) == (refused.status_code, finished.status_code)
@@ -170,18 +168,18 @@ async def test_hooks_hold_no_slot() -> None:
         app = app_of(wix, fake, max_exchanges=1)
         tasks.start_soon(Browser(app).install, fake)
         await begun.wait()
-        answers.append(await Browser(app).install(fake))
+        answers.append(await Browser(app).install(fake, OTHER_SITE))
         go_on.set()
 
     assert [303] == [answer.status_code for answer in answers]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_slots_are_the_processs(backend: str) -> None:
+def test_slots_are_the_processs(flow: FlowUnderTest, backend: str) -> None:
     """A slot that is held on one event loop is held for all loops, and is freed for all."""
     fake = FakeWix()
     app = app_of(make_wix(fake), fake, max_exchanges=1)
-    gate, signal, statuses = fake.hold(ACCESS), Signal(), list[int]()
+    gate, signal, statuses = fake.hold(flow.grants), Signal(), list[int]()
 
     async def elsewhere() -> None:
         browser = Browser(app)

@@ -16,6 +16,8 @@ from tests.support import PUBLIC_URL, SITE, Browser, running
 from wix_asgi.models import Installation
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 BI_EVENT = "/apps/v1/bi-event"
 
 

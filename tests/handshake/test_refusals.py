@@ -11,6 +11,7 @@ import pytest
 
 from tests.handshake.handshaking import (
     ACCESS,
+    CREDENTIALS,
     JSON,
     FlakyStorage,
     app_of,
@@ -26,6 +27,8 @@ from tests.support import SITE, Browser, make_wix, running
 from wix_asgi.errors import Reason, StorageUnavailable
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.testing import Clock, FakeWix
+
+pytestmark = pytest.mark.usefixtures("flow")
 
 HTML: Final = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -69,17 +72,20 @@ async def _denied(browser: Browser, fake: FakeWix, _app: Any) -> str:
 
 
 async def _exchange_rejected(browser: Browser, fake: FakeWix, _app: Any) -> str:
-    state = state_of(await browser.begin(fake))
-    return f"/wix/callback?code=unknown-code-0123456789&state={state}"
+    fake.fail(ACCESS, status=400, body={"error": "invalid_grant"})
+    fake.fail(CREDENTIALS, status=404, body={"error": "not_found"})
+    return await begin(browser, fake)
 
 
 async def _wix_unavailable(browser: Browser, fake: FakeWix, _app: Any) -> str:
-    fake.fail(ACCESS)
+    for path in (ACCESS, CREDENTIALS):
+        fake.fail(path, times=None)
     return await begin(browser, fake)
 
 
 async def _instance_mismatch(browser: Browser, fake: FakeWix, _app: Any) -> str:
     fake.token_info_override = lambda info: {**info, "clientId": "another-app"}
+    fake.external_install_override = lambda query: {**query, "tenantId": "another-site"}
     return await begin(browser, fake)
 
 
@@ -127,7 +133,7 @@ async def test_every_reason_is_reached(
         url = await scenario(browser, fake, app)
         caplog.clear()
         answer = await browser.http.get(url, headers=headers)
-    (record,) = [record for record in caplog.records if record.name == "wix_asgi"]
+    (record,) = [record for record in caplog.records if "incident" in record.__dict__]
     incident = record.__dict__["incident"]
 
     assert status == answer.status_code
@@ -237,6 +243,7 @@ async def test_errors_of_backends_stay_in_one_line(
     assert "first line second line" in message
 
 
+@pytest.mark.flow("advanced")
 async def test_refused_code_is_logged_with_the_request_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

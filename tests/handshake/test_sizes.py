@@ -8,6 +8,8 @@ from tests.handshake.handshaking import Answer, ask, begin, cookies_of, cookies_
 from tests.support import Browser, running
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 INSTALL = "/wix/install"
 CALLBACK = "/wix/callback"
 PREFIX = "__Host-wix-"

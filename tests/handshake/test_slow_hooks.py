@@ -15,6 +15,8 @@ from wix_asgi._http import httpx
 from wix_asgi.models import Installation
 from wix_asgi.testing import FakeWix
 
+pytestmark = pytest.mark.usefixtures("flow")
+
 
 @pytest.fixture(name="hook")
 def _hook() -> SlowHook:

@@ -8,6 +8,7 @@ import typer
 
 import wix_asgi
 from wix_asgi.cli import _demo, _installations, _keys, _migrate, _storage
+from wix_asgi.models import InstallFlow
 
 __all__ = ["app"]
 

@@ -41,10 +41,10 @@ class Admission:
 
     @asynccontextmanager
     async def claim_slot(self) -> AsyncIterator[None]:
-        """Queue for the claim of a callback with a code.
+        """Queue for the claim of a callback that asks Wix.
 
         The wait for the rate comes first, in the order of arrival: its callers have been let in
-        fairly (`_code_exchange`), and are served as fairly.
+        fairly (`_wix_slots`), and are served as fairly.
 
         Raises:
             StorageUnavailable: The policy's time for the queue is over.
@@ -61,12 +61,12 @@ class Admission:
 
     @property
     def are_denials_spent(self) -> bool:
-        """Whether a callback without a code can leave no row now, since the rate is used up."""
+        """Whether a callback that is refused at sight leaves no row now: the rate is used up."""
         return self._denial_rate.is_spent
 
     @contextmanager
     def denial(self) -> Iterator[bool]:
-        """Enter with whether a callback without a code may leave a row; it never waits for that."""
+        """Enter with whether a refused callback may leave a row; it never waits for that."""
         with self._claims.slot() as slot:
             yield slot.take() and self._denial_rate.reserve() is not None
 

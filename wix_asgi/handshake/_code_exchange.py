@@ -2,82 +2,104 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import AsyncIterator
-from typing import Final
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
-from starlette.types import Scope
-
-from wix_asgi.asgi.client_network import client_network
-from wix_asgi.concurrency.fair_slots import FairSlots
 from wix_asgi.errors import HandshakeRefused, Reason, WixUnavailable
-from wix_asgi.handshake._query import Query
+from wix_asgi.handshake._flows import FlowRun
+from wix_asgi.handshake._install_proof import ProvenInstall, other_site
+from wix_asgi.handshake._query import ADVANCED, Query
+from wix_asgi.handshake._retrying import Retrying
 from wix_asgi.handshake._state_use import StateUse
+from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.oauth.client import OAuthClient
 
 __all__ = ["CodeExchange"]
 
-_INSTANCE_ID: Final = re.compile(r"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-"""Wix's instance ids; nothing else of an address is logged, which anybody can write."""
-
-_MAX_WAIT: Final = 0.75
-"""Seconds that a callback waits for its turn at Wix.
-
-Enough for a rush: fifty slots serve over a hundred installs in it, where Wix takes 0.3 s for each
-question. And short, so that a browser that has to come again is told within a second.
-"""
-
-_MAX_QUEUE: Final = 200
-"""Callbacks of a process that wait for their turn, each with its request in memory.
-
-Fifty slots serve 190 in 0.75 s where Wix takes 0.2 s; a longer queue would wait in vain.
-"""
-
 
 class CodeExchange:
-    """Asks Wix's token endpoints for one app; shared by all callbacks and event loops."""
+    """Proves installs by a code (RFC 6749, 4.1), for one app; shared by all callbacks.
+
+    A code is good once, so from its exchange on an install goes on until it is proved.
+    """
+
+    parameters = ADVANCED
 
     def __init__(
         self,
         oauth: OAuthClient,
+        retrying: Retrying,
         *,
         app_id: str,
-        max_exchanges: int,
-        max_wait: float = _MAX_WAIT,
+        policy: CallbackPolicy,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask through `oauth`, for at most `max_exchanges` callbacks of the process at once.
-
-        Another callback waits for its turn, up to `max_wait` seconds.
-        """
+        """Ask through `oauth`, again and again by `retrying`; `clock` gives monotonic seconds."""
         self._oauth = oauth
+        self._retrying = retrying
         self._app_id = app_id
-        # Not `concurrency.slots`, which bounds each event loop by itself: anybody's made-up codes
-        # reach Wix from all loops of a process, and it is the process that Wix sees.
-        self._slots = FairSlots(max_exchanges, max_queue=_MAX_QUEUE, max_wait=max_wait)
+        self._policy = policy
+        self._clock = clock
 
-    @contextlib.asynccontextmanager
-    async def slot(self, scope: Scope) -> AsyncIterator[None]:
-        """Hold a slot while Wix is asked; the queue for it goes round over the clients' networks.
+    def refusal(self, query: Query) -> HandshakeRefused | None:
+        """Return the refusal of a callback with an error, or without a code."""
+        if "error" in query:
+            return HandshakeRefused(Reason.DENIED)
+        if not query.get("code"):
+            return HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
+        return None
+
+    async def prove(
+        self, query: Query, run: FlowRun, turn: AbstractAsyncContextManager[None]
+    ) -> ProvenInstall:
+        """Exchange the code, and ask Wix whose the token is, for hours where Wix fails."""
+        named = query.get("instanceId")
+        async with turn:
+            grant = await self._exchange(query, run.use)
+            run.note_grant()
+            instance_id = await self.try_to_identify(grant, named)
+        if instance_id is None:
+            return await self.identify(grant, named)
+        return ProvenInstall(instance_id, grant)
+
+    async def try_to_identify(self, grant: Grant, named: str | None) -> str | None:
+        """Return the installation that `grant` is for; None while Wix is failing.
 
         Raises:
-            WixUnavailable: The queue was too long. The code is as good as before (`unsent`).
+            HandshakeRefused: The token is another app's, or another site's than the named one.
         """
-        if not await self._slots.acquire(client_network(scope)):
-            raise WixUnavailable("too many installs are at Wix already", unsent=True)
         try:
-            yield
-        finally:
-            self._slots.release()
+            return await self._ask(grant.access_token, named)
+        except WixUnavailable as exc:
+            self._retrying.log(_printable(named), "proved", exc)
+            return None
 
-    async def exchange(self, query: Query, state_use: StateUse) -> Grant:
-        """Exchange the code in `query`, once; give the state back if nothing was sent.
+    async def identify(self, grant: Grant, named: str | None) -> ProvenInstall:
+        """Return the installation that `grant` is for, and the grant, renewed where that took long.
 
         Raises:
-            HandshakeRefused: Wix granted no refresh token.
-            Exception: The errors of `OAuthClient.exchange`.
+            HandshakeRefused: The token is another app's, or another site's than the named one; or
+                Wix has failed for hours.
+            GrantRefused: Wix refuses to renew the grant.
+            WixMisconfigured: Wix refuses the app's credentials.
         """
+
+        async def ask() -> ProvenInstall:
+            nonlocal grant
+            token = grant.access_token
+            if token.expires_at - self._clock() < min(
+                self._policy.token_reserve, token.lifetime / 2
+            ):
+                renewed = await self._oauth.refresh(grant.refresh_token or "")
+                grant = Grant(renewed.access_token, renewed.refresh_token or grant.refresh_token)
+            return ProvenInstall(await self._ask(grant.access_token, named), grant)
+
+        return await self._retrying.run(ask, _printable(named), "proved")
+
+    async def _exchange(self, query: Query, state_use: StateUse) -> Grant:
+        """Exchange the code in `query`, once; give the state back if nothing was sent."""
         try:
             # No local of ours holds the code: a traceback with locals shows no secret.
             grant = await self._oauth.exchange(query["code"])
@@ -90,13 +112,8 @@ class CodeExchange:
             raise HandshakeRefused(Reason.EXCHANGE_REJECTED, "no refresh token was granted")
         return grant
 
-    async def prove(self, token: AccessToken, named: str | None) -> str:
-        """Return the installation that `token` is for; the callback has `named` it, or none.
-
-        Raises:
-            HandshakeRefused: The token is another app's, or another site's than the named one.
-            WixUnavailable: Wix is failing; the code is spent, so it is never `unsent`.
-        """
+    async def _ask(self, token: AccessToken, named: str | None) -> str:
+        """Return the installation that `token` is for; the callback has `named` it, or none."""
         try:
             info = await self._oauth.token_info(token.value)
         except WixUnavailable as exc:
@@ -105,9 +122,10 @@ class CodeExchange:
         if not info.active or info.client_id != self._app_id or info.instance_id is None:
             raise HandshakeRefused(Reason.INSTANCE_MISMATCH, "the token is not this app's")
         if named is not None and named != info.instance_id:
-            claimed = named if _INSTANCE_ID.fullmatch(named) else "another site"
-            raise HandshakeRefused(
-                Reason.INSTANCE_MISMATCH,
-                f"the token is for site {info.instance_id}, and the address names {claimed}",
-            )
+            raise other_site("token", info.instance_id, named)
         return info.instance_id
+
+
+def _printable(named: str | None) -> str:
+    """Return the site that an address names, unless its characters could forge a log line."""
+    return named if named and named.isprintable() else "(not named)"

@@ -8,8 +8,9 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from wix_asgi.asgi.hidden_values import HiddenValues
 from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.protocol.signed_instance import MAX_INSTANCE
 
-__all__ = ["Query", "read_query"]
+__all__ = ["ADVANCED", "EXTERNAL", "Parameters", "Query", "read_query"]
 
 _MAX_QUERY: Final = 16 * 1024
 """Bytes of a query with its escapes: a code and a state at their bounds, and 4 kB more.
@@ -24,22 +25,47 @@ _MAX_VALUE: Final = 4 * 1024
 """Characters of any other value of ours: a state has under 600, and Wix's install token is opaque
 and bounded like all else."""
 
-_MAX_LENGTHS: Final = {
-    "code": _MAX_CODE,
-    "state": _MAX_VALUE,
-    "instanceId": _MAX_VALUE,
-    "error": _MAX_VALUE,
-    "token": _MAX_VALUE,
-}
-"""The parameters of the handshake: each may be there once (RFC 6749, 3.1)."""
 
-_NAMES: Final = {name.encode(): name for name in _MAX_LENGTHS}
+class Parameters:
+    """The parameters of one flow, each of which may be there once (RFC 6749, 3.1)."""
 
-_MIN_NAME: Final = min(map(len, _NAMES))
-"""Bytes of the shortest name of ours: a shorter parameter is a foreign one."""
+    def __init__(self, **max_lengths: int) -> None:
+        """Take the characters that the value of each may have."""
+        self.max_lengths = max_lengths
+        self._names = {name.encode(): name for name in max_lengths}
+        lengths = [len(name) for name in max_lengths]
+        self._shortest = min(lengths)
+        # What may be one of the names with escapes: as long as the shortest to the longest.
+        self._letters = re.compile(
+            rb"(?:[A-Za-z]|%%[0-9A-Fa-f]{2}){%d,%d}" % (self._shortest, max(lengths))
+        )
 
-_LETTERS: Final = re.compile(rb"(?:[A-Za-z]|%[0-9A-Fa-f]{2}){4,10}")
-"""What may be a name of ours with escapes: as long as the shortest to the longest of them."""
+    def name(self, written: bytes) -> str | None:
+        """Return the parameter that is meant; None for a foreign one."""
+        if b"%" in written and self._letters.fullmatch(written):
+            written = unquote_to_bytes(written)
+        return self._names.get(written)
+
+    def may_begin(self, pair: bytes) -> bool:
+        """Whether `pair` is long enough to begin with one of the names."""
+        return len(pair) >= self._shortest
+
+
+ADVANCED: Final = Parameters(
+    code=_MAX_CODE, state=_MAX_VALUE, instanceId=_MAX_VALUE, error=_MAX_VALUE, token=_MAX_VALUE
+)
+"""The parameters of the handshake with a code."""
+
+EXTERNAL: Final = Parameters(
+    state=_MAX_VALUE,
+    error=_MAX_VALUE,
+    token=_MAX_VALUE,
+    appId=_MAX_VALUE,
+    tenantId=_MAX_VALUE,
+    instanceId=_MAX_VALUE,
+    signedInstance=MAX_INSTANCE,
+)
+"""Those of the external install flow: Wix adds the last four to the address of the callback."""
 
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 """C0 and DEL: they can end a line or a text in logs, databases and terminals."""
@@ -51,8 +77,8 @@ class Query(HiddenValues[str]):
     __slots__ = ()
 
 
-def read_query(query: bytes) -> Query:
-    """Return the parameters of the handshake by name.
+def read_query(query: bytes, parameters: Parameters = ADVANCED) -> Query:
+    """Return the `parameters` of a flow by name.
 
     All other parameters are left out unread, in any number and encoding: links of campaigns have
     them, and they are none of ours to judge.
@@ -65,23 +91,16 @@ def read_query(query: bytes) -> Query:
         raise HandshakeRefused(Reason.BAD_REQUEST, "the query is too long", status=414)
     found: dict[str, str] = {}
     for pair in query.split(b"&"):
-        if len(pair) < _MIN_NAME:
+        if not parameters.may_begin(pair):
             continue
         written, _, value = pair.partition(b"=")
-        name = _name(written)
+        name = parameters.name(written)
         if name is None:
             continue
         if name in found:
             raise HandshakeRefused(Reason.BAD_REQUEST, "a parameter is repeated")
-        found[name] = _decode(value, _MAX_LENGTHS[name])
+        found[name] = _decode(value, parameters.max_lengths[name])
     return Query(found)
-
-
-def _name(written: bytes) -> str | None:
-    """Return the parameter of ours that is meant; None for a foreign one."""
-    if b"%" in written and _LETTERS.fullmatch(written):
-        written = unquote_to_bytes(written)
-    return _NAMES.get(written)
 
 
 def _decode(value: bytes, max_length: int) -> str:

@@ -1,8 +1,14 @@
-"""The callback path: Wix's answer is checked, its code exchanged, and the installation stored."""
+"""The callback path: Wix's answer is checked and proved, and the installation stored.
+
+The flows differ in the proof alone (`_install_proof`): a code that is exchanged, or a signed
+instance for which Wix grants a token.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Final, NoReturn
 
 from starlette.requests import Request
@@ -10,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wix_asgi.asgi.cookies import read_cookies
-from wix_asgi.client.client import STATE_KEY, ClientFactory
+from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import (
     HandshakeRefused,
@@ -24,19 +30,23 @@ from wix_asgi.handshake._admission import Admission
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake._completion import Completion
 from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
+from wix_asgi.handshake._install_proof import InstallProof, ProvenInstall
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused
 from wix_asgi.handshake._purge import Purge
 from wix_asgi.handshake._query import Query, read_query
 from wix_asgi.handshake._repeats import Repeats
 from wix_asgi.handshake._requests import refuse_automatic_loads, refuse_other_methods
+from wix_asgi.handshake._retrying import Retrying
 from wix_asgi.handshake._state_use import AlreadyUsed, StateUse, StateUses
+from wix_asgi.handshake._wix_slots import WixSlots
+from wix_asgi.handshake.external_install import ExternalInstall
+from wix_asgi.handshake.on_install import OnInstall
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import Responses, caught, final_reason
 from wix_asgi.handshake.state import Flow, StateSigner
-from wix_asgi.hooks import Hooks
-from wix_asgi.installations.repository import InstallationRepository
-from wix_asgi.models import AccessToken, Grant, Installation
+from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.models import AccessToken, InstallFlow
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import FINISHED, Endpoints
 from wix_asgi.settings import WixSettings
@@ -71,7 +81,7 @@ class Callback:
         tokens: TokenCache,
         clients: ClientFactory,
         detached: DetachedTasks,
-        hooks: Hooks,
+        on_install: OnInstall,
         responses: Responses,
         max_exchanges: int = MAX_EXCHANGES,
         policy: CallbackPolicy | None = None,
@@ -85,15 +95,17 @@ class Callback:
         self._oauth = oauth
         self._tokens = tokens
         self._clients = clients
-        self._hooks = hooks
+        self._on_install = on_install
         self._responses = responses
         self._policy = policy or CallbackPolicy()
-        self._code_exchange = CodeExchange(
-            oauth, app_id=settings.app_id, max_exchanges=max_exchanges
+        retrying = Retrying(self._policy)
+        self._proof: InstallProof = (
+            CodeExchange(oauth, retrying, app_id=settings.app_id, policy=self._policy)
+            if settings.flow is InstallFlow.ADVANCED
+            else ExternalInstall(settings, oauth)
         )
-        self._completion = Completion(
-            self._code_exchange, installations, oauth, policy=self._policy
-        )
+        self._completion = Completion(installations, retrying)
+        self._slots = WixSlots(max_exchanges)
         self._admission = Admission(self._policy)
         self._uses = StateUses(storage, detached, state_ttl=settings.state_ttl)
         self._flows = Flows(detached, self._policy)
@@ -119,18 +131,23 @@ class Callback:
         """Check the request and its browser, and answer with the outcome of its flow."""
         refuse_other_methods(request, allow="GET")
         refuse_automatic_loads(request)
-        query = read_query(request.scope["query_string"])
+        query = read_query(request.scope["query_string"], self._proof.parameters)
         flow = self._signer.check(query.get("state"))
         await self._check_browser(request, flow)
         run = self._flows.running(flow)
         if run is None and self._flows.used(flow) is None:
-            if "error" in query and self._admission.are_denials_spent:
-                return await self._deny_at_once(request, flow)
+            refusal = self._proof.refusal(query)
+            if refusal is not None and final_reason(refusal) is None:
+                raise refusal
+            if refusal is not None and self._admission.are_denials_spent:
+                return await self._refuse_at_once(request, flow, refusal)
             # Here, not in the task: a Wix that is closing waits for its tasks before it can open.
             await self._clients.ready()
             # A browser that hangs up from here on does not cost the site owner the install.
             use = self._uses.of(flow)
-            run = self._flows.start(flow, use, lambda run: self._run(request, query, flow, run))
+            run = self._flows.start(
+                flow, use, lambda run: self._run(request, query, flow, run, refusal)
+            )
         response = None
         if run is not None:
             try:
@@ -152,9 +169,17 @@ class Callback:
             raise HandshakeRefused(Reason.STATE_REUSED)
         raise HandshakeRefused(Reason.BROWSER_MISMATCH)
 
-    async def _run(self, request: Request, query: Query, flow: Flow, run: FlowRun) -> Copies | None:
+    async def _run(
+        self,
+        request: Request,
+        query: Query,
+        flow: Flow,
+        run: FlowRun,
+        refusal: HandshakeRefused | None,
+    ) -> Copies | None:
         """Install, and keep the outcome; None where the kept outcome answers all loads."""
-        end = await caught(self._install(request, query, run))
+        work = self._refuse(run.use, refusal) if refusal else self._install(request, query, run)
+        end = await caught(work)
         if isinstance(end, AlreadyUsed):
             if self._uses.can_be_read:
                 self._flows.remember(flow, UsedState())
@@ -175,25 +200,23 @@ class Callback:
     async def _install(
         self, request: Request, query: Query, run: FlowRun
     ) -> tuple[str, Response | None]:
-        """Use up the state and the code, keep the installation, and tell the app of it."""
-        if "error" in query:
-            await self._deny(run.use)
-        if not query.get("code"):
-            raise HandshakeRefused(Reason.BAD_REQUEST, "there is neither a code nor an error")
-        named = query.get("instanceId")
-        async with self._code_exchange.slot(request.scope):
-            async with self._admission.claim_slot():
-                await run.use.take()
-            grant = await self._code_exchange.exchange(query, run.use)
-            run.note_grant()
-            instance_id = await self._completion.try_to_prove(grant, named)
-        if instance_id is None:
-            instance_id, grant = await self._completion.prove(grant, named)
-        installation = await self._store(instance_id, grant)
-        response = await self._call_on_install(installation, request)
+        """Use up the state and the proof, keep the installation, and tell the app of it."""
+        proven = await self._proof.prove(query, run, self._turn(request, run.use))
+        stored = await self._store(proven)
+        response = await self._on_install.tell(stored, request)
         if self._settings.finish_setup:
-            await self._finish_setup(instance_id, grant.access_token)
-        return instance_id, response
+            await self._finish_setup(proven.instance_id, proven.grant.access_token)
+        return proven.instance_id, response and self._responses.with_headers(
+            response, from_hook=True
+        )
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, request: Request, use: StateUse) -> AsyncIterator[None]:
+        """Use the state up, and hold a slot at Wix for the block."""
+        async with self._slots.slot(request.scope):
+            async with self._admission.claim_slot():
+                await use.take()
+            yield
 
     async def _lead_on(self, request: Request, instance_id: str, flow: Flow) -> Copies | None:
         """Return the redirect after an install; None where there is no token for it just now."""
@@ -209,40 +232,27 @@ class Callback:
         self._responses.clear_cookie(response, flow.cookie_name)
         return Copies(response)
 
-    async def _deny(self, use: StateUse) -> NoReturn:
+    async def _refuse(self, use: StateUse, refusal: HandshakeRefused) -> NoReturn:
         """Use the state up where the rate of denials allows it; else it is left to expire."""
         with self._admission.denial() as may_leave_row:
             if may_leave_row:
-                await use.take(ending=Refused(Reason.DENIED))
-        raise HandshakeRefused(Reason.DENIED)
+                await use.take(ending=Refused(refusal.reason))
+        raise refusal
 
-    async def _deny_at_once(self, request: Request, flow: Flow) -> Response:
-        """Deny without a task of its own: nothing is written that a hang-up could cut off."""
-        response = await self._responses.refuse(request, HandshakeRefused(Reason.DENIED))
+    async def _refuse_at_once(
+        self, request: Request, flow: Flow, refusal: HandshakeRefused
+    ) -> Response:
+        """Refuse without a task of its own: nothing is written that a hang-up could cut off."""
+        response = await self._responses.refuse(request, refusal)
         self._responses.clear_cookie(response, flow.cookie_name)
         return response
 
-    async def _store(self, instance_id: str, grant: Grant) -> Installation:
-        stored = await self._completion.store(instance_id, grant)
-        self._tokens.adopt(instance_id, grant.access_token)
+    async def _store(self, proven: ProvenInstall) -> StoredInstallation:
+        instance_id = proven.instance_id
+        stored = await self._completion.store(proven, owes_on_install=self._on_install.is_wanted)
+        self._tokens.adopt(instance_id, proven.grant.access_token)
         logger.info("installed on site %s", instance_id, extra={"instance_id": instance_id})
-        return Installation(self._settings.app_id, instance_id, stored.installed_at)
-
-    async def _call_on_install(
-        self, installation: Installation, request: Request
-    ) -> Response | None:
-        """Call the `on_install` hooks; their request has the client of the new installation."""
-        client = self._clients.for_instance(installation.instance_id)
-        state = {**request.scope.get("state", {}), STATE_KEY: client}
-        request = Request({**request.scope, "state": state})
-        try:
-            response = await self._hooks.installed(installation, request)
-        except (Exception, SystemExit) as exc:
-            # Each error of a hook is refused as internal: a StorageUnavailable of the app must not
-            # be answered as if the code were still good. And an app's sys.exit(), in a task of
-            # ours, would end the whole server.
-            raise HandshakeRefused(Reason.INTERNAL, "an on_install hook raised") from exc
-        return response and self._responses.with_headers(response, from_hook=True)
+        return stored
 
     async def _finish_setup(self, instance_id: str, token: AccessToken) -> None:
         """Tell Wix that the setup is finished; an event that fails costs no install."""

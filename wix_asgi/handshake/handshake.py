@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 from wix_asgi.handshake.callback import Callback
 from wix_asgi.handshake.install import Install
+from wix_asgi.handshake.on_install import OnInstall
 
 __all__ = ["Handshake"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The two paths of one app, shared by all requests and event loops.
+    """The two paths of one app and its `on_install`, shared by all requests and event loops.
 
     Attributes:
         install: Begins an install, and sends the browser to Wix.
         callback: Finishes it, when Wix sends the browser back.
+        on_install: Tells the app of installations.
     """
 
     install: Install
     callback: Callback
+    on_install: OnInstall

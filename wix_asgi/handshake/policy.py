@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CallbackPolicy"]
+__all__ = ["CallbackPolicy", "OnInstallPolicy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,4 +103,29 @@ class CallbackPolicy:
     """An access token that ends within this time is renewed before Wix is asked whose it is.
 
     Longer than one question may take with its repeats (15 s).
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnInstallPolicy:
+    """The lease under which `on_install` is told of an installation; durations are seconds."""
+
+    lease_ttl: float = 10.0
+    """How long the lease lasts unless it is renewed: the wait for the debt of a killed process.
+
+    A third of it passes between two renewals, so that two of them may fail (`OnlyOnePolicy`).
+    """
+
+    poll_pause: float = 1.0
+    """The pause between two tries for a lease that another process has, or at a storage that fails;
+    times 0.5 to 1.5, by chance.
+
+    A try is a write to the storage. The other process is in the app's hook, which may take long.
+    """
+
+    max_owed: int = 10
+    """Installations without a request that an event loop tells at one time; the rest queue.
+
+    As many as the threads that plain `on_install` hooks have (`HookPolicy`). An app that moves its
+    sites here may owe thousands, and each that is told renews a lease meanwhile.
     """

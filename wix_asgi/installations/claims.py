@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["refresh_lease", "rotation_mark"]
+__all__ = ["on_install_lease", "refresh_lease", "rotation_mark"]
+
+
+def on_install_lease(app_id: str, instance_id: str) -> str:
+    """Return the name that a process holds while it tells `on_install` of this installation."""
+    return f"on_install:{app_id}:{instance_id}"
 
 
 def refresh_lease(app_id: str, instance_id: str) -> str:

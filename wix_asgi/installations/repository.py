@@ -227,6 +227,25 @@ class InstallationRepository:
         )
         return await self._storage.replace(record, expected=stored.version)
 
+    async def note_told(self, stored: StoredInstallation) -> bool:
+        """Note that `on_install` was told, if nothing was written since `stored` was read.
+
+        Returns:
+            Whether it was written.
+        """
+        record = self._seal(
+            stored.instance_id,
+            stored.refresh_token,
+            stored.access_token,
+            version=next_version(stored.version),
+            failure=stored.failure,
+            retry_in=stored.retry_in,
+            grant_type=stored.grant_type,
+            origin_instance_id=stored.origin_instance_id,
+            owes_on_install=False,
+        )
+        return await self._storage.replace(record, expected=stored.version)
+
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
         async for dated in RecordScan(self._storage, self._app_id, clock=self._clock):

@@ -183,16 +183,19 @@ class OAuthClient:
             parse=parse_client_credentials,
         )
 
-    async def app_instance(self, token: AccessToken) -> AppInstance:
+    async def app_instance(self, token: AccessToken) -> AppInstance | None:
         """Ask Wix for the installation and the site of this token (Get App Instance).
 
+        Returns:
+            None where the app lacks the permission for it.
+
         Raises:
-            GrantRefused: Wix refuses it; a 403 says that the app lacks the permission.
+            GrantRefused: Wix refuses it for another reason.
             WixUnavailable: Wix is failing.
         """
         request = self._endpoints.app_instance(token.value)
 
-        async def ask() -> AppInstance:
+        async def ask() -> AppInstance | None:
             return parse_app_instance(await self._send(request))
 
         return await self._with_retries(self._retry_transient, ask)

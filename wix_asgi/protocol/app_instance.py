@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from wix_asgi._http import httpx
+from wix_asgi.errors import GrantRefused
 from wix_asgi.protocol.answers import read_object, text_of
 
 __all__ = ["AppInstance", "parse_app_instance"]
+
+_FORBIDDEN: Final = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,20 @@ class AppInstance:
     origin_instance_id: str | None
 
 
-def parse_app_instance(response: httpx.Response) -> AppInstance:
-    """Read the answer of Get App Instance.
+def parse_app_instance(response: httpx.Response) -> AppInstance | None:
+    """Read the answer of Get App Instance; None where the app lacks the permission for it (403).
 
     Raises:
-        GrantRefused: Wix refuses the question; a 403 says that the app lacks the permission.
+        GrantRefused: Wix refuses the question for another reason.
         WixMisconfigured: The app's own credentials are refused.
         WixUnavailable: Wix is failing.
     """
-    body = read_object(response)
+    try:
+        body = read_object(response)
+    except GrantRefused:
+        if response.status_code == _FORBIDDEN:
+            return None
+        raise
     instance, site = body.get("instance"), body.get("site")
     instance = instance if isinstance(instance, dict) else {}
     site = site if isinstance(site, dict) else {}

@@ -91,7 +91,17 @@ def assemble(
         endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
     )
     tokens = TokenCache(
-        Refresher(installations, storage, oauth, app_id=settings.app_id),
+        Refresher(
+            installations,
+            storage,
+            oauth,
+            app_id=settings.app_id,
+            flow=settings.flow,
+            recover=settings.recover,
+            # Made below, of clients that need these tokens.
+            note_owed=lambda instance_id: on_install.owe(instance_id),
+            note_lost=hooks.tell,
+        ),
         detached,
         Rechecks(installations),
     )

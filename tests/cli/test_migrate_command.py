@@ -16,7 +16,8 @@ from tests.cli.kept_storage import install_backend
 from tests.servers import environment
 from wix_asgi.cli._app import app
 from wix_asgi.cli._migrate import tell_pause
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings

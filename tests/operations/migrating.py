@@ -9,7 +9,8 @@ from anyio.lowlevel import checkpoint
 
 from tests.engine import ManualClock, Steps, make_oauth, make_settings
 from wix_asgi._http import httpx
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import AccessToken, Grant, GrantType, Record
 from wix_asgi.operations.migrate import AskPolicy, Migration, SiteReport
 from wix_asgi.protocol.endpoints import Endpoints

@@ -11,7 +11,7 @@ import stamina
 from tests.operations.migrating import CLIENT_CREDENTIALS, REFRESH_TOKEN, Moving
 from tests.support import make_wix
 from wix_asgi.errors import WixMisconfigured, WixUnavailable
-from wix_asgi.installations.repository import RefreshFailure
+from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.operations.migrate import AskPolicy
 from wix_asgi.sealing.vault import Vault
 

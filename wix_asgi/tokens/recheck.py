@@ -17,7 +17,8 @@ import anyio
 from wix_asgi.concurrency.detached import DetachedTask
 from wix_asgi.concurrency.slots import Slots
 from wix_asgi.errors import StorageUnavailable, UnsealError, WixError
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.reporting.one_line import one_line
 

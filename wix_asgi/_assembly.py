@@ -90,6 +90,11 @@ def assemble(
     oauth = OAuthClient(
         endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
     )
+
+    def note_owed(instance_id: str) -> None:
+        # Made below, of clients that need these tokens.
+        on_install.owe(instance_id)
+
     tokens = TokenCache(
         Refresher(
             installations,
@@ -98,8 +103,7 @@ def assemble(
             app_id=settings.app_id,
             flow=settings.flow,
             recover=settings.recover,
-            # Made below, of clients that need these tokens.
-            note_owed=lambda instance_id: on_install.owe(instance_id),
+            note_owed=note_owed,
             note_lost=hooks.tell,
         ),
         detached,

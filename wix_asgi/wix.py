@@ -20,7 +20,7 @@ from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.identity.callers import ResolveIdentity
-from wix_asgi.models import Identity, Installation
+from wix_asgi.models import Identity, Installation, InstallFlow
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, shortcomings
@@ -155,11 +155,7 @@ class Wix:
                 # Its class alone: what a foreign repr shows is unknown.
                 logger.warning("storage %s: %s", type(self.storage).__name__, " ".join(told))
             if self.is_served:
-                logger.info(
-                    "enter in Wix's dashboard: App URL %s, Redirect URL %s",
-                    self.settings.app_url,
-                    self.settings.redirect_url,
-                )
+                self._log_addresses()
 
     async def aclose(self) -> None:
         """Wait up to ten seconds for installs and refreshes under way, then close."""
@@ -173,6 +169,20 @@ class Wix:
                 for pool in self._pools:
                     await pool.aclose()
                 await self._close_storage()
+
+    def _log_addresses(self) -> None:
+        if self.settings.flow is InstallFlow.ADVANCED:
+            logger.info(
+                "enter in Wix's dashboard: App URL %s, Redirect URL %s",
+                self.settings.app_url,
+                self.settings.redirect_url,
+            )
+        else:
+            logger.info(
+                "publish the install link %s "
+                "(Wix's dashboard needs no App URL and no Redirect URL)",
+                self.settings.app_url,
+            )
 
     async def _open_storage(self) -> None:
         try:
@@ -285,6 +295,8 @@ class Wix:
     def on_install(self, hook: H) -> H:
         """Register `hook(installation, request)`, called after an install is stored.
 
+        It is called at least once for each installation, and once where no process dies in it; the
+        request is None for an installation that no browser brought, such as that of a copied site.
         It may be async, else it runs in a thread; it may leave out `request`, and may return a
         Response that becomes the answer. `request.state.wix` is the client of the new
         installation. If it raises, the browser gets a 500 and the installation stays.

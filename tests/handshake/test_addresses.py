@@ -58,6 +58,17 @@ async def test_another_host_is_told(
     assert host.partition(":")[0].lower() not in location.replace(public_url, "")
 
 
+async def test_another_host_of_an_install_link_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """In the external install flow the address is an install link, and no App URL."""
+    app = wrapped(flow="client_credentials")
+    await call(app, from_host("other.example.com"))
+    await call(app, from_host("app.example.com", path=f"{INSTALL}/"))
+    host, slash = hints(caplog)
+
+    assert "the install link was opened at host other.example.com" in host
+    assert "publish that, without a slash at its end" in slash
+
+
 SAME_HOSTS: list[Iterable[str]] = [
     ["app.example.com"],
     ["APP.example.com:443"],

@@ -16,6 +16,10 @@ LINE = (
     "enter in Wix's dashboard: App URL https://app.example.com/wix/install, "
     "Redirect URL https://app.example.com/wix/callback"
 )
+LINE_OF_NEW_APPS = (
+    "publish the install link https://app.example.com/wix/install "
+    "(Wix's dashboard needs no App URL and no Redirect URL)"
+)
 
 
 @pytest.fixture(name="infos")
@@ -24,14 +28,19 @@ def _infos(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_start_up_tells_the_addresses(infos: pytest.LogCaptureFixture) -> None:
-    """Each start of the server has one line with both addresses, as they are entered."""
-    app = WixMiddleware(make_app(), make_wix(FakeWix()))
+@pytest.mark.parametrize(
+    ("flow", "line"), [("advanced", LINE), ("client_credentials", LINE_OF_NEW_APPS)]
+)
+def test_start_up_tells_the_addresses(
+    flow: str, line: str, infos: pytest.LogCaptureFixture
+) -> None:
+    """Each start of the server has one line with the addresses that are entered or published."""
+    app = WixMiddleware(make_app(), make_wix(FakeWix(), flow=flow))
     for _ in range(2):
         with TestClient(app, base_url="https://app.example.com") as browser:
             browser.get("/plain")
 
-    assert [LINE, LINE] == [r.getMessage() for r in infos.records if r.name == "wix_asgi"]
+    assert [line, line] == [r.getMessage() for r in infos.records if r.name == "wix_asgi"]
 
 
 async def test_first_install_tells_them_without_a_lifespan(

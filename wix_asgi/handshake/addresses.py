@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Scope
 
 from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.handshake.handshake import Handshake
+from wix_asgi.models import InstallFlow
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.settings import WixSettings
 
@@ -69,6 +70,9 @@ class _Hints:
     def __init__(self, settings: WixSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._limit = LineLimit(_SECONDS, clock=clock)
+        self._start, self._remedy = "the App URL", "enter that in Wix's dashboard"
+        if settings.flow is InstallFlow.CLIENT_CREDENTIALS:
+            self._start, self._remedy = "the install link", "publish that"
         public = urlsplit(settings.public_url)
         self._public_host = public.hostname
         self.public_mount = unquote(public.path)
@@ -95,7 +99,7 @@ class _Hints:
             self._write(
                 "slash",
                 f"a request was left to the app, since its path differs from {url} by a slash: "
-                f"enter that in Wix's dashboard, {slash} at its end",
+                f"{self._remedy}, {slash} at its end",
             )
 
         return route
@@ -118,7 +122,7 @@ class _Hints:
         if host is not None and host != self._public_host:
             self._write(
                 "host",
-                f"the App URL was opened at host {host}, and public_url is "
+                f"{self._start} was opened at host {host}, and public_url is "
                 f"{self._settings.public_url}: an install that begins there ends as "
                 "browser_mismatch, since its cookie stays there (if a proxy has changed Host, let "
                 "it pass Host on)",
@@ -130,7 +134,7 @@ class _Hints:
             below = mount if _MOUNT.fullmatch(mount) else "another path"
             self._write(
                 "mount",
-                f"the App URL was opened below {below}, and public_url is "
+                f"{self._start} was opened below {below}, and public_url is "
                 f"{self._settings.public_url}: Wix sends browsers back to "
                 f"{self._settings.redirect_url} (public_url has to end with the mount's path)",
             )

@@ -134,6 +134,7 @@ class TokenCache:
     def adopt(self, instance_id: str, token: AccessToken) -> None:
         """Serve `token` from now on: a new installation brought it."""
         state = self._loops.here()
+        self._refresher.forget(instance_id)
         # A refresh under way belongs to the installation before this one.
         state.refreshes.pop(instance_id, None)
         self._keep(state, instance_id, token)

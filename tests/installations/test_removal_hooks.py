@@ -15,11 +15,18 @@ from typing import Any, NoReturn
 import anyio
 import pytest
 
-from tests.client.clients import install
+from tests.client.clients import REFRESH, install
 from tests.engine import Steps
 from tests.limits import PATIENCE
 from tests.support import SITE, make_wix
-from wix_asgi import Installation, NotInstalled, Record, StorageUnavailable, WixUnavailable
+from wix_asgi import (
+    Installation,
+    NotInstalled,
+    Record,
+    StorageUnavailable,
+    WixClient,
+    WixUnavailable,
+)
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.hooks import Hook, Hooks
 from wix_asgi.installations.removal import Removal, end_of_generation
@@ -56,6 +63,31 @@ async def test_the_token_is_dropped_in_this_process() -> None:
 
     assert is_removed
     assert [] == fake.calls
+
+
+async def test_a_refresh_under_way_does_not_bring_the_row_back() -> None:
+    """Its callers are told that there is no installation."""
+    fake, errors = FakeWix(), list[NotInstalled]()
+
+    async def call(client: WixClient) -> None:
+        with pytest.raises(NotInstalled) as caught:
+            await client.get("/x")
+        errors.append(caught.value)
+
+    async with make_wix(fake, recover=False) as wix:
+        await install(wix, fake)
+        fake.expire_access_tokens()
+        with fake.hold(REFRESH) as gate:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, wix.client(SITE))
+                await gate.arrived(timeout=PATIENCE)
+                is_removed = await wix.remove(SITE)
+                gate.release()
+        left = [one async for one in wix.installations()]
+
+    assert is_removed
+    assert 1 == len(errors)
+    assert [] == left
 
 
 async def test_removing_opens_the_storage() -> None:

@@ -116,7 +116,7 @@ class Rechecks:
         began = self._clock()
         try:
             with self._slots.slot() as slot:
-                if not await slot.wait(self.policy.wait):
+                if not (slot.take() or await slot.wait(self.policy.wait)):
                     raise StorageUnavailable("Too many rows are being read.")
                 stored = await self._installations.get(instance_id)
         except Exception as exc:

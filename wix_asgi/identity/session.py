@@ -173,7 +173,7 @@ class Sessions:
     async def _cookies(
         self, scope: Scope, instance_id: str, claims: Mapping[str, Any] | None
     ) -> list[str]:
-        """Return the lines that begin a session unless it goes on, and that clear ended ones."""
+        """Return the lines that begin a session, unless it goes on, and clear ended ones."""
         generation = None
         # A storage that fails must not cost the app its answer.
         with contextlib.suppress(Exception), anyio.move_on_after(self.policy.look_wait):

@@ -77,8 +77,8 @@ class RequestCaller:
     """The site that a request's query, its Authorization header or the app's own function names.
 
     Signed instances go first, then an access token of Wix, then the app's own function. A refused
-    proof ends the search. Only where an instance is merely too old do the others have a say, if
-    they name the same site. The first refusal is logged.
+    proof ends the search. Only where an instance is merely too old do later proofs have a say,
+    if they name the same site. The first refusal is logged.
     """
 
     __slots__ = (

@@ -216,8 +216,8 @@ class Wix:
     async def identify(self, value: str | None) -> Identity:
         """Return the caller whom a proof of Wix names: a signed instance, or an access token.
 
-        It is what `Authorization` has, with `Bearer` or without, or the `instance` of a query. The
-        rules are those of requests, in the settings `allowed_permissions`, `instance_max_age` and
+        It is the value of `Authorization`, with `Bearer` or without, or the `instance` of a query.
+        The rules for requests hold, with the settings `allowed_permissions`, `instance_max_age` and
         `allowed_subjects`. Wix is asked about an access token, at most once in five minutes.
 
         Raises:

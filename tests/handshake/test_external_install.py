@@ -132,6 +132,7 @@ async def test_address_of_another_install_is_refused(lies: dict[str, str | None]
         {"signDate": True},
         {"signDate": 0},
     ],
+    ids=",".join,
     ids=repr,
 )
 async def test_genuine_instance_of_no_install_is_refused(claims: dict[str, Any]) -> None:
@@ -161,6 +162,7 @@ async def test_genuine_instance_of_no_install_is_refused(claims: dict[str, Any])
         {"signDate": datetime.now(UTC).timestamp()},
         {"uid": None},
     ],
+    ids=",".join,
     ids=lambda claims: next(iter(claims)),
 )
 async def test_rules_of_dashboard_pages_do_not_hold(claims: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 """Characters that no honest path has, and that some parsers drop (WHATWG URL, 4.4) or stop at."""
 
 _AUTHORITY: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//[^/]*|[^/]+")
-"""Before the path of a target in absolute form, or what a parser takes for it (RFC 9112, 3.2.2)."""
+"""Before the path of a target in absolute form, or a part taken for it (RFC 9112, 3.2.2)."""
 
 _MAX_PATH: Final = 2048
 """Characters of a path that is read; a longer one is protected.
@@ -144,7 +144,7 @@ def _mounts(roots: Iterable[str]) -> frozenset[str]:
 
 
 def _decodings(text: str) -> list[str]:
-    """Return `text`, and what it is when it is decoded again and again; nothing for too often."""
+    """Return `text`, then itself decoded again and again; nothing where that comes to no end."""
     found = [text]
     for _ in range(_MAX_DECODINGS):
         decoded = unquote(found[-1])
@@ -155,7 +155,7 @@ def _decodings(text: str) -> list[str]:
 
 
 def _without_mounts(paths: set[str], mounts: set[str]) -> set[str]:
-    """Return the paths, and what follows the first and the last place of a mount in them.
+    """Return the paths, and their rests after the first and the last place of a mount.
 
     Starlette takes a mount away at the beginning, Litestar wherever it is.
     """

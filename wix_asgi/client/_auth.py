@@ -65,7 +65,7 @@ async def token_for(
     Raises:
         Unauthenticated: The caller is unknown, or may not use the client.
         NotInstalled: Its site does not have the app; this is logged.
-        Exception: The other errors of `TokenCache.get`.
+        Exception: The remaining errors of `TokenCache.get`.
     """
     instance_id = (await caller.identify()).instance_id
     await ready()

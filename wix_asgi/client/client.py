@@ -213,7 +213,7 @@ class ClientFactory:
     ) -> None:
         """Share `transport` and `tokens` among all clients; `resolve` is the app's own function.
 
-        Without `access_tokens` no access token tells who is calling.
+        Without `access_tokens` no access token names a caller.
         `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
         self.api_url = api_url

@@ -13,8 +13,8 @@ __all__ = ["PresentedToken", "is_of_wix"]
 _PREFIXES: Final = (b"OauthNG.", b"OAUTH2.")
 """The beginnings of Wix's access tokens.
 
-The first is what `httpClient.fetchWithAuth()` sends, and `/oauth2/token` grants (seen from 2024 to
-2026: `OauthNG.JWS.…`); the second, that of codes and refresh tokens, is older. A value with another
+`httpClient.fetchWithAuth()` sends the first, and `/oauth2/token` grants it (seen from 2024 to 2026:
+`OauthNG.JWS.…`); the second, that of codes and refresh tokens, is older. A value with another
 beginning is the app's own, such as its JWT: to ask Wix about it would give it away.
 """
 

@@ -44,7 +44,7 @@ class TokenAnswers:
             return answer.info
 
     def put(self, key: bytes, info: TokenInfo, seconds: float) -> None:
-        """Remember an answer for so many seconds."""
+        """Remember an answer for this number of seconds."""
         with self._lock:
             self._answers[key] = _Answer(info, self._clock() + seconds)
             self._answers.move_to_end(key)

@@ -20,20 +20,20 @@ class TokenPolicy:
     keep_for: float = 300.0
     """How long an answer about a good token is used, unless the token ends before.
 
-    Wix's access tokens live 5 minutes to 4 hours. A token that Wix ends earlier (a person who is
-    removed from a site) is good here for as long as this.
+    Wix's access tokens live 5 minutes to 4 hours. A token that Wix ends earlier, since its
+    user was removed from a site, is good here for this time.
     """
 
     keep_refused_for: float = 60.0
     """How long a refusal is remembered: a forgery that is sent again costs Wix nothing.
 
-    A minute bounds what a wrong answer of Wix can do to a good token.
+    A minute bounds the harm of a wrong answer of Wix about a good token.
     """
 
     max_kept: int = 10_000
     """Good tokens that are remembered; the one used least recently goes first.
 
-    As many as there are access tokens in memory (`RefreshPolicy.max_cached_tokens`); one takes
+    The number of access tokens in memory (`RefreshPolicy.max_cached_tokens`); an answer takes
     about a kilobyte.
     """
 
@@ -62,8 +62,8 @@ class TokenPolicy:
     max_queue: int = 200
     """Questions that wait for their turn, each with its request in memory.
 
-    As many as installs have (`_code_exchange`). Where it is full, the network of clients with the
-    most in it gives up its newest.
+    The queue of installs has the same length (`_code_exchange`). Where it is full, the
+    network of clients with the most in it gives up its newest.
     """
 
     queue_wait: float = 1.0
@@ -72,7 +72,7 @@ class TokenPolicy:
     # Wix
 
     caller_wait: float = 10.0
-    """How long a caller waits for an answer: as long as for a token (`RefreshPolicy.caller_wait`).
+    """How long a caller waits for an answer, as for a token (`RefreshPolicy.caller_wait`).
 
     The question goes on, and its answer is kept.
     """

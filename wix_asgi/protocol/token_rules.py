@@ -1,7 +1,7 @@
 """The rules by which an access token of Wix lends the app's client to its bearer.
 
-Wix has answered what the token is. It must be active, of this app, of an installation, not over,
-and of a subject that the settings allow: "access tokens sent from site widgets are tied to a site
+They read Wix's answer about the token. It must be active, of this app, of an installation, not
+over, and of a subject that the settings allow: "access tokens sent from site widgets are tied to a site
 visitor or member identity", to whom the app does not lend its rights by itself (Wix, "Identify the
 App Instance in a Self-Hosted Site Widget").
 """
@@ -38,7 +38,7 @@ class TokenRules:
         end, subject = info.expires_at, info.subject_type
         reason, value = None, ""
         if end is not None and end <= now:
-            # Before the others: Wix calls a token inactive when its time is over (RFC 7662, 2.2).
+            # The first rule: Wix calls a token inactive when its time is over (RFC 7662, 2.2).
             reason, value = CallerReason.ENDED, f"has exp {_shown(info.claims.get('exp'))}"
         elif not info.active:
             reason, value = CallerReason.FORGED, "is not active: it is made up, or was ended"

@@ -1,9 +1,9 @@
 """The rules by which an access token of Wix lends the app's client to its bearer.
 
 They read Wix's answer about the token. It must be active, of this app, of an installation, not
-over, and of a subject that the settings allow: "access tokens sent from site widgets are tied to a site
-visitor or member identity", to whom the app does not lend its rights by itself (Wix, "Identify the
-App Instance in a Self-Hosted Site Widget").
+over, and of a subject that the settings allow: "access tokens sent from site widgets are tied to a
+site visitor or member identity", to whom the app does not lend its rights by itself (Wix, "Identify
+the App Instance in a Self-Hosted Site Widget").
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 from tests.daemons import execute
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.installations.repository import InstallationRepository
-from wix_asgi.models import AccessToken, Grant
+from wix_asgi.models import AccessToken, Grant, GrantType
 from wix_asgi.operations.copy_installations import copy_installations
 from wix_asgi.operations.rotate_keys import rotate_keys
 from wix_asgi.sealing.vault import Vault
@@ -212,6 +212,57 @@ async def test_failure_that_is_no_text_in_sqlite(sqlite: tuple[SQLiteStorage, Ru
         await install(storage)
         await run("UPDATE wix_installations SET failure = X'ff00'")
 
+        assert (SITES, 3, SITES) == await seen(storage)
+
+
+@pytest.mark.parametrize(
+    ("change", "origin"),
+    [
+        ("grant_type = 'no such grant'", None),
+        ("grant_type = NULL, described_version = NULL", None),
+        ("origin_instance_id = X'ff'", None),
+        ("origin_instance_id = X''", None),
+        ("origin_instance_id = X'736974652d32'", None),
+        ("origin_instance_id = X'610a62'", None),
+        (f"origin_instance_id = X'{'61' * 201}'", None),
+        (f"origin_instance_id = X'{'61' * 200}'", "a" * 200),
+        ("owes_on_install = NULL", None),
+    ],
+)
+async def test_later_column_by_another_hand(
+    sql: tuple[SQLiteStorage | PostgresStorage, Run], change: str, origin: str | None
+) -> None:
+    """An unknown grant is one of a refresh token, and an origin that is no id of a site is none."""
+    storage, run = sql
+    async with storage:
+        await install(storage)
+        await run(f"UPDATE wix_installations SET {change} WHERE instance_id = X'736974652d32'")
+        stored = await rows(storage).require("site-2")
+
+        assert (GrantType.REFRESH_TOKEN, origin, False) == (
+            stored.grant_type,
+            stored.origin_instance_id,
+            stored.owes_on_install,
+        )
+        assert (SITES, 3, SITES) == await seen(storage)
+
+
+@pytest.mark.parametrize("value", ["'text'", "9e999", "2", "X'00'", "CAST(X'ff' AS TEXT)"])
+@pytest.mark.parametrize(
+    "column", ["grant_type", "origin_instance_id", "owes_on_install", "described_version"]
+)
+async def test_later_column_of_another_type_in_sqlite(
+    sqlite: tuple[SQLiteStorage, Run], column: str, value: str
+) -> None:
+    """A later column that has something else has nothing to say, and costs no site its place."""
+    storage, run = sqlite
+    async with storage:
+        await install(storage)
+        await run(f"UPDATE wix_installations SET {column} = {value}")
+        stored = await rows(storage).require("site-2")
+
+        assert (GrantType.REFRESH_TOKEN, False) == (stored.grant_type, stored.owes_on_install)
+        assert stored.origin_instance_id is None
         assert (SITES, 3, SITES) == await seen(storage)
 
 

@@ -15,6 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script
 
+from tests.backends.workers_of_before import tables
 from tests.cli.commands import store, stored
 from tests.daemons import execute
 from tests.migrations.documented import block
@@ -159,6 +160,21 @@ def test_alembic_makes_our_tables(project: Project) -> None:
     assert [] == made
     assert "No new upgrade operations detected." in checked
     assert 1 == len(stored(project.storage_url))
+
+
+def test_alembic_brings_our_tables_up_to_date(project: Project) -> None:
+    """With `METADATA` a revision adds the columns to tables of an older version, and no more."""
+    engine = "sqlite" if "sqlite:" in project.storage_url else "postgres"
+    project.execute(tables(engine))
+    project.execute("CREATE TABLE shops (id INTEGER NOT NULL PRIMARY KEY)")
+    project.set_up((MODELS, MODELS + OWNED))
+    written = project.write_revision().read_text().partition("def downgrade")[0]
+    command.upgrade(project.alembic, "head")
+
+    assert 4 == written.count("op.add_column('wix_installations', ")
+    assert 4 == written.count("op.")
+    assert [] == asyncio.run(make_tables(project.storage_url))
+    assert "No new upgrade operations detected." in project.check()
 
 
 async def make_tables(url: str) -> list[str]:

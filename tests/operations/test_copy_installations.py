@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from typing import Any
 
 import anyio
+import pytest
 
+from tests.backends.of_before import OfBefore
 from tests.operations.sealed import (
     APP,
     NEW,
@@ -166,6 +170,52 @@ async def test_a_verdict_is_copied(source: Storage, target: Storage) -> None:
     assert 0 < after.retry_in <= 45.0
     assert 0 < after.expires_in <= 200.0
     assert before.refresh_token == after.refresh_token
+
+
+LATER: dict[str, Any] = {
+    "grant_type": "client_credentials",
+    "origin_instance_id": "site-0",
+    "owes_on_install": True,
+}
+
+
+async def test_later_fields_are_copied(source: Storage, target: Storage) -> None:
+    """The grant, the origin and the debt arrive, and a later change of them does, too."""
+    await source.put(record("a", **LATER))
+    await source.put(record("b"))
+    await copy_installations(APP, source, target)
+    first = await contents(target)
+    told = record("a", **(LATER | {"owes_on_install": False}))
+    await source.replace(told, expected=(await record_of(source, "a")).version)
+    copy = await copy_installations(APP, source, target)
+
+    assert LATER == {name: getattr(first[0], name) for name in LATER}
+    assert copy.is_complete
+    assert await contents(source) == await contents(target)
+
+
+@pytest.mark.parametrize("field", LATER)
+async def test_later_field_that_differs_is_found(
+    source: Storage, target: Storage, field: str
+) -> None:
+    """A later field that is not as it was written in the target is no complete copy."""
+    written = record("a", **LATER)
+    await source.put(written)
+    other: dict[str, Any] = {field: None if field != "owes_on_install" else False}
+    changed = dataclasses.replace(written, **other)
+    await target.put(changed)
+    copy = await copy_installations(APP, source, target)
+
+    assert (["a"], False) == (copy.damaged, copy.is_complete)
+
+
+async def test_copy_to_a_storage_of_before(source: Storage) -> None:
+    """A target that keeps none of the later fields gets the rest, and the copy is complete."""
+    target = OfBefore()
+    await source.put(record("a", **LATER))
+    copy = await copy_installations(APP, source, target)
+
+    assert (1, 1, True) == (copy.written, copy.same, copy.is_complete)
 
 
 async def test_keys_that_rotate_meanwhile_are_a_change_like_any(

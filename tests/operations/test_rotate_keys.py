@@ -23,8 +23,16 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import UnknownKey
+<<<<<<< HEAD
 from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.models import Grant
+||||||| ad8f6de
+from wix_asgi.installations.repository import RefreshFailure
+from wix_asgi.models import Grant
+=======
+from wix_asgi.installations.repository import RefreshFailure
+from wix_asgi.models import Grant, GrantType
+>>>>>>> h-store
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
@@ -132,6 +140,21 @@ async def test_the_verdict_and_the_moment_of_the_install_stay(source: Storage) -
     )
     assert 0 < after.retry_in <= before.retry_in
     assert after.expires_in <= before.expires_in
+
+
+async def test_the_later_fields_stay(source: Storage) -> None:
+    """A rotation keeps the grant, the origin, the debt, and the seal of an empty refresh token."""
+    rows = installations(source, OLD)
+    await rows.add(SITE, Grant(token("a")), origin_instance_id="origin", owes_on_install=True)
+    await rotate_keys(APP, source, RING)
+    after = await read(source, SITE, NEW)
+
+    assert ("", GrantType.CLIENT_CREDENTIALS, "origin", True) == (
+        after.refresh_token,
+        after.grant_type,
+        after.origin_instance_id,
+        after.owes_on_install,
+    )
 
 
 async def test_other_apps_are_left_alone(source: Storage) -> None:

@@ -99,7 +99,7 @@ async def test_callback_without_a_proof_is_a_cancelled_install(lies: dict[str, s
         {"appId": None},
         {"appId": ""},
     ],
-    ids=repr,
+    ids=",".join,
 )
 async def test_address_of_another_install_is_refused(lies: dict[str, str | None]) -> None:
     """The app, the installation and the site of the address are those of the proof (R21)."""
@@ -133,7 +133,6 @@ async def test_address_of_another_install_is_refused(lies: dict[str, str | None]
         {"signDate": 0},
     ],
     ids=",".join,
-    ids=repr,
 )
 async def test_genuine_instance_of_no_install_is_refused(claims: dict[str, Any]) -> None:
     """A genuine instance of another site or app, a visitor or an hour ago proves nothing (R53)."""
@@ -162,7 +161,6 @@ async def test_genuine_instance_of_no_install_is_refused(claims: dict[str, Any])
         {"signDate": datetime.now(UTC).timestamp()},
         {"uid": None},
     ],
-    ids=",".join,
     ids=lambda claims: next(iter(claims)),
 )
 async def test_rules_of_dashboard_pages_do_not_hold(claims: dict[str, Any]) -> None:
@@ -209,7 +207,7 @@ async def test_other_form_is_asked_of_wix() -> None:
         {"instanceId": None},
         {"instanceId": OTHER_SITE},
     ],
-    ids=repr,
+    ids=",".join,
 )
 async def test_other_form_that_wix_does_not_confirm(info: dict[str, Any]) -> None:
     """A proof that is inactive, another app's, or another site's at Wix is refused (R21)."""

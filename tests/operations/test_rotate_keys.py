@@ -23,16 +23,8 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import UnknownKey
-<<<<<<< HEAD
 from wix_asgi.installations.stored import RefreshFailure
-from wix_asgi.models import Grant
-||||||| ad8f6de
-from wix_asgi.installations.repository import RefreshFailure
-from wix_asgi.models import Grant
-=======
-from wix_asgi.installations.repository import RefreshFailure
 from wix_asgi.models import Grant, GrantType
->>>>>>> h-store
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings

@@ -32,11 +32,11 @@ _LOCK_SECONDS: Final = 0.2
 _BETWEEN: Final = 1.0
 
 _NAME: Final = "wix-asgi:columns"
-"""The claim of the worker that makes the one attempt; it is never released, and ends by itself."""
+"""The claim of the worker with the one attempt; it is never released, and ends by itself."""
 
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 
-# What a server says that has no `lock_timeout`: undefined_object, feature_not_supported,
+# The errors of servers without `lock_timeout`: undefined_object, feature_not_supported,
 # invalid_parameter_value, no_active_sql_transaction.
 _NO_TIMEOUT: Final = {"42704", "0A000", "22023", "25P01"}
 

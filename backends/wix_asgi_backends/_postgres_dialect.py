@@ -1,6 +1,6 @@
 """SQLAlchemy's asyncpg dialect, without the questions that only PostgreSQL itself can answer.
 
-Beside it is what SQLAlchemy does not offer: statements that are sent together.
+Beside it a function sends several statements together, which SQLAlchemy does not offer.
 """
 
 from __future__ import annotations

@@ -99,11 +99,11 @@ def to_record(row: Row[Any]) -> Record:
 
 
 def _grant_type_and_failure(row: Row[Any]) -> tuple[str | None, str | None]:
-    """Return both, without what a version that lacks the column `grant_type` left in them.
+    """Return both, corrected where a version without the column `grant_type` wrote the row last.
 
-    Such a version knows refresh tokens alone. Tokens that it wrote came by one, from an install or
-    a refresh, so that the grant type of the row before is that of other tokens. A failure that it
-    wrote is that of a refresh token, and says nothing of client credentials.
+    Such a version knows refresh tokens alone. Its tokens came by one, from an install or a refresh,
+    so that the grant type of the row belongs to earlier tokens. Its failures are those of a refresh
+    token, and say nothing of client credentials.
     """
     grant_type = row.grant_type if isinstance(row.grant_type, str) else None
     failure = None if row.failure is None else str(row.failure)

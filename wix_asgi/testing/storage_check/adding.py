@@ -56,7 +56,7 @@ class _Adding(Storage, AddingStorage, Protocol):
 
 
 async def _written(storage: _Adding, written: Record) -> list[Record | None]:
-    """Write the fields of a record in each way, and return what is read after each."""
+    """Write the fields of a record in each way, and return the record read after each."""
     await storage.put(written)
     found = [await storage.get(APP, SITE)]
     await storage.put(record(version="version-0"))

@@ -30,8 +30,8 @@ _CODE: Final = """async def home(request):
 
 app = WixMiddleware(app)"""
 
-# The external install flow ends at the app itself, and its callback proves who is there; the legacy
-# flow opens a window that Wix closes.
+# The external install flow ends at the app itself, where a session tells the site of the install;
+# the legacy flow opens a window that Wix closes.
 _BY_FLOW: Final[Mapping[InstallFlow, WixOptions]] = {
     InstallFlow.ADVANCED: {"flow": "advanced", "after_install": "close", "session": False},
     InstallFlow.CLIENT_CREDENTIALS: {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from typer.testing import CliRunner
 
 import wix_asgi.cli
 from tests.servers import free_port
+from wix_asgi._http import httpx
 from wix_asgi.cli import _demo
 from wix_asgi.cli._app import app
 from wix_asgi.cli._demo_app import make_app
+from wix_asgi.middleware import WixMiddleware
 from wix_asgi.storage import open_storage
 from wix_asgi.testing import DEMO_SITES, FakeWix
 from wix_asgi.testing.storage_check.records import record
@@ -68,7 +71,7 @@ def test_the_fake_wix_knows_of_what_was_installed_before(
                 await storage.put(record(site, app_id=fake.app_id))
 
     anyio.run(store)
-    monkeypatch.setattr(_demo, "_make_fake", lambda _: fake)
+    monkeypatch.setattr(_demo, "_make_fake", lambda *_: fake)
     instead_of_serving(monkeypatch, serve)
     run("demo", *ANY_PORTS, "--storage", f"sqlite:///{tmp_path}/demo.db")
 
@@ -98,6 +101,8 @@ def test_help_of_the_demo_names_its_options() -> None:
 
     assert 0 == result.exit_code
     for word in ("--port", "8000", "--wix-port", "8001", "--storage", "wix-asgi-demo.db"):
+        assert word in result.output
+    for word in ("--flow", "advanced,", "client_credentials,", "[default: advanced]"):
         assert word in result.output
 
 
@@ -135,6 +140,50 @@ def test_demo_takes_the_ports_it_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert f"Open http://127.0.0.1:{wix_port} " in result.output
     assert f"The app is at http://127.0.0.1:{port}, " in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ([], ("advanced", "close", False)),
+        (["--flow", "advanced"], ("advanced", "close", False)),
+        (["--flow", "client_credentials"], ("client_credentials", "/", True)),
+    ],
+)
+def test_the_flow_decides_how_the_demo_is_installed(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], settings: tuple[str, str, bool]
+) -> None:
+    """The app has the settings of its flow, and "Add to site" leads to its App URL."""
+    links: list[str] = []
+    used: list[tuple[str, str, bool]] = []
+
+    def serve(server: uvicorn.Server, _sockets: list[socket.socket]) -> None:
+        server.started = True
+        app = server.config.app
+        assert isinstance(app, WixMiddleware)
+        used.append(
+            (app.wix.settings.flow, app.wix.settings.after_install, app.wix.settings.session)
+        )
+        page = httpx.get(app.wix.settings.wix_url, headers={"accept": "text/html"}, trust_env=False)
+        links.extend(re.findall(r'href="([^"]*)">Add to site', page.text))
+
+    instead_of_serving(monkeypatch, serve)
+    result = run("demo", *ANY_PORTS, "--storage", "memory://", *options)
+
+    assert 0 == result.exit_code
+    assert [settings] == used
+    assert 3 == len(links)
+    for link in links:
+        assert (settings[0] == "advanced") is ("?token=" in link)
+        assert "/wix/install" in link
+
+
+def test_a_flow_that_does_not_exist_is_refused() -> None:
+    """The refusal names the flows."""
+    result = run("demo", "--flow", "implicit")
+
+    assert 2 == result.exit_code
+    assert "client_credentials" in result.output
 
 
 def test_ctrl_c_is_a_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,11 @@ async def test_the_demo_does_not_read_the_environment_of_another_app(
     monkeypatch.setenv("WIX_PREVIOUS_SECRETS_UNTIL", "nonsense")
     monkeypatch.setenv("WIX_ALLOWED_PERMISSIONS", ",")
     monkeypatch.setenv("WIX_INSTANCE_MAX_AGE", "nonsense")
+    monkeypatch.setenv("WIX_FLOW", "nonsense")
+    monkeypatch.setenv("WIX_RECOVER", "nonsense")
+    monkeypatch.setenv("WIX_SESSION", "nonsense")
+    monkeypatch.setenv("WIX_ALLOWED_SUBJECTS", ",")
+    monkeypatch.setenv("WIX_SHARE_URL_ID", "${NOBODY}")
     demo = make_app(
         public_url="http://127.0.0.1:8000",
         storage="memory://",

@@ -8,6 +8,7 @@ import typer
 
 import wix_asgi
 from wix_asgi.cli import _demo, _keys, _migrate, _storage
+from wix_asgi.models import InstallFlow
 
 __all__ = ["app"]
 
@@ -60,10 +61,18 @@ def demo(
     storage: Annotated[
         str, typer.Option(metavar="URL", help="Where installations are kept.")
     ] = "sqlite:///wix-asgi-demo.db",
+    flow: Annotated[
+        InstallFlow,
+        typer.Option(
+            metavar="FLOW",
+            help="How the app is installed: advanced, as apps with custom authentication, or "
+            "client_credentials, as new apps.",
+        ),
+    ] = InstallFlow.ADVANCED,
 ) -> None:
     """Run an app beside a fake Wix, to install it in the browser.
 
     Open the address that is printed and add the app to a site. Ctrl-C ends
     both; installations are still there the next time.
     """
-    _demo.run(port=port, wix_port=wix_port, storage=storage)
+    _demo.run(port=port, wix_port=wix_port, storage=storage, flow=flow)

@@ -15,6 +15,7 @@ from wix_asgi.cli._demo_app import make_app
 from wix_asgi.cli._operating import fail, shown
 from wix_asgi.errors import WixError
 from wix_asgi.middleware import WixMiddleware
+from wix_asgi.models import InstallFlow
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import Wix
 
@@ -28,7 +29,7 @@ _STARTUP_FAILED: Final = 3  # the exit status of the uvicorn command for it
 _SHUTDOWN_SECONDS: Final = 5
 
 
-def run(*, port: int, wix_port: int, storage: str) -> None:
+def run(*, port: int, wix_port: int, storage: str, flow: InstallFlow) -> None:
     """Serve the app and the fake Wix until Ctrl-C; port 0 takes a free one.
 
     Raises:
@@ -37,9 +38,9 @@ def run(*, port: int, wix_port: int, storage: str) -> None:
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(port))
         public_url = f"http://{_HOST}:{listener.getsockname()[1]}"
-        fake = _make_fake(public_url)
+        fake = _make_fake(public_url, flow)
         wix_url = _enter_fake(stack, fake, wix_port)
-        app = _wrap(fake, public_url, storage)
+        app = _wrap(fake, public_url, storage, flow)
         typer.echo(_welcome(wix_url, public_url, storage))
         _serve_app(app, listener)
     typer.echo("\n  Stopped.")
@@ -52,11 +53,12 @@ def _listen(port: int) -> socket.socket:
         fail(_cannot_listen(port, exc, "--port"))
 
 
-def _make_fake(public_url: str) -> FakeWix:
+def _make_fake(public_url: str, flow: InstallFlow) -> FakeWix:
     fake = FakeWix(
         app_url=f"{public_url}/wix/install", redirect_urls=[f"{public_url}/wix/callback"]
     )
     fake.app_name = "wix-asgi demo"
+    fake.flow = flow.value
     return fake
 
 
@@ -67,10 +69,10 @@ def _enter_fake(stack: contextlib.ExitStack, fake: FakeWix, port: int) -> str:
         fail(_cannot_listen(port, exc, "--wix-port"))
 
 
-def _wrap(fake: FakeWix, public_url: str, storage: str) -> WixMiddleware:
+def _wrap(fake: FakeWix, public_url: str, storage: str, flow: InstallFlow) -> WixMiddleware:
     """Return the app, after a check that its storage works."""
     try:
-        app = make_app(public_url=public_url, storage=storage, **fake.settings())
+        app = make_app(public_url=public_url, storage=storage, flow=flow, **fake.settings())
         anyio.run(_recall, app.wix, fake)
     except WixError as exc:
         fail(str(exc))
@@ -82,7 +84,7 @@ async def _recall(wix: Wix, fake: FakeWix) -> None:
     async with wix:
         async for installation in wix.installations():
             if installation.instance_id in fake.sites:
-                fake.issue_refresh_token(installation.instance_id)
+                fake.mark_installed(installation.instance_id)
 
 
 def _welcome(wix_url: str, public_url: str, storage: str) -> str:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from wix_asgi.errors import NotInstalled, Unauthenticated
 from wix_asgi.middleware import WixMiddleware
+from wix_asgi.models import InstallFlow
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["make_app"]
@@ -29,6 +30,17 @@ _CODE: Final = """async def home(request):
 
 app = WixMiddleware(app)"""
 
+# The external install flow ends at the app itself, where a session tells the site of the install;
+# the legacy flow opens a window that Wix closes.
+_BY_FLOW: Final[Mapping[InstallFlow, WixOptions]] = {
+    InstallFlow.ADVANCED: {"flow": "advanced", "after_install": "close", "session": False},
+    InstallFlow.CLIENT_CREDENTIALS: {
+        "flow": "client_credentials",
+        "after_install": "/",
+        "session": True,
+    },
+}
+
 
 def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
     """Return the demo app, wrapped in one line."""
@@ -40,14 +52,17 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
     settings: WixOptions = {
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
-        "after_install": "close",
         "finish_setup": False,
+        "recover": True,
+        "share_url_id": "demo",
         "state_ttl": 600,
         "encryption_keys": [],
         "previous_app_secrets": [],
         "previous_secrets_until": "1970-01-01",
         "allowed_permissions": ["OWNER"],
+        "allowed_subjects": ["USER", "APP"],
         "instance_max_age": 86400,
+        **_BY_FLOW[InstallFlow(options.get("flow", InstallFlow.ADVANCED))],
         **options,
     }
     app = WixMiddleware(inner, **settings)

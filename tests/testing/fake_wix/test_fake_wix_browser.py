@@ -44,6 +44,21 @@ def test_a_site_owner_picks_a_site_and_approves(page: Page) -> None:
     assert landed["code"][0].startswith("OAUTH2.")
 
 
+def test_an_external_install_leads_to_the_callback(page: Page) -> None:
+    """The form of the other installer works the same, and the state comes back inside the URL."""
+    fake = FakeWix()
+    with fake.serve() as url, FakeWix().serve() as app:
+        query = {"appId": fake.app_id, "postInstallationUrl": f"{app}/callback?state=the+state"}
+        page.goto(f"{url}/app-installer?{urlencode(query)}")
+        page.get_by_label("Paper & Ink").check()
+        page.get_by_role("button", name="Approve").click()
+        page.wait_for_url(f"{app}/callback?*")
+        landed = parse_qs(urlsplit(page.url).query)
+
+    assert ([PAPER], ["the state"]) == (landed["instanceId"], landed["state"])
+    assert {PAPER} == fake.installed
+
+
 def test_the_end_of_an_install_leads_to_my_sites_and_into_the_app(page: Page) -> None:
     """Every page links on, and no page complains in the console."""
     fake = FakeWix()

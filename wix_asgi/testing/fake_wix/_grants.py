@@ -95,6 +95,7 @@ class Grants:
         self._codes: dict[str, _Code] = {}
         self._grants: dict[str, _Grant] = {}
         self._access: dict[str, AccessGrant] = {}
+        self._kept = 0  # tokens that were live when the expired ones were last forgotten
         self._revoked: set[str] = set()
 
     def client_credentials(self, instance_id: str | None) -> str:
@@ -262,9 +263,13 @@ class Grants:
                 del self._access[token]
 
     def _forget_expired(self, now: float) -> None:
+        # Only where the tokens have doubled, so that each is looked at a few times in all.
+        if len(self._access) < 2 * self._kept:
+            return
         for token, grant in list(self._access.items()):
             if now >= grant.expires_at:
                 del self._access[token]
+        self._kept = len(self._access)
 
     def _signed(self, instance_id: str, grant_id: str, serial: int) -> str:
         signed = self._serializer.dumps([instance_id, grant_id, serial, secrets.token_hex(16)])

@@ -57,6 +57,10 @@ class FakeWix(Installs):
     matching keywords for `Wix` and `WixMiddleware`. Every method may be called from any thread and
     any event loop.
 
+    It plays both flows side by side: the installer with codes and refresh tokens, and the external
+    install flow with client credentials. A site that installed by either gets tokens by client
+    credentials, too. `flow` tells which kind of app the links of the first page are for.
+
     Of Wix's API it knows four endpoints: Get App Instance, Send BI Event, App Installations Query,
     and Query Products (of the Stores catalog V1), which sends the list `products()`. Other paths
     and methods get a 404 that lists all known endpoints, and a browser gets a page.

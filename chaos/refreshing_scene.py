@@ -45,7 +45,7 @@ class Scene:
 
     @property
     def request(self) -> dict[str, str]:
-        """The fields of a request for a new token, as `FakeWix.count`, `hold` and `fail` take it."""
+        """The fields of a request for a new token, as `FakeWix.count` takes them."""
         return {"path": _PATHS[self.grant_type], "grant_type": self.grant_type}
 
     @property

@@ -121,8 +121,8 @@ class LeaseTerms:
 class RefreshTerms:
     """The length of the lease of one refresh, which may be one by client credentials.
 
-    Each access token of client credentials is good beside all earlier tokens, and none ends a refresh
-    token: their lease is short in every app.
+    Each access token of client credentials is good beside all earlier tokens, and none ends a
+    refresh token: their lease is short in every app.
     """
 
     def __init__(self, terms: LeaseTerms) -> None:

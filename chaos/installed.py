@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from wix_asgi.installations.repository import InstallationRepository
-from wix_asgi.models import AccessToken, Grant
+from wix_asgi.models import AccessToken, Grant, GrantType
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
 
-__all__ = ["ACCESS", "LIFETIME", "install", "installations", "many_sites"]
+__all__ = ["ACCESS", "CREDENTIALS", "LIFETIME", "install", "installations", "many_sites"]
 
 ACCESS: Final = "/oauth/access"
+CREDENTIALS: Final = "/oauth2/token"
 LIFETIME: Final = 300.0
 
 
@@ -39,8 +40,12 @@ async def install(
     *,
     lifetime: float = LIFETIME,
     left: float = 0,
+    grant_type: GrantType = GrantType.REFRESH_TOKEN,
 ) -> None:
     """Store an installation with an access token that has `left` seconds of its lifetime left."""
     value = fake.issue_access_token(site)
     token = AccessToken(value, lifetime, time.monotonic() + left)
-    await stored.put(site, Grant(token, fake.issue_refresh_token(site)))
+    if grant_type is GrantType.CLIENT_CREDENTIALS:
+        await stored.put(fake.mark_installed(site), Grant(token))
+    else:
+        await stored.put(site, Grant(token, fake.issue_refresh_token(site)))

@@ -18,13 +18,15 @@ from chaos.refreshing_scene import Scene, scene
 from chaos.stores import KINDS, Stores
 from chaos.workers import Crew, Told, Work, call, outlive
 from wix_asgi import Wix
+from wix_asgi.models import GrantType
 
 __all__ = ["ENDS", "End", "clocks_off", "crowd", "many", "measure"]
 
 logger = logging.getLogger(__name__)
 
-End = Literal["its time is over", "Wix refuses it"]
-"""How an access token ends: so that everybody knows, or so that only a 401 tells."""
+End = Literal["its time is over", "Wix refuses it", "its row is gone"]
+"""How an access token ends: so that everybody knows, so that only a 401 tells, or with all that is
+stored, which client credentials alone bring back."""
 ENDS: Final[tuple[End, ...]] = ("its time is over", "Wix refuses it")
 
 _Scenario = Callable[[str, str], Awaitable[list[Figure]]]
@@ -77,19 +79,20 @@ async def crowd(
     rounds: int,
     end: End = "its time is over",
     rotating: bool = False,
+    grant_type: GrantType = GrantType.REFRESH_TOKEN,
 ) -> list[Figure]:
     """Have `tasks` tasks of each process call for one site whose token has just ended.
 
     Where Wix rotates, a refresh token that is sent twice ends every token of the site.
     """
     tally = _Tally()
-    async with scene(url, rotating=rotating) as at:
+    async with scene(url, rotating=rotating, grant_type=grant_type) as at:
         await at.install()
         async with Crew(at.options, [0] * processes) as crew:
             work = partial(call, sites=at.sites, tasks=tasks)
             for _ in range(rounds):
                 await _round(at, crew, work, tally, end)
-    what = f"{processes} x {tasks} callers, {'rotating, ' if rotating else ''}{end}"
+    what = f"{processes} x {tasks} callers, {'rotating ' if rotating else ''}{grant_type}, {end}"
     callers = processes * tasks * rounds
     refused = end == "Wix refuses it"
     return tally.figures(what, store, refreshes=rounds, callers=callers, refused=refused)
@@ -145,6 +148,9 @@ async def _round(
     if end == "its time is over":
         await at.end_tokens()
         await crew.do(outlive)
+    elif end == "its row is gone":
+        await at.lose_rows()
+        await crew.do(outlive)
     else:
         # Each has a token in its cache that has time left.
         await crew.do(partial(call, sites=at.sites))
@@ -176,10 +182,26 @@ def measure(stores: Stores) -> Iterator[Figure]:
 
 def _scenarios(kind: str) -> list[_Scenario]:
     everywhere: list[_Scenario] = [
-        *(partial(crowd, processes=4, tasks=250, rounds=5, end=end) for end in ENDS),
+        *(
+            partial(crowd, processes=4, tasks=250, rounds=5, end=end, grant_type=grant_type)
+            for grant_type in GrantType
+            for end in ENDS
+        ),
+        partial(
+            crowd,
+            processes=4,
+            tasks=250,
+            rounds=5,
+            end="its row is gone",
+            grant_type=GrantType.CLIENT_CREDENTIALS,
+        ),
         partial(crowd, processes=4, tasks=50, rounds=20, rotating=True),
         partial(many, processes=4, sites=100, rounds=20, delay=1.0),
-        *(partial(gone, how=how, processes=4, tasks=10, rounds=10) for how in SIGNALS),
+        *(
+            partial(gone, how=how, processes=4, tasks=10, rounds=10, grant_type=grant_type)
+            for grant_type in GrantType
+            for how in SIGNALS
+        ),
         partial(woken, processes=4, tasks=10, rounds=10),
         partial(held_up, processes=4, tasks=10, rounds=10),
         partial(replaced, processes=4, tasks=10, rounds=3),

@@ -12,10 +12,11 @@ from typing import Any, Final
 import anyio
 
 from chaos.figures import Figure, at_most, exactly, noted
-from chaos.refreshing_scene import REFRESH, Scene, scene
+from chaos.refreshing_scene import Scene, scene
 from chaos.workers import Crew, Told, Work, Worker, call, outlive
 from tests.limits import PATIENCE
 from wix_asgi import Wix
+from wix_asgi.models import GrantType
 from wix_asgi.testing.fake_wix.faults import Gate
 
 __all__ = ["SIGNALS", "gone", "held_up", "replaced", "woken"]
@@ -31,11 +32,18 @@ _REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_gra
 
 
 async def gone(
-    url: str, store: str, how: str, *, processes: int, tasks: int, rounds: int
+    url: str,
+    store: str,
+    how: str,
+    *,
+    processes: int,
+    tasks: int,
+    rounds: int,
+    grant_type: GrantType = GrantType.REFRESH_TOKEN,
 ) -> list[Figure]:
     """Kill or freeze the holder in mid-refresh; a frozen holder goes on once the rest is served."""
     others, holder, refreshes, late = Told(), Told(), 0, 0
-    async with scene(url) as at:
+    async with scene(url, grant_type=grant_type) as at:
         await at.install()
         work = partial(call, sites=at.sites, tasks=tasks)
         async with Crew(at.options, [0] * processes) as crew:
@@ -48,7 +56,7 @@ async def gone(
                 holder += await _go_on(crew, work, SIGNALS[how])
                 refreshes += at.refreshes
                 late += await _refreshes_of_a_newcomer(at)
-    name, bound = f"holder {how}", _LEASE + single + _SLACK
+    name, bound = f"holder {how}, {grant_type}", _LEASE + single + _SLACK
     callers = (processes - 1) * tasks * rounds
     figures = [
         exactly(f"{name}: failed callers elsewhere", store, callers - others.served, 0),
@@ -174,7 +182,7 @@ async def _struck(
     """Signal the holder once Wix has its answer ready; return the outcome of the work elsewhere."""
     async with _signalled(at, crew.workers[0], work, signum) as gate:
         if refuse:
-            at.fake.fail(**{**REFRESH, **_REFUSED})
+            at.fake.fail(**{**at.request, **_REFUSED})
         async with _goes_on_elsewhere(crew, work) as told:
             await gate.arrived(2, timeout=PATIENCE)
             gate.release()
@@ -187,7 +195,7 @@ async def _signalled(
     at: Scene, holder: Worker, work: Work[Told], signum: signal.Signals
 ) -> AsyncIterator[Gate]:
     """Have a worker refresh, and signal it once Wix has its answer ready, which is held back."""
-    with at.fake.hold(**REFRESH) as gate:
+    with at.fake.hold(**at.request) as gate:
         await holder.prepare(work)
         holder.begin()
         await gate.arrived(timeout=PATIENCE)

@@ -11,17 +11,22 @@ from typing import Any, Final
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaos.installed import ACCESS, install, installations, many_sites
+from chaos.installed import ACCESS, CREDENTIALS, install, installations, many_sites
 from tests.support import PUBLIC_URL
 from wix_asgi.installations.versions import next_version
-from wix_asgi.models import Record
+from wix_asgi.models import GrantType, Record
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.testing.fake_wix._serve import serve
 
-__all__ = ["REFRESH", "Scene", "scene"]
+__all__ = ["Scene", "scene"]
 
-REFRESH: Final = {"path": ACCESS, "grant_type": "refresh_token"}
+_PATHS: Final = {GrantType.REFRESH_TOKEN: ACCESS, GrantType.CLIENT_CREDENTIALS: CREDENTIALS}
+_PROOFS: Final = {
+    GrantType.REFRESH_TOKEN: "refresh_token",
+    GrantType.CLIENT_CREDENTIALS: "instance_id",
+}
+"""The field that tells the requests of the sites apart."""
 
 
 @dataclasses.dataclass
@@ -30,11 +35,18 @@ class Scene:
 
     Attributes:
         options: The keywords of a `Wix` over the store.
+        grant_type: The grant by which all sites get their tokens.
     """
 
     fake: FakeWix
     storage: Storage
     options: dict[str, Any]
+    grant_type: GrantType = GrantType.REFRESH_TOKEN
+
+    @property
+    def request(self) -> dict[str, str]:
+        """The fields of a request for a new token, as `FakeWix.count` takes them."""
+        return {"path": _PATHS[self.grant_type], "grant_type": self.grant_type}
 
     @property
     def sites(self) -> list[str]:
@@ -44,14 +56,13 @@ class Scene:
     @property
     def refreshes(self) -> int:
         """How often Wix was asked for a refresh."""
-        return self.fake.count(**REFRESH)
+        return self.fake.count(**self.request)
 
     def refreshed_again(self) -> int:
-        """Return how many refresh tokens were sent more than once."""
-        bodies = [call.json for call in self.fake.calls if call.path == ACCESS]
-        return sum(
-            times > 1 for times in Counter(body["refresh_token"] for body in bodies).values()
-        )
+        """Return how many refresh tokens, or sites, were sent more than once."""
+        path, proof = _PATHS[self.grant_type], _PROOFS[self.grant_type]
+        bodies = [call.json for call in self.fake.calls if call.path == path]
+        return sum(times > 1 for times in Counter(body[proof] for body in bodies).values())
 
     def refused(self) -> int:
         """Return how often the API was called with a token that is dead."""
@@ -62,7 +73,7 @@ class Scene:
         options = {**self.options, "encryption_keys": keys}
         stored = installations(self.fake, self.storage, options)
         for site in self.sites:
-            await install(self.fake, stored, site, left=-1)
+            await install(self.fake, stored, site, left=-1, grant_type=self.grant_type)
         self.fake.expire_access_tokens()
 
     async def end_tokens(self) -> None:
@@ -75,6 +86,12 @@ class Scene:
             )
             assert await self.storage.replace(ended, expected=record.version)
 
+    async def lose_rows(self) -> None:
+        """Have the store know none of the sites, on which the app still is."""
+        self.fake.expire_access_tokens()
+        for site in self.sites:
+            assert await self.storage.delete(self.fake.app_id, site)
+
     async def record(self, site: str) -> Record:
         """Return the stored record of a site."""
         record = await self.storage.get(self.fake.app_id, site)
@@ -84,14 +101,19 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def scene(
-    url: str, *, sites: int = 1, rotating: bool = False, delay: float = 0.0
+    url: str,
+    *,
+    sites: int = 1,
+    rotating: bool = False,
+    delay: float = 0.0,
+    grant_type: GrantType = GrantType.REFRESH_TOKEN,
 ) -> AsyncIterator[Scene]:
     """Serve a fake Wix whose token endpoint takes `delay` seconds, beside the store at `url`."""
     fake = FakeWix(sites=many_sites(sites), rotate_refresh_tokens=rotating)
     with _served(fake, delay):
         async with open_storage(url) as storage:
             options = {**fake.settings(), "public_url": PUBLIC_URL, "storage": url}
-            yield Scene(fake, storage, options)
+            yield Scene(fake, storage, options, grant_type)
 
 
 @contextlib.contextmanager
@@ -103,7 +125,7 @@ def _served(fake: FakeWix, delay: float) -> Iterator[None]:
 
 def _slow(app: ASGIApp, delay: float) -> ASGIApp:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == ACCESS:
+        if scope["type"] == "http" and scope["path"] in _PATHS.values():
             await anyio.sleep(delay)
         await app(scope, receive, send)
 

@@ -7,15 +7,37 @@ import pytest
 from chaos.figures import missed
 from chaos.refreshing import ENDS, End, clocks_off, crowd, many
 from chaos.refreshing_holders import SIGNALS, gone, held_up, replaced, woken
+from wix_asgi.models import GrantType
 
 pytestmark = pytest.mark.processes
 
 
+@pytest.mark.parametrize("grant_type", GrantType)
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_crowd_costs_one_refresh(store: tuple[str, str], end: End) -> None:
+async def test_a_crowd_costs_one_refresh(
+    store: tuple[str, str], end: End, grant_type: GrantType
+) -> None:
     """However the token ended, Wix is asked once, and every caller is served."""
     kind, url = store
-    figures = await crowd(url, kind, processes=2, tasks=25, rounds=1, end=end)
+    figures = await crowd(
+        url, kind, processes=2, tasks=25, rounds=1, end=end, grant_type=grant_type
+    )
+
+    assert [] == missed(figures)
+
+
+async def test_a_crowd_finds_an_installation_once(store: tuple[str, str]) -> None:
+    """Where the row is gone, Wix is asked once for the installation, and it is stored again."""
+    kind, url = store
+    figures = await crowd(
+        url,
+        kind,
+        processes=2,
+        tasks=25,
+        rounds=2,
+        end="its row is gone",
+        grant_type=GrantType.CLIENT_CREDENTIALS,
+    )
 
     assert [] == missed(figures)
 
@@ -36,11 +58,14 @@ async def test_many_sites_cost_one_refresh_each(store: tuple[str, str]) -> None:
     assert [] == missed(figures)
 
 
+@pytest.mark.parametrize("grant_type", GrantType)
 @pytest.mark.parametrize("how", SIGNALS)
-async def test_a_holder_that_is_gone_is_replaced(store: tuple[str, str], how: str) -> None:
+async def test_a_holder_that_is_gone_is_replaced(
+    store: tuple[str, str], how: str, grant_type: GrantType
+) -> None:
     """Another process refreshes and stores a good token; a woken holder serves its callers."""
     kind, url = store
-    figures = await gone(url, kind, how, processes=2, tasks=5, rounds=1)
+    figures = await gone(url, kind, how, processes=2, tasks=5, rounds=1, grant_type=grant_type)
 
     assert [] == missed(figures)
 

@@ -131,7 +131,7 @@ async def test_a_breakdown_logs_no_secret(
 async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     """An install that is refused after a breakdown leaves no token in the process (R47)."""
     fake = FakeWix()
-    async with running(fake) as app:
+    async with running(fake, recover=False) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
         monkeypatch.setattr(InstallationRepository, "put", broken)

@@ -75,7 +75,9 @@ async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) ->
     """An installation that cannot be read back is no success, and no token of it stays (R47)."""
     fake = FakeWix()
     seen: list[object] = []
-    async with running(fake, storage=ForgetfulStorage(), on_install=seen.append) as app:
+    async with running(
+        fake, storage=ForgetfulStorage(), on_install=seen.append, recover=False
+    ) as app:
         browser = Browser(app)
         answer = await call_back(browser, await begin(browser, fake))
         with pytest.raises(NotInstalled):

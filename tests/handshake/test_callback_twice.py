@@ -227,6 +227,7 @@ async def test_install_without_a_token_for_its_page() -> None:
 
     async def remove(_: object) -> None:
         (wix,) = parts
+        fake.uninstall(SITE)
         await wix.storage.delete(fake.app_id, SITE)
         wix._tokens._loops.here().cache.clear()
 

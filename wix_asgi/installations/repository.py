@@ -111,8 +111,8 @@ class InstallationRepository:
     ) -> bool:
         """Store the grant of a refresh, if nothing was written since `stored` was read.
 
-        The refresh token stays where the answer had none (RFC 6749, 6), also one that cannot be
-        read: another process may have its key. The installation gets another `grant_type` where
+        The refresh token stays where the answer had none (RFC 6749, 6), also an unreadable
+        token: another process may have its key. The installation gets another `grant_type` where
         one is named.
 
         Returns:

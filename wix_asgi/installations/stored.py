@@ -53,7 +53,7 @@ class StoredInstallation:
         grant_type: The grant by which the next access token is got.
         origin_instance_id: The installation of which this one is a copy, or None.
         owes_on_install: Whether `on_install` is still to be told of the installation.
-        unreadable: The refresh token, where there is one that cannot be read; else None.
+        unreadable: The refresh token, if no key opens it; else None.
         access_token: None when none was ever granted, and where it cannot be read.
         failure: A `RefreshFailure`, or another process's newer word for one; None after a success.
         retry_in: Seconds from the read until a refresh may be tried again.

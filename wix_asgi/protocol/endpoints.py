@@ -222,7 +222,7 @@ def _unwrapped(response: httpx.Response) -> httpx.Response:
     if not isinstance(status, int) or not 100 <= status <= 599:
         return response
     if response.status_code != 200:
-        # The status of HTTP is certain, and was not made by whatever wrapped the body.
+        # The status of HTTP is certain, and was not made by the wrapper.
         status = response.status_code
     content = body if isinstance(body, str) else json.dumps(body)
     # A text of JSON may have lone surrogates.

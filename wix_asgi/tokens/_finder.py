@@ -110,7 +110,7 @@ class Finder:
         return grant.access_token
 
     def forget(self, instance_id: str) -> None:
-        """Drop what Wix said of this installation: it may have been installed since."""
+        """Drop a remembered no of Wix: the app may have been installed on this site since."""
         with self._lock:
             self._refused.pop(instance_id, None)
 
@@ -123,7 +123,7 @@ class Finder:
                 del self._refused[next(iter(self._refused))]
 
     async def _origin_of(self, instance_id: str, token: AccessToken) -> str | None:
-        """Return the installation of which this one is a copy, as far as Wix tells it in time."""
+        """Return the origin of a copied site, where Wix tells it in time; else None."""
         refusal = "403, the app lacks the permission"
         try:
             with anyio.fail_after(self._policy.origin_wait):

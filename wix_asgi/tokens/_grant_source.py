@@ -72,7 +72,7 @@ class GrantSource:
         return Granted(grant, GrantType.REFRESH_TOKEN)
 
     async def find(self, instance_id: str, before_sending: Callable[[], Awaitable[None]]) -> Grant:
-        """Have Wix grant an access token to an installation of which nothing good is stored.
+        """Have Wix grant an access token to an installation without a good row.
 
         Raises:
             Exception: The error of `before_sending`.

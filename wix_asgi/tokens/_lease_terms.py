@@ -121,8 +121,8 @@ class LeaseTerms:
 class RefreshTerms:
     """The length of the lease of one refresh, which may be one by client credentials.
 
-    Each access token of client credentials is good beside the others, and none ends a refresh
-    token: their lease is short in every app.
+    Each access token of client credentials is good beside all earlier tokens, and none ends a
+    refresh token: their lease is short in every app.
     """
 
     def __init__(self, terms: LeaseTerms) -> None:
@@ -131,7 +131,7 @@ class RefreshTerms:
         self._sends_refresh_token = True
 
     def set_for(self, stored: StoredInstallation | None) -> None:
-        """Take the terms of this installation; None is one of which nothing is stored."""
+        """Take the terms of this installation; None stands for a missing row."""
         self._sends_refresh_token = stored is not None and not stored.is_without_refresh_token
         if stored is not None and self._sends_refresh_token:
             self._terms.rotates |= stored.has_rotated_token

@@ -223,10 +223,10 @@ class RefreshPolicy:
     """
 
     max_missing: int = 10_000
-    """Installations of which such a no is remembered; the oldest goes first. They take 2 MB."""
+    """Remembered answers of that kind; the oldest goes first. They take 2 MB."""
 
     origin_wait: float = 3.0
-    """How long Wix may take to tell of which installation a new one is a copy (Get App Instance).
+    """How long Wix may take to tell the origin of a site that may be a copy (Get App Instance).
 
     The token is there by then, and its callers wait: two thirds of `caller_wait` are left to them.
     """

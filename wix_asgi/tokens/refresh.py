@@ -127,7 +127,7 @@ class Refresher:
             raise
 
     def forget(self, instance_id: str) -> None:
-        """Drop what Wix said of this installation: it may have been installed since."""
+        """Drop a remembered no of Wix: the app may have been installed on this site since."""
         self._finder.forget(instance_id)
 
     async def _refresh(

@@ -241,5 +241,5 @@ def test_a_senseless_grant_is_not_in_the_traceback(wrap: Wrap) -> None:
     trace = TracebackException.from_exception(error, capture_locals=True)
 
     assert TOKEN not in "".join(
-        line for line in trace.format() if "test_client_credentials" not in line
+        line for line in trace.format() if "test_credentials_answers" not in line
     )

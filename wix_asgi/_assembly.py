@@ -84,7 +84,15 @@ def assemble(
         endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
     )
     tokens = TokenCache(
-        Refresher(installations, storage, oauth, app_id=settings.app_id),
+        Refresher(
+            installations,
+            storage,
+            oauth,
+            app_id=settings.app_id,
+            flow=settings.flow,
+            recover=settings.recover,
+            note_lost=hooks.tell,
+        ),
         detached,
         Rechecks(installations),
     )

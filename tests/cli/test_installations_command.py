@@ -21,11 +21,8 @@ from tests.cli.commands import run, run_for_real
 from tests.limits import PATIENCE
 from tests.servers import environment
 from wix_asgi.cli._app import app
-from wix_asgi.installations.repository import (
-    InstallationRepository,
-    RefreshFailure,
-    StoredInstallation,
-)
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import RefreshFailure, StoredInstallation
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings

@@ -9,8 +9,10 @@ import pytest
 from tests.engine import ACCESS, DUE, OVERDUE, QUIET, Engine, Steps, failure, get
 from tests.limits import PATIENCE
 from tests.support import SITE
-from wix_asgi.errors import NotInstalled, StorageUnavailable, UnsealError
+from wix_asgi.errors import NotInstalled, StorageUnavailable
+from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import AccessToken, Grant
+from wix_asgi.sealing.vault import Vault
 from wix_asgi.tokens.recheck import RecheckPolicy
 
 HOURS = 14_400.0
@@ -26,8 +28,11 @@ def _engine(engine: Engine) -> Engine:
 
 
 def another(engine: Engine, policy: RecheckPolicy | None = None) -> Engine:
-    """Return the engine of another process over the same storage."""
-    return Engine(engine.fake, engine.storage, engine.clock, rechecks=policy)
+    """Return the engine of another process over the same storage.
+
+    It asks Wix for no missing installation: the fake Wix knows nothing of the removals.
+    """
+    return Engine(engine.fake, engine.storage, engine.clock, rechecks=policy, recover=False)
 
 
 async def install(engine: Engine, site: str = SITE, *, left: float = HOURS) -> str:
@@ -195,9 +200,7 @@ async def test_an_install_during_a_recheck_wins(engine: Engine, storage: Steps, 
 
 
 @pytest.mark.parametrize("age", [DUE, OVERDUE])
-@pytest.mark.parametrize(
-    "error", [StorageUnavailable("db.example is down"), UnsealError(), LookupError("a bug")]
-)
+@pytest.mark.parametrize("error", [StorageUnavailable("db.example is down"), LookupError("a bug")])
 async def test_a_failing_storage_costs_no_call(
     engine: Engine,
     storage: Steps,
@@ -224,6 +227,17 @@ async def test_a_failing_storage_costs_no_call(
     assert 2 == reads
     assert 1 == sum("cannot be seen" in record.getMessage() for record in caplog.records)
     assert isinstance(after, NotInstalled)
+
+
+async def test_a_row_of_an_unknown_key_ends_no_service(engine: Engine) -> None:
+    """The installation is there; its tokens are read by the processes that have the key (R33)."""
+    value = await use(engine, age=OVERDUE)
+    vault = Vault([bytes(range(32))])
+    strange = InstallationRepository(engine.fake.app_id, engine.storage, vault, clock=engine.clock)
+    await strange.put(SITE, Grant(AccessToken("unread", HOURS, engine.clock() + HOURS)))
+    values = [await get(engine) for _ in range(2)]
+
+    assert [value] * 2 == values
 
 
 async def test_a_storage_that_hangs_costs_one_short_wait(engine: Engine, storage: Steps) -> None:

@@ -14,13 +14,13 @@ from wix_asgi.errors import (
     HandshakeRefused,
     Reason,
     StorageUnavailable,
-    UnsealError,
     WixError,
     WixUnavailable,
 )
 from wix_asgi.handshake._code_exchange import CodeExchange
 from wix_asgi.handshake.policy import CallbackPolicy
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import Grant
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.reporting.line_limit import LineLimit
@@ -196,9 +196,5 @@ class _Saving:
 
     async def _is_there(self) -> bool:
         """Whether a `put` without an answer was carried out all the same."""
-        try:
-            stored = await self._installations.get(self._instance_id)
-        except UnsealError:
-            # The row of an earlier install, sealed with a key that is gone.
-            return False
+        stored = await self._installations.get(self._instance_id)
         return stored is not None and stored.refresh_token == self._grant.refresh_token

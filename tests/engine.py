@@ -15,6 +15,7 @@ import pytest
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from tests.clocks import ManualClock as ManualClock  # noqa: PLC0414 - tests take it from here
 from tests.limits import PATIENCE
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi._http import httpx
@@ -49,20 +50,6 @@ FAILING: Final[dict[str, Any]] = {"status": 503}
 FRESH, ADVISORY, MANDATORY, EXPIRED = 209.9, 210.0, 280.0, 300.0
 # Since the last read of the row: nothing is due, the row is read in the background, a call waits.
 QUIET, DUE, OVERDUE = 44.9, 45.0, 55.0
-
-
-class ManualClock:
-    """Monotonic seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self.now += seconds
 
 
 class Steps(MemoryStorage):

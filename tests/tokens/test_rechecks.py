@@ -7,16 +7,11 @@ import anyio.lowlevel
 import pytest
 
 from tests.engine import ACCESS, DUE, OVERDUE, QUIET, Engine, Steps, failure, get
-from tests.limits import PATIENCE
 from tests.support import SITE
-from wix_asgi.errors import NotInstalled, StorageUnavailable, UnsealError
+from tests.tokens.rechecking import HOURS, PATIENT, another, install, is_served, remove, use
+from wix_asgi.errors import NotInstalled
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.tokens.recheck import RecheckPolicy
-
-HOURS = 14_400.0
-"""The lifetime of a token of client credentials, in seconds."""
-PATIENT = RecheckPolicy(wait=PATIENCE)
-"""Calls wait for an overdue recheck to its end, on a busy machine, too."""
 
 
 @pytest.fixture(name="engine")
@@ -25,32 +20,7 @@ def _engine(engine: Engine) -> Engine:
     return another(engine, PATIENT)
 
 
-def another(engine: Engine, policy: RecheckPolicy | None = None) -> Engine:
-    """Return the engine of another process over the same storage."""
-    return Engine(engine.fake, engine.storage, engine.clock, rechecks=policy)
-
-
-async def install(engine: Engine, site: str = SITE, *, left: float = HOURS) -> str:
-    """Install by client credentials; return the access token, with `left` seconds to live."""
-    token = AccessToken(engine.fake.issue_access_token(), HOURS, engine.clock() + left)
-    await engine.installations.put(site, Grant(token))
-    return token.value
-
-
-async def use(engine: Engine, site: str = SITE, *, age: float) -> str:
-    """Have a token of this age in the cache; return it."""
-    value = await install(engine, site)
-    await get(engine, site)
-    engine.clock.advance(age)
-    return value
-
-
-async def remove(engine: Engine, site: str = SITE) -> None:
-    """Remove the installation as another process does."""
-    assert await engine.storage.delete(engine.fake.app_id, site)
-
-
-async def test_a_removed_site_is_served_no_more(engine: Engine) -> None:
+async def test_a_removed_siteis_served_no_more(engine: Engine) -> None:
     """The first call after 40 to 50 seconds has the row read, and later calls are refused."""
     value = await use(engine, age=DUE)
     await remove(engine)
@@ -75,7 +45,7 @@ async def test_a_site_that_was_idle_is_not_served_at_all(engine: Engine) -> None
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 @pytest.mark.parametrize("pause", [3.0, 54.0, 61.0])
 @pytest.mark.parametrize("lifetime", [300.0, HOURS])
-async def test_no_removed_site_is_served_for_over_a_minute(
+async def test_no_removed_siteis_served_for_over_a_minute(
     engine: Engine, jitter: float, pause: float, lifetime: float
 ) -> None:
     """However often a site is called, and in whichever window of its token it is removed."""
@@ -83,24 +53,15 @@ async def test_no_removed_site_is_served_for_over_a_minute(
     for moment in (0.0, 49.0, 205.0, 275.0):
         await (engine.install() if lifetime < HOURS else install(engine))
         began = engine.clock()
-        while await _is_served(engine) and engine.clock() - began < moment:
+        while await is_served(engine) and engine.clock() - began < moment:
             engine.clock.advance(pause)
         await remove(engine)
         removed_at = served_at = engine.clock()
-        while await _is_served(engine):
+        while await is_served(engine):
             served_at = engine.clock()
             engine.clock.advance(pause)
 
         assert served_at - removed_at <= 60.0
-
-
-async def _is_served(engine: Engine) -> bool:
-    try:
-        await get(engine)
-    except NotInstalled:
-        return False
-    await anyio.wait_all_tasks_blocked()
-    return True
 
 
 @pytest.mark.parametrize(("jitter", "quiet", "due"), [(0.0, 49.9, 50.0), (1.0, 39.9, 40.0)])
@@ -194,130 +155,6 @@ async def test_an_install_during_a_recheck_wins(engine: Engine, storage: Steps, 
     assert "reinstalled" == await get(engine)
 
 
-@pytest.mark.parametrize("age", [DUE, OVERDUE])
-@pytest.mark.parametrize(
-    "error", [StorageUnavailable("db.example is down"), UnsealError(), LookupError("a bug")]
-)
-async def test_a_failing_storage_costs_no_call(
-    engine: Engine,
-    storage: Steps,
-    caplog: pytest.LogCaptureFixture,
-    age: float,
-    error: Exception,
-) -> None:
-    """The token is served on, the log says so once a minute, and the row is read again soon."""
-    value = await use(engine, age=age)
-    await remove(engine)
-    storage.log.clear()
-    storage.fail("get", error, times=2)
-    values = []
-    for _ in range(2):
-        for _ in range(10):
-            values.append(await get(engine))
-            await anyio.wait_all_tasks_blocked()
-        engine.clock.advance(5.0)
-    reads = storage.log.count("get")
-    await _is_served(engine)
-    after = await failure(lambda: get(engine))
-
-    assert [value] * 20 == values
-    assert 2 == reads
-    assert 1 == sum("cannot be seen" in record.getMessage() for record in caplog.records)
-    assert isinstance(after, NotInstalled)
-
-
-async def test_a_storage_that_hangs_costs_one_short_wait(engine: Engine, storage: Steps) -> None:
-    """After the first call that waited in vain none waits, until a read is answered in time."""
-    engine = another(engine, RecheckPolicy(wait=0.01))
-    value = await use(engine, age=OVERDUE)
-    free = anyio.Event()
-    storage.before["get"] = free.wait
-    first = await get(engine)
-    is_late = engine.rechecks.is_late
-    with anyio.CancelScope() as scope:
-        # Not a single checkpoint, at which this would end.
-        scope.cancel()
-        second = (await engine.tokens.get(SITE)).value
-    free.set()
-    await anyio.wait_all_tasks_blocked()
-
-    assert [value] * 2 == [first, second]
-    assert (True, False) == (is_late, engine.rechecks.is_late)
-
-
-async def test_rechecks_are_few_at_one_time(engine: Engine, storage: Steps) -> None:
-    """Two rows are read at once; the rest is read by later calls."""
-    sites = [engine.fake.add_site(f"Site {number}") for number in range(5)]
-    for site in sites:
-        await use(engine, site, age=0)
-    engine.clock.advance(DUE)
-    free = anyio.Event()
-    storage.log.clear()
-    storage.before["get"] = free.wait
-    for _ in range(2):
-        for site in sites:
-            await get(engine, site)
-        await anyio.wait_all_tasks_blocked()
-    at_once = storage.log.count("get")
-    free.set()
-    for _ in range(2):
-        await anyio.wait_all_tasks_blocked()
-        for site in sites:
-            await get(engine, site)
-    await anyio.wait_all_tasks_blocked()
-
-    assert (2, 5) == (at_once, storage.log.count("get"))
-
-
-async def test_overdue_rechecks_queue(engine: Engine, storage: Steps) -> None:
-    """A burst of calls for sites that were idle waits, and serves none that was removed."""
-    sites = [engine.fake.add_site(f"Site {number}") for number in range(20)]
-    for site in sites:
-        await use(engine, site, age=0)
-    engine.clock.advance(HOURS / 2)
-    for site in sites:
-        await remove(engine, site)
-    errors: list[Exception] = []
-
-    async def ask(site: str) -> None:
-        errors.append(await failure(lambda: get(engine, site)))
-
-    async with anyio.create_task_group() as tasks:
-        for site in sites:
-            tasks.start_soon(ask, site)
-
-    assert [NotInstalled] * 20 == [type(error) for error in errors]
-
-
-async def test_a_recheck_without_a_turn_in_time_costs_no_call(
-    engine: Engine, storage: Steps
-) -> None:
-    """It ends, its call is served, and the row is not read while the storage is late."""
-    engine = another(engine, RecheckPolicy(wait=0.01, max_reads=1))
-    sites = [SITE, engine.fake.add_site("Yoga")]
-    tokens = [await use(engine, site, age=0) for site in sites]
-    engine.clock.advance(OVERDUE)
-    storage.log.clear()
-    free = anyio.Event()
-    storage.before["get"] = free.wait
-    served: dict[str, str] = {}
-
-    async def ask(site: str) -> None:
-        served[site] = await get(engine, site)
-
-    async with anyio.create_task_group() as tasks:
-        for site in sites:
-            tasks.start_soon(ask, site)
-    with anyio.fail_after(PATIENCE):
-        while len(engine.tokens._loops.here().rechecks) > 1:
-            await anyio.lowlevel.checkpoint()
-    free.set()
-    await anyio.wait_all_tasks_blocked()
-
-    assert tokens == [served[site] for site in sites]
-    assert ["get"] == storage.log
-
-
 async def test_a_token_that_is_over_is_refreshed_without_a_recheck(
     engine: Engine, storage: Steps
 ) -> None:
@@ -329,17 +166,6 @@ async def test_a_token_that_is_over_is_refreshed_without_a_recheck(
     await get(engine)
 
     assert ["get", "claim", "get", "replace", "release"] == storage.log
-
-
-async def test_closing_waits_for_no_recheck(engine: Engine, storage: Steps) -> None:
-    """Nobody needs its answer any more."""
-    await use(engine, age=DUE)
-    storage.before["get"] = anyio.sleep_forever
-    await get(engine)
-    await anyio.wait_all_tasks_blocked()
-    await engine.settle()
-
-    assert {} == engine.tokens._loops.here().rechecks
 
 
 async def test_a_forgotten_token_is_not_served(engine: Engine) -> None:

@@ -13,7 +13,6 @@ import typer
 
 from wix_asgi.cli._operating import fail, listed, opened, run
 from wix_asgi.cli._refreshing import REFRESHED, refresh_now
-from wix_asgi.errors import UnsealError
 from wix_asgi.installations.removal import end_of_generation
 from wix_asgi.installations.repository import InstallationRepository, installation_of
 from wix_asgi.installations.scan import DatedRecord, RecordScan
@@ -67,9 +66,9 @@ def list_(
     No token is opened or printed. JSON objects have instance_id, installed_at,
     grant, origin_instance_id, token_seconds (how long the access token lives; 0
     where it is over, null where there is none), failure (of the last refresh:
-    refused, misconfigured or unavailable), failure_until (before which no
-    refresh is tried again) and owes_on_install (whether the app's on_install
-    is still to be called). Times are UTC, as in 2026-11-01T12:00:00Z.
+    refused, not_installed, misconfigured or unavailable), failure_until (before
+    which no refresh is tried again) and owes_on_install (whether the app's
+    on_install is still to be called). Times are UTC, as in 2026-11-01T12:00:00Z.
     """
     run(functools.partial(_list, storage, after, limit, as_json))
 
@@ -163,12 +162,10 @@ async def _list(url: str | None, after: str, limit: int, as_json: bool) -> None:
 async def _show(url: str | None, instance_id: str, as_json: bool) -> None:
     async with _opened(url) as (settings, storage):
         facts = _facts(await _found(storage, settings, instance_id))
-        trouble = None
-        try:
-            vault = Vault(settings.key_ring())
-            await InstallationRepository(settings.app_id, storage, vault).get(instance_id)
-        except UnsealError as exc:
-            trouble = exc.message
+        vault = Vault(settings.key_ring())
+        stored = await InstallationRepository(settings.app_id, storage, vault).get(instance_id)
+    unreadable = stored and stored.unreadable
+    trouble = unreadable.error.message if unreadable else None
     if as_json:
         facts |= {"opens": trouble is None, "trouble": trouble}
         typer.echo(json.dumps(facts, indent=2))

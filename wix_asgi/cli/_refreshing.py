@@ -90,7 +90,14 @@ async def _tokens(
     # Without the app's hooks: an on_install that the app still owes stays owed.
     pool, detached = PoolTransport(), DetachedTasks()
     oauth = OAuthClient(Endpoints(settings), pool)
-    refresher = Refresher(installations, storage, oauth, app_id=settings.app_id)
+    refresher = Refresher(
+        installations,
+        storage,
+        oauth,
+        app_id=settings.app_id,
+        flow=settings.flow,
+        recover=settings.recover,
+    )
     try:
         yield TokenCache(refresher, detached, Rechecks(installations))
     finally:

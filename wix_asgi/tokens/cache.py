@@ -191,6 +191,9 @@ class TokenCache:
             return
         if stored is None:
             del state.cache[instance_id]
+        elif stored.unreadable is not None:
+            # Sealed with a key that this process lacks: the installation is there.
+            self._note_read(entry, began)
         elif stored.access_token is None or stored.access_token.value != entry.token.value:
             # Another process has refreshed, or installed anew.
             del state.cache[instance_id]

@@ -16,7 +16,7 @@ import anyio
 
 from wix_asgi.concurrency.detached import DetachedTask
 from wix_asgi.concurrency.slots import Slots
-from wix_asgi.errors import StorageUnavailable, UnsealError, WixError
+from wix_asgi.errors import StorageUnavailable, WixError
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.reporting.line_limit import LineLimit, and_more
@@ -111,7 +111,7 @@ class Rechecks:
         """Read one row, or None where it is gone.
 
         Raises:
-            Exception: It cannot be read now, or not by the keys of this process; that is logged.
+            Exception: It cannot be read now; that is logged.
         """
         began = self._clock()
         try:
@@ -120,7 +120,7 @@ class Rechecks:
                     raise StorageUnavailable("Too many rows are being read.")
                 stored = await self._installations.get(instance_id)
         except Exception as exc:
-            self.is_late = not isinstance(exc, UnsealError)
+            self.is_late = True
             self._note_failure(instance_id, exc)
             raise
         self.is_late = self._clock() - began > self.policy.wait

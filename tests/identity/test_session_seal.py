@@ -65,7 +65,7 @@ def test_every_changed_character_is_refused() -> None:
         lambda value: f" {value}",
         lambda value: value.replace(value[5], "é", 1),
         lambda value: value[: len(value) // 2],
-        lambda value: value * 20,
+        lambda value: value * 40,
         lambda _: "",
         lambda _: "=",
         lambda _: "A",

@@ -49,7 +49,7 @@ class SessionPolicy:
     """
 
     look_wait: float = 1.0
-    """How long a request waits for such a look, and an answer that would begin a session.
+    """How long a request waits for a look, and an answer that would begin a session.
 
     Without it the request goes on, and only the use of the session waits for the storage. A read
     takes a few milliseconds where the storage is well.

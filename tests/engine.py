@@ -81,6 +81,12 @@ class Steps(MemoryStorage):
         await super().put(record)
         await self._end("put")
 
+    async def add(self, record: Record) -> bool:
+        await self._begin("add")
+        added = await super().add(record)
+        await self._end("add")
+        return added
+
     async def replace(self, record: Record, *, expected: str) -> bool:
         await self._begin("replace")
         replaced = await super().replace(record, expected=expected)

@@ -24,7 +24,7 @@ from wix_asgi import (
     WixUnavailable,
     _assembly,
 )
-from wix_asgi import settings as settings_module
+from wix_asgi import _setting_sources as settings_module
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 from wix_asgi.transport.pooled import PoolTransport

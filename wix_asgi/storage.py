@@ -25,6 +25,7 @@ __all__ = [
     "TableStorage",
     "find_backend",
     "open_storage",
+    "shortcomings",
 ]
 
 ENTRY_POINT_GROUP = "wix_asgi.backends"
@@ -197,7 +198,9 @@ class TableStorage(Protocol):
     """
 
     def sql(self, role: str | None = None) -> str:
-        """Return the statements that make the tables, for an app that has `role` in the database.
+        """Return the statements that make the tables, or bring older ones up to date.
+
+        They are for an app that has `role` in the database, and may be run again.
 
         Nothing is connected to. None is the user of the storage's URL; a store without roles
         ignores any.
@@ -205,13 +208,28 @@ class TableStorage(Protocol):
         ...
 
     async def make_tables(self) -> Sequence[str]:
-        """Make the tables and the indexes that are missing, and return their names.
+        """Make the tables, columns and indexes that are missing, and return their names.
 
         Raises:
             StorageUnavailable: The store cannot be reached, this user may not make tables, or the
                 tables that are there are not those of this storage.
         """
         ...
+
+
+def shortcomings(storage: Storage) -> list[str]:
+    """Return a sentence for each capability that `storage` lacks, about its consequences."""
+    return [told for kind, told in _SHORTCOMINGS.items() if not isinstance(storage, kind)]
+
+
+# `TableStorage` is for commands of the operator alone, which say so themselves.
+_SHORTCOMINGS = {
+    ClaimReader: "It tells no owners of claims (ClaimReader): an install that is loaded twice "
+    "shows its outcome in the process that finished it, and nowhere else.",
+    AddingStorage: "It cannot add records (AddingStorage): it forgets of which site a site is a "
+    "copy, that a site was moved to client credentials, and that on_install is still to be called "
+    "after a crash; and a site that is found again may overwrite its install of the same moment.",
+}
 
 
 def open_storage(url: str) -> Storage:

@@ -21,7 +21,7 @@ from wix_asgi.identity.callers import ResolveIdentity
 from wix_asgi.models import Installation, InstallFlow
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import Storage
+from wix_asgi.storage import Storage, shortcomings
 
 __all__ = ["Wix", "WixOptions"]
 
@@ -145,6 +145,9 @@ class Wix:
                 pool.warm()
             await self._open_storage()
             self.is_open = True
+            if told := shortcomings(self.storage):
+                # Its class alone: what a foreign repr shows is unknown.
+                logger.warning("storage %s: %s", type(self.storage).__name__, " ".join(told))
             if self.is_served:
                 self._log_addresses()
 

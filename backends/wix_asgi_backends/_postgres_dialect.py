@@ -1,13 +1,18 @@
-"""SQLAlchemy's asyncpg dialect, without the questions that only PostgreSQL itself can answer."""
+"""SQLAlchemy's asyncpg dialect, without the questions that only PostgreSQL itself can answer.
+
+Beside it is what SQLAlchemy does not offer: statements that are sent together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["DRIVER", "Dialect"]
+__all__ = ["DRIVER", "Dialect", "send_together"]
 
 DRIVER = "postgresql+wix_asgi"
 
@@ -37,6 +42,16 @@ class Dialect(PGDialect_asyncpg):
 
     async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
         """Leave JSONB alone."""
+
+
+async def send_together(connection: AsyncConnection, statements: Sequence[str]) -> None:
+    """Send statements as one message: it is one transaction, also to a pooler and to CockroachDB.
+
+    Errors are those of asyncpg.
+    """
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    await driver.execute("; ".join(statements))
 
 
 registry.register(DRIVER.replace("+", "."), __name__, Dialect.__name__)

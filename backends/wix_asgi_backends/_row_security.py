@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect as Postgres
+from wix_asgi_backends._postgres_dialect import send_together
 from wix_asgi_backends._schema import METADATA
 
 __all__ = ["administrator_sql", "check_access", "create_table"]
@@ -73,6 +74,9 @@ _TABLES_HERE: Final = text(
 
 _COMMANDS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
+# Seconds. A worker's statement has four (`_COMMAND_SECONDS` in _postgres_url.py), and is repeated.
+_LOCK_SECONDS: Final = 2
+
 # Not the name of the role that is connected: messages tell no user.
 _SAMPLE_ROLE: Final = "app_role"
 _AS_SAMPLE: Final = f" with the app's role in place of {_SAMPLE_ROLE}"
@@ -90,10 +94,7 @@ async def create_table(connection: AsyncConnection, table: Table) -> None:
     if strangers := (await connection.execute(_STRANGERS_HERE)).scalar():
         rights = "TRUNCATE, REFERENCES, TRIGGER"
         script.append(f"REVOKE {rights} ON {table.name} FROM {strangers}, PUBLIC")
-    raw = await connection.get_raw_connection()
-    driver: Any = raw.driver_connection
-    # Statements that are sent together are one transaction, also to a pooler and to CockroachDB.
-    await driver.execute("; ".join(script))
+    await send_together(connection, script)
 
 
 async def check_access(connection: AsyncConnection, store: str) -> None:
@@ -136,10 +137,13 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
 def administrator_sql(tables: str, role: str | None) -> str:
     """Return the SQL by which an administrator makes the tables, in one transaction.
 
-    It may be run again, and for further roles: every role has a policy of its own name.
+    It may be run again, and for further roles: every role has a policy of its own name. While it
+    waits for a lock of another session, the statements of the app wait behind it, so that it gives
+    up early.
 
     Args:
-        tables: The statements that create the tables unless they exist, each with its semicolon.
+        tables: The statements that create the tables unless they exist, and bring those of an older
+            version up to date, each with its semicolon.
         role: The role as which the app logs in. None if it is to own the tables.
     """
     statements = [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;" for table in METADATA.tables]
@@ -152,7 +156,8 @@ def administrator_sql(tables: str, role: str | None) -> str:
                 f"DROP POLICY IF EXISTS {quoted} ON {table};",
                 _policy(table, quoted),
             ]
-    return "\n".join(["BEGIN;", tables.strip(), *statements, "COMMIT;", ""])
+    begin = ["BEGIN;", f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s';"]
+    return "\n".join([*begin, tables.strip(), *statements, "COMMIT;", ""])
 
 
 def _is_open(table: Row[Any]) -> bool:

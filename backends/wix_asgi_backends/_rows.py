@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from wix_asgi.models import Record
+from wix_asgi.models import GrantType, Record
 from wix_asgi_backends._schema import decode_key
 
 __all__ = ["RowUnreadable", "from_record", "milliseconds", "moment", "to_record"]
@@ -59,6 +59,9 @@ def from_record(record: Record) -> tuple[dict[str, object], dict[str, float]]:
         "the_access_token": record.access_token,
         "the_lifetime": milliseconds(record.lifetime),
         "the_failure": record.failure,
+        "the_grant_type": record.grant_type,
+        "the_origin": record.origin_instance_id,
+        "the_debt": record.owes_on_install,
     }
     return values, {"the_expires_in": record.expires_in, "the_retry_in": record.retry_in}
 
@@ -76,6 +79,7 @@ def to_record(row: Row[Any]) -> Record:
         raise RowUnreadable(row) from None
     if not all(isinstance(value, kind) for value, kind in types):
         raise RowUnreadable(row)
+    grant_type, failure = _grant_type_and_failure(row)
     return Record(
         app_id=app_id,
         instance_id=instance_id,
@@ -84,10 +88,38 @@ def to_record(row: Row[Any]) -> Record:
         access_token=row.access_token,
         lifetime=_number(row.lifetime) / 1000,
         expires_in=(_number(row.expires_at) - row.now) / 1000,
-        failure=None if row.failure is None else str(row.failure),
+        failure=failure,
         retry_in=(_number(row.retry_at) - row.now) / 1000,
         installed_at=_moment(row.installed_at),
+        grant_type=grant_type,
+        origin_instance_id=_key(row.origin_instance_id),
+        # SQLite has numbers for truth values, and may hold anything else.
+        owes_on_install=row.owes_on_install == 1,
     )
+
+
+def _grant_type_and_failure(row: Row[Any]) -> tuple[str | None, str | None]:
+    """Return both, without what a version that lacks the column `grant_type` left in them.
+
+    Such a version knows refresh tokens alone. Tokens that it wrote came by one, from an install or
+    a refresh, so that the grant type of the row before is that of other tokens. A failure that it
+    wrote is that of a refresh token, and says nothing of client credentials.
+    """
+    grant_type = row.grant_type if isinstance(row.grant_type, str) else None
+    failure = None if row.failure is None else str(row.failure)
+    if row.described_version != row.version:
+        if failure is None:
+            grant_type = None
+        elif grant_type == GrantType.CLIENT_CREDENTIALS:
+            failure = None
+    return grant_type, failure
+
+
+def _key(value: object) -> str | None:
+    try:
+        return decode_key(value) if isinstance(value, bytes) else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _number(value: object) -> float:

@@ -6,9 +6,10 @@ that compares a database with the application's models sees them all the same: `
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Dialect, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, LargeBinary, Table, Text
 from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
@@ -19,9 +20,11 @@ __all__ = [
     "INSTALLATIONS",
     "METADATA",
     "Key",
+    "additions",
     "decode_key",
     "definitions",
     "encode_key",
+    "later_columns",
     "script",
 ]
 
@@ -65,7 +68,13 @@ class _Base(SQLModel, registry=_REGISTRY):
 
 
 class InstallationRow(_Base, table=True):
-    """A `Record`: durations in milliseconds, moments in milliseconds since 1970 in UTC."""
+    """A `Record`: durations in milliseconds, moments in milliseconds since 1970 in UTC.
+
+    The columns behind `installed_at` came later: tables of an older version get them when they are
+    opened. Workers of that version, which may run beside ours or after us, write rows and leave
+    these columns as they are. They give each row that they write another `version`, so that
+    `described_version` tells whether the columns are of the same write as the rest of the row.
+    """
 
     # SQLModel declares a function under this name, for classes that do not name their table.
     __tablename__: ClassVar[str] = "wix_installations"  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -80,6 +89,10 @@ class InstallationRow(_Base, table=True):
     failure: str | None = Field(default=None, sa_type=Text)
     retry_at: int = Field(sa_type=BigInteger)
     installed_at: int = Field(sa_type=BigInteger)
+    grant_type: str | None = Field(default=None, sa_type=Text)
+    origin_instance_id: bytes | None = Field(default=None, sa_type=LargeBinary)
+    owes_on_install: bool | None = Field(default=None, sa_type=Boolean)
+    described_version: str | None = Field(default=None, sa_type=Text)
 
 
 class ClaimRow(_Base, table=True):
@@ -96,6 +109,8 @@ class ClaimRow(_Base, table=True):
 INSTALLATIONS: Final = METADATA.tables["wix_installations"]
 CLAIMS: Final = METADATA.tables["wix_claims"]
 
+_LATER: Final = ("grant_type", "origin_instance_id", "owes_on_install", "described_version")
+
 
 def definitions(table: Table) -> list[ExecutableDDLElement]:
     """Return the statements that make `table` and its indexes, unless they exist."""
@@ -103,13 +118,47 @@ def definitions(table: Table) -> list[ExecutableDDLElement]:
     return [CreateTable(table, if_not_exists=True), *indexes]
 
 
+def later_columns(table: Table) -> list[Column[Any]]:
+    """Return the columns of `table` that tables of an older version lack: all may be NULL."""
+    return [column for column in table.columns if column.name in _LATER]
+
+
+def additions(columns: Sequence[Column[Any]], dialect: Dialect) -> list[str]:
+    """Return the statements that add columns to their table in `dialect`.
+
+    In Postgres it is one, which leaves columns alone that are there: it needs the lock once. SQLite
+    has no such words, and adds one column at a time.
+    """
+    table = columns[0].table.name
+    parts = [f"{column.name} {column.type.compile(dialect=dialect)}" for column in columns]
+    if dialect.name == "sqlite":
+        return [f"ALTER TABLE {table} ADD COLUMN {part}" for part in parts]
+    adding = ",\n".join(f"    ADD COLUMN IF NOT EXISTS {part}" for part in parts)
+    return [f"ALTER TABLE {table}\n{adding}"]
+
+
 def script(dialect: Dialect) -> str:
-    """Return the same statements for all tables in `dialect`, as a text for an administrator."""
-    statements = [
-        str(definition.compile(dialect=dialect))
-        for table in METADATA.sorted_tables
-        for definition in definitions(table)
+    """Return the same statements for all tables in `dialect`, as a text for an administrator.
+
+    It brings tables of an older version up to date, too, and may be run again. In SQLite, where a
+    column cannot be added unless it is there, that part is a comment.
+    """
+    tables = METADATA.sorted_tables
+    made = [str(one.compile(dialect=dialect)) for table in tables for one in definitions(table)]
+    added = [
+        statement
+        for table in tables
+        if (columns := later_columns(table))
+        for statement in additions(columns, dialect)
     ]
+    if dialect.name != "sqlite":
+        return _as_script(made + added)
+    hint = "Tables of an older version get these columns when they are opened:"
+    comment = "".join(f"-- {line}\n" for line in [hint, *_as_script(added).splitlines()])
+    return _as_script(made) + comment
+
+
+def _as_script(statements: Sequence[str]) -> str:
     return "".join(f"{_tidy(statement)};\n" for statement in statements)
 
 

@@ -5,32 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self
 
-from sqlalchemy import Executable, Row, Table
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Column, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
-from wix_asgi_backends._engines import Engines
 from wix_asgi_backends._purging import Purging
-from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
+from wix_asgi_backends._retry import Retry
 from wix_asgi_backends._rows import RowUnreadable, from_record, milliseconds, moment, to_record
+from wix_asgi_backends._running import Runner
 from wix_asgi_backends._schema import definitions, encode_key
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 from wix_asgi_backends._tables import inspect_tables
 
 __all__ = ["SQLStorage"]
-
-T = TypeVar("T")
 
 logger = logging.getLogger("wix_asgi")
 
@@ -46,46 +41,18 @@ _PURGER: Final = "wix-asgi:purge"
 _PURGER_SECONDS: Final = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    rows: Sequence[Row[Any]]
-    count: int
-
-
-class SQLStorage(ABC):
+class SQLStorage(Runner):
     """Keeps installations in a database that SQLAlchemy can use, on asyncio."""
 
-    _survives_fork: ClassVar[bool] = True
     _writes: ClassVar[Writes]
-    _driver_errors: ClassVar[tuple[type[Exception], ...]]
 
     def __init__(self, *, retry: Retry | None = None, purging: Purging | None = None) -> None:
         """Prepare the storage without connecting.
 
         `retry` bounds the repetition of statements, and `purging` the batches of a purge.
         """
-        self._retry: Final = retry or Retry()
-        self._retry_log: Final = RetryLog()
+        super().__init__(retry=retry)
         self._purging: Final = purging or Purging()
-        self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
-        self._border: Final[tuple[type[Exception], ...]] = (
-            SQLAlchemyError,
-            OSError,
-            *self._driver_errors,
-        )
-
-    @property
-    @abstractmethod
-    def _title(self) -> str:
-        """The kind and the place of the store, to begin a message with."""
-
-    @abstractmethod
-    def _make_engine(self) -> AsyncEngine:
-        """Return a new engine, not connected yet."""
-
-    @abstractmethod
-    def _is_transient(self, error: Exception) -> bool:
-        """Return whether the same statement may succeed on another attempt."""
 
     @abstractmethod
     def _is_race(self, error: Exception) -> bool:
@@ -96,11 +63,14 @@ class SQLStorage(ABC):
         """Return whether the statement failed because a table is missing."""
 
     @abstractmethod
-    def _explain(self, error: Exception) -> str:
-        """Return the message for an error, a sentence or more.
+    def _lacks_column(self, error: Exception) -> bool:
+        """Return whether the statement failed because a column is missing."""
 
-        It names the store; it contains no user, no password, no text of the driver and no value.
-        """
+    @abstractmethod
+    async def _add_columns(
+        self, connection: AsyncConnection, columns: Sequence[Column[Any]]
+    ) -> None:
+        """Add columns to their table, which older workers go on using; some may be there."""
 
     async def open(self) -> None:
         """Make the store ready."""
@@ -114,11 +84,11 @@ class SQLStorage(ABC):
         """
 
     async def make_tables(self) -> Sequence[str]:
-        """Make the tables and the indexes that are missing, and return their names."""
+        """Make the tables, columns and indexes that are missing, and return their names."""
         return await self._make_ready(indexes=True)
 
     async def _make_ready(self, *, indexes: bool) -> list[str]:
-        """Make the tables, and if `indexes` missing indexes of tables that were there."""
+        """Make tables and columns, and if `indexes` missing indexes of tables that were there."""
 
         async def work(connection: AsyncConnection, _attempt: int) -> list[str]:
             return await self._make_missing(connection, indexes=indexes)
@@ -126,10 +96,6 @@ class SQLStorage(ABC):
         return await self._attempt(
             work, lambda error: self._is_transient(error) or self._is_race(error)
         )
-
-    async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
-        await self._engines.dispose()
 
     async def __aenter__(self) -> Self:
         try:
@@ -161,6 +127,10 @@ class SQLStorage(ABC):
     async def put(self, record: Record) -> None:
         """Write `record` over any earlier record of the installation."""
         await self._execute(self._writes.put, *from_record(record))
+
+    async def add(self, record: Record) -> bool:
+        """Write `record` only if there is none of the installation."""
+        return (await self._execute(self._writes.add, *from_record(record))).count > 0
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only if the stored version is `expected`."""
@@ -246,66 +216,12 @@ class SQLStorage(ABC):
     async def _remove_expired(self, rows: int) -> int:
         return (await self._execute(self._writes.purge, {"the_limit": rows})).count
 
-    async def _execute(
-        self,
-        statement: Executable,
-        values: Mapping[str, object],
-        durations: Mapping[str, float] | None = None,
-        *,
-        again: Executable | None = None,
-    ) -> _Outcome:
-        """Execute `statement`; from the second attempt on, `again` takes its place if there is one.
-
-        An attempt that failed may have been carried out all the same, which `again` allows for.
-        Durations are seconds from now, and run down during the attempts.
-        """
-        begun = time.monotonic()
-
-        async def work(connection: AsyncConnection, attempt: int) -> _Outcome:
-            passed = time.monotonic() - begun
-            left = {name: milliseconds(end - passed) for name, end in (durations or {}).items()}
-            chosen = again if again is not None and attempt else statement
-            result = await connection.execute(chosen, {**values, **left})
-            return _Outcome(result.all() if result.returns_rows else (), result.rowcount)
-
-        return await self._attempt(work, self._is_transient)
-
-    async def _attempt(
-        self,
-        work: Callable[[AsyncConnection, int], Awaitable[T]],
-        passes: Callable[[Exception], bool],
-    ) -> T:
-        """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
-        engine = await self._engines.current()
-        attempt, reason, began = 0, None, time.monotonic()
-        try:
-            async with asyncio.timeout(self._retry.total):
-                while True:
-                    try:
-                        async with engine.connect() as connection:
-                            return await work(connection, attempt)
-                    except self._border as exc:
-                        if not passes(exc):
-                            raise
-                        reason = exc
-                    if time.monotonic() - began >= self._retry.quiet:
-                        self._retry_log.tell(self._explain(reason), self._retry)
-                    await self._retry.pause(attempt)
-                    attempt += 1
-        except self._border as exc:
-            # After a time-out, the error of the last attempt says more than the time-out itself.
-            cause = reason if reason and isinstance(exc, TimeoutError) else exc
-            raise self._unavailable(cause) from cause
-        finally:
-            reason = None
-
-    def _unavailable(self, error: Exception) -> StorageUnavailable:
-        forget_locals(error)
-        return StorageUnavailable(self._explain(error))
-
     async def _make_missing(self, connection: AsyncConnection, *, indexes: bool) -> list[str]:
         found = await inspect_tables(
-            connection, is_missing=self._is_missing, is_transient=self._is_transient
+            connection,
+            is_missing=self._is_missing,
+            lacks_column=self._lacks_column,
+            is_transient=self._is_transient,
         )
         if found.refusal:
             raise StorageUnavailable(f"{self._title} cannot be used: {found.refusal}.")
@@ -313,6 +229,11 @@ class SQLStorage(ABC):
         for table in found.missing:
             await self._make_table(connection, table)
         made = [table.name for table in found.missing]
+        if found.missing_columns:
+            await self._add_columns(connection, found.missing_columns)
+            added = [str(column) for column in found.missing_columns]
+            logger.info("%s is of an older version, and got %s", self._title, ", ".join(added))
+            made += added
         for index in found.missing_indexes:
             if indexes:
                 await connection.execute(CreateIndex(index, if_not_exists=True))

@@ -103,6 +103,10 @@ def _contents() -> dict[str, Any]:
         "expires_at": _later("the_expires_in"),
         "failure": bindparam("the_failure"),
         "retry_at": _later("the_retry_in"),
+        "grant_type": bindparam("the_grant_type"),
+        "origin_instance_id": bindparam("the_origin", type_=Key),
+        "owes_on_install": bindparam("the_debt"),
+        "described_version": bindparam("the_version"),
     }
 
 
@@ -119,11 +123,9 @@ class Writes:
     ) -> None:
         key: dict[str, Any] = {"instance_id": _INSTANCE, "app_id": _APP}
         contents = _contents() | {"installed_at": _NOW}
-        self.put: Final = (
-            insert(INSTALLATIONS)
-            .values(key | contents)
-            .on_conflict_do_update(index_elements=list(key), set_=contents)
-        )
+        new_row = insert(INSTALLATIONS).values(key | contents)
+        self.put: Final = new_row.on_conflict_do_update(index_elements=list(key), set_=contents)
+        self.add: Final = new_row.on_conflict_do_nothing(index_elements=list(key))
         expected = _ROW.version == bindparam("the_expected")
         ours = _ROW.version == bindparam("the_version")
         change = update(INSTALLATIONS).values(_contents())

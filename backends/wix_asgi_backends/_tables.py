@@ -1,15 +1,16 @@
 """Checks existing tables by one query of the database's catalogue, before the first install.
 
 A table of another program under our names would fail the first install, or take it and lose it. A
-table of another version may have columns that are unknown here, provided that an `INSERT` without
-them succeeds: versions run side by side while an app is deployed.
+table of a newer version may have columns that are unknown here, provided that an `INSERT` without
+them succeeds, and a table of an older version lacks the later columns of ours: versions run side by
+side while an app is deployed.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from sqlalchemy import Column, Dialect, Index, Row, Table, TextClause, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wix_asgi_backends._schema import METADATA
+from wix_asgi_backends._schema import METADATA, later_columns
 
 __all__ = ["Inspection", "inspect_tables"]
 
@@ -88,6 +89,9 @@ class Inspection:
     """The differences between the tables in a database and ours."""
 
     missing: list[Table] = field(default_factory=list)
+    missing_columns: list[Column[Any]] = field(default_factory=list)
+    """Later columns that an existing table of an older version lacks."""
+
     missing_indexes: list[Index] = field(default_factory=list)
     """Indexes that existing tables lack."""
 
@@ -99,13 +103,15 @@ async def inspect_tables(
     connection: AsyncConnection,
     *,
     is_missing: Callable[[Exception], bool],
+    lacks_column: Callable[[Exception], bool],
     is_transient: Callable[[Exception], bool],
 ) -> Inspection:
     """Compare the tables in the database with ours, in one query.
 
     Where an engine has another catalogue, or keeps it from this user, each table is read instead:
-    then it is only known whether it is there. `is_missing` tells the error of a missing table, and
-    `is_transient` an error after which the same statement may succeed.
+    then it is only known whether it and its later columns are there. `is_missing` tells the error
+    of a missing table, `lacks_column` that of a missing column, and `is_transient` an error after
+    which the same statement may succeed.
 
     Raises:
         DBAPIError: The database failed, or this user may not read a table.
@@ -115,18 +121,30 @@ async def inspect_tables(
     except DBAPIError as exc:
         if is_transient(exc):
             raise
-        tables = METADATA.sorted_tables
-        return Inspection([ours for ours in tables if await _lacks(connection, ours, is_missing)])
+        done = Inspection()
+        for ours in METADATA.sorted_tables:
+            later = later_columns(ours)
+            first = [column for column in ours.columns if column not in {*later}]
+            if await _fails(connection, first, is_missing):
+                done.missing.append(ours)
+            else:
+                done.missing_columns += [
+                    column for column in later if await _fails(connection, [column], lacks_column)
+                ]
+        return done
     return _compare(found, connection.dialect)
 
 
-async def _lacks(
-    connection: AsyncConnection, table: Table, is_missing: Callable[[Exception], bool]
+async def _fails(
+    connection: AsyncConnection,
+    columns: Sequence[Column[Any]],
+    expected: Callable[[Exception], bool],
 ) -> bool:
+    """Return whether reading the columns fails in the expected way."""
     try:
-        await connection.execute(select(table).limit(0))
+        await connection.execute(select(*columns).limit(0))
     except DBAPIError as exc:
-        if not is_missing(exc):
+        if not expected(exc):
             raise
         return True
     return False
@@ -142,6 +160,7 @@ def _compare(found: dict[str, _Table], dialect: Dialect) -> Inspection:
         wrong += [f"{ours.name} {fault}" for fault in theirs.faults(ours, dialect)]
         if theirs.denied:
             denied.append(f"{ours.name} does not let this user {', '.join(theirs.denied)}")
+        done.missing_columns += [c for c in later_columns(ours) if c.name not in theirs.columns]
         done.missing_indexes += theirs.missing_indexes(ours)
     if wrong or denied:
         done.refusal = f"{'; '.join(wrong + denied)}. {_RENAME if wrong else _GRANT}"
@@ -174,8 +193,10 @@ class _Table:
         if self.kind not in _TABLES:
             yield f"is no table ({_KINDS.get(self.kind, self.kind)})"
             return
+        later = {column.name for column in later_columns(ours)}
         for column in ours.columns:
-            yield from self._faults_of(column, dialect)
+            if column.name in self.columns or column.name not in later:
+                yield from self._faults_of(column, dialect)
         for name in sorted(self.columns.keys() - ours.columns.keys()):
             if self.columns[name].is_not_null and not self.columns[name].has_default:
                 yield f"has a column {_shown(name)}, NOT NULL and without a default"

@@ -6,16 +6,18 @@ import logging
 import re
 import socket
 import ssl
-from typing import ClassVar, Final, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Self
 
 import asyncpg
-from sqlalchemy import URL, Table
+from sqlalchemy import URL, Column, Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._postgres_columns import add_columns
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
@@ -34,12 +36,13 @@ logger = logging.getLogger("wix_asgi")
 # longer (AWS Network Load Balancer: 350 s).
 _RECYCLE_SECONDS: Final = 300
 
+_UNDEFINED_COLUMN = "42703"
 _UNDEFINED_TABLE = "42P01"
 _PROTOCOL_VIOLATION = "08P01"
 
-# Serialization failure, deadlock, read-only after a failover, too many connections, and servers
-# that stop, crash, start, or close idle sessions.
-_PASSING: Final = {"40001", "40P01", "25006", "53300", "57P01", "57P02", "57P03", "57P05"}
+# Serialization failure, deadlock, read-only after a failover, too many connections, a lock that was
+# not got in time, and servers that stop, crash, start, or close idle sessions.
+_PASSING: Final = {"40001", "40P01", "25006", "53300", "55P03", "57P01", "57P02", "57P03", "57P05"}
 # unique_violation (in the catalogue), duplicate_table, duplicate_object, internal_error
 # ("tuple concurrently updated").
 _RACES: Final = {"23505", "42P07", "42710", "XX000"}
@@ -60,6 +63,7 @@ _HINTS: Final = {
     "42804": _VERSION_HINT.format(detail=", a column has another type"),
     "42883": _VERSION_HINT.format(detail=", a column has another type"),
     "42P10": _VERSION_HINT.format(detail=", a primary key is missing"),
+    "55P03": "another session keeps a lock on its tables, such as a backup or an idle transaction",
 }
 # By class, for errors before the server has said anything; the first that fits.
 _OTHER_HINTS: Final[dict[type[BaseException] | tuple[type[BaseException], ...], str]] = {
@@ -140,6 +144,20 @@ class PostgresStorage(SQLStorage):
 
     def _is_missing(self, error: Exception) -> bool:
         return sqlstate(error) == _UNDEFINED_TABLE
+
+    def _lacks_column(self, error: Exception) -> bool:
+        return sqlstate(error) == _UNDEFINED_COLUMN
+
+    async def _add_columns(
+        self, connection: AsyncConnection, columns: Sequence[Column[Any]]
+    ) -> None:
+        try:
+            await add_columns(connection, columns, self._writes.claim, self._title)
+        except self._border as exc:
+            if self._is_transient(exc):
+                # The driver's errors are unknown to the pool, which would keep a read-only server.
+                await connection.invalidate()
+            raise
 
     async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
         try:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import aiosqlite  # noqa: F401 # if it is missing, that is reported before anything is opened
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Column, event, text
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
@@ -21,7 +22,7 @@ from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
-from wix_asgi_backends._schema import script
+from wix_asgi_backends._schema import additions, script
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._sqlite_file import (
     file_id,
@@ -185,6 +186,20 @@ class SQLiteStorage(SQLStorage):
 
     def _is_missing(self, error: Exception) -> bool:
         return any("no such table" in str(cause) for cause in causes(error))
+
+    def _lacks_column(self, error: Exception) -> bool:
+        return any("no such column" in str(cause) for cause in causes(error))
+
+    async def _add_columns(
+        self, connection: AsyncConnection, columns: Sequence[Column[Any]]
+    ) -> None:
+        for statement in additions(columns, connection.dialect):
+            try:
+                await connection.execute(text(statement))
+            except DBAPIError as exc:
+                # Another worker was faster.
+                if "duplicate column name" not in str(origin(exc)):
+                    raise
 
     def _explain(self, error: Exception) -> str:
         cause = origin(error)

@@ -30,6 +30,8 @@ __all__ = ["JsonFileStorage"]
 T = TypeVar("T")
 Contents = dict[str, dict[str, Any]]
 
+_FIELDS = dataclasses.fields(Record)
+
 
 class JsonFileStorage:
     """Installations in the file at `path`, on asyncio and trio, for the processes of one host."""
@@ -81,6 +83,16 @@ class JsonFileStorage:
             )
 
         await self._do(put)
+
+    async def add(self, record: Record) -> bool:
+        """Write `record` only if there is none of the installation."""
+
+        def add(contents: Contents) -> bool:
+            row = _to_json(record, time.time())
+            key = _key(record.app_id, record.instance_id)
+            return contents["rows"].setdefault(key, row) is row
+
+        return await self._do(add)
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only if the stored version is `expected`."""
@@ -208,8 +220,10 @@ def _to_json(record: Record, installed_at: float) -> dict[str, Any]:
 def _to_record(row: dict[str, Any] | None) -> Record | None:
     if row is None:
         return None
-    fields = dict(row)
-    passed = time.time() - fields.pop("written_at")
+    # A file outlives versions of wix-asgi: fields that an older one did not write have their
+    # defaults, and fields that only a newer one knows are left out.
+    fields = {field.name: row[field.name] for field in _FIELDS if field.name in row}
+    passed = time.time() - row["written_at"]
     for name in ("refresh_token", "access_token"):
         fields[name] = None if fields[name] is None else base64.b64decode(fields[name])
     fields["expires_in"] -= passed

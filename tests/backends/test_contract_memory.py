@@ -8,6 +8,7 @@ import pytest
 
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
+from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
 from wix_asgi_backends.memory import MemoryStorage
 

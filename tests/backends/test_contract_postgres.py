@@ -14,6 +14,7 @@ from tests.daemons import execute
 from tests.postgres_server import database
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
+from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
 from wix_asgi.testing.storage.processes import *
 from wix_asgi.testing.storage.unreachable import *

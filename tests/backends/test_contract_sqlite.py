@@ -11,6 +11,7 @@ import pytest
 from tests.backends.support import connections_in_use as count
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
+from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
 from wix_asgi.testing.storage.processes import *
 from wix_asgi.testing.storage.unreachable import *

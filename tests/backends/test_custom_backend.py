@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import stat
 import sys
 import tomllib
@@ -13,7 +14,7 @@ import pytest
 from tests.backends.support import EXAMPLE, example
 from wix_asgi.errors import BackendNotFound, SettingsError, StorageUnavailable
 from wix_asgi.storage import ENTRY_POINT_GROUP, open_storage
-from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi.testing.storage_check.records import APP, SITE, record, timeless
 
 JsonFileStorage = example()
 PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["project"]
@@ -77,6 +78,21 @@ async def test_broken_file(tmp_path: Path, text: str) -> None:
         await JsonFileStorage(path).get(APP, SITE)
 
     assert text == path.read_text("latin-1")
+
+
+async def test_file_of_another_version(tmp_path: Path) -> None:
+    """Fields that a row lacks have their defaults, and a field of a newer version is no error."""
+    path = tmp_path / "store.json"
+    async with JsonFileStorage(path) as storage:
+        await storage.put(record(grant_type="client_credentials", owes_on_install=True))
+        contents = json.loads(path.read_text("utf-8"))
+        (row,) = contents["rows"].values()
+        for later in ("grant_type", "origin_instance_id", "owes_on_install"):
+            del row[later]
+        row["of_a_newer_version"] = 1
+        path.write_text(json.dumps(contents), "utf-8")
+
+        assert timeless(record()) == timeless(await storage.get(APP, SITE))
 
 
 async def test_missing_file(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from wix_asgi.operations.copy_installations import copy_installations
 from wix_asgi.operations.rotate_keys import rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
+from wix_asgi_backends import METADATA
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends.memory import MemoryStorage
 from wix_asgi_backends.postgres import PostgresStorage
@@ -28,6 +29,11 @@ from wix_asgi_backends.sqlite import SQLiteStorage, _text
 APP = "test-app"
 SITES = ["site-1", "site-2", "site-3"]
 OLD, NEW = b"o" * 32, b"n" * 32
+OTHER_COLUMNS = ", ".join(
+    column.name
+    for column in METADATA.tables["wix_installations"].columns
+    if column.name != "instance_id"
+)
 LAST, FIRST = 2**63 - 1, -(2**63)
 
 Run = Callable[[str], Awaitable[None]]
@@ -123,10 +129,8 @@ async def test_key_that_is_not_utf_8(
     async with storage:
         await install(storage)
         await run(
-            "INSERT INTO wix_installations SELECT "
-            f"X'{key}', app_id, version, refresh_token, access_token, lifetime, expires_at, "
-            f"failure, retry_at, installed_at FROM wix_installations "
-            f"WHERE instance_id = X'{b'site-1'.hex()}'"
+            f"INSERT INTO wix_installations (instance_id, {OTHER_COLUMNS}) SELECT X'{key}', "
+            f"{OTHER_COLUMNS} FROM wix_installations WHERE instance_id = X'{b'site-1'.hex()}'"
         )
         await storage.scan(APP)
         (line,) = caplog.messages
@@ -145,9 +149,8 @@ async def test_pages_after_keys_that_are_not_utf_8(
         await install(storage, "a", "b", "z", "\U0001f600")
         for key in ("61ff", "62ff", "62ffff", "7aff", "7affff", "ff", "ffff"):
             await run(
-                f"INSERT INTO wix_installations SELECT X'{key}', app_id, version, refresh_token, "
-                "access_token, lifetime, expires_at, failure, retry_at, installed_at "
-                "FROM wix_installations WHERE instance_id = X'61'"
+                f"INSERT INTO wix_installations (instance_id, {OTHER_COLUMNS}) SELECT X'{key}', "
+                f"{OTHER_COLUMNS} FROM wix_installations WHERE instance_id = X'61'"
             )
         pages = [["a", "b"], ["z", "\U0001f600"], []]
         found = []

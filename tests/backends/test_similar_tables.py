@@ -75,7 +75,7 @@ async def test_numbered_rows(tmp_path: Path, postgres_url: str, number: str) -> 
     key = "PRIMARY KEY (instance_id, app_id)"
     await database.make(
         (key, key.replace("PRIMARY KEY", "UNIQUE")),
-        ("instance_id B", f"{number},\n    instance_id B"),
+        ("(\n    instance_id B", f"(\n    {number},\n    instance_id B"),
     )
     await assert_works(database)
 

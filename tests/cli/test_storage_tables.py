@@ -93,7 +93,7 @@ def test_commands_run_for_real(postgres_url: str) -> None:
 
     assert (0, "") == (printed.returncode, printed.stderr)
     assert printed.stdout.startswith(
-        "BEGIN;\nCREATE TABLE IF NOT EXISTS wix_claims (\n    name BYTEA "
+        "BEGIN;\nSET LOCAL lock_timeout = '2s';\nCREATE TABLE IF NOT EXISTS wix_claims (\n    name"
     )
     assert "postgresql://…: made wix_claims, wix_installations.\n" == first.stdout
     assert "postgresql://…: everything was there already.\n" == second.stdout

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.backends.of_before import OfBefore
 from tests.engine import ManualClock, Steps
 from tests.operations.sealed import APP, SITE, contents, record, record_of, rewrite
 from wix_asgi.errors import StorageUnavailable
@@ -25,6 +26,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class StepsOfBefore(OfBefore, Steps):
+    """A storage written against the contract without `add`."""
+
+
 @pytest.fixture(name="source")
 def _source(clock: ManualClock) -> Steps:
     return Steps(clock)
@@ -39,7 +44,7 @@ async def test_a_copy_that_broke_off_goes_on(source: Steps, target: Steps) -> No
     """Written records stay, and the next run writes the rest only."""
     for site in "abcde":
         await source.put(record(site))
-    target.after["put"] = after_two(target)
+    target.after["add"] = after_two(target)
     with pytest.raises(StorageUnavailable):
         await copy_installations(APP, source, target)
     target.after.clear()
@@ -55,8 +60,8 @@ def after_two(storage: Steps) -> Callable[[], Awaitable[object]]:
     """Return a hook that lets two records be written, and no third."""
 
     async def count() -> None:
-        if storage.log.count("put") == 2:
-            storage.fail("put", StorageUnavailable())
+        if storage.log.count("add") == 2:
+            storage.fail("add", StorageUnavailable())
 
     return count
 
@@ -69,11 +74,11 @@ async def test_a_change_behind_the_copy_is_found_by_another_pass(
         await source.put(record(site))
 
     async def change() -> None:
-        del target.after["put"]
+        del target.after["add"]
         await rewrite(source, "b")
         await source.put(record("a"))
 
-    target.after["put"] = change
+    target.after["add"] = change
     copy = await copy_installations(APP, source, target)
 
     assert (3, 4, 3, True) == (copy.passes, copy.written, copy.same, copy.is_complete)
@@ -87,7 +92,7 @@ async def test_a_source_that_never_rests_is_told(source: Steps, target: Steps) -
     async def change() -> None:
         await rewrite(source)
 
-    target.after["put"] = target.after["replace"] = change
+    target.after["add"] = target.after["replace"] = change
     copy = await copy_installations(APP, source, target)
 
     assert (10, 10, 0, 1, False) == (
@@ -117,16 +122,19 @@ async def test_a_refresh_in_the_target_in_between_wins(source: Steps, target: St
     assert apps[0].refresh_token == (await record_of(target)).refresh_token
 
 
-async def test_an_install_in_the_target_in_between_wins(source: Steps, target: Steps) -> None:
+@pytest.mark.parametrize(("kind", "step"), [(Steps, "add"), (StepsOfBefore, "get")])
+async def test_an_install_in_the_target_in_between_wins(
+    source: Steps, clock: ManualClock, kind: Callable[[ManualClock], Steps], step: str
+) -> None:
     """A site that is installed in the target after its page was read keeps its record there."""
     await source.put(record())
-    fresh = record()
+    fresh, target = record(), kind(clock)
 
     async def install() -> None:
-        del target.before["get"]
+        del target.before[step]
         await target.put(fresh)
 
-    target.before["get"] = install
+    target.before[step] = install
     copy = await copy_installations(APP, source, target)
 
     assert ([SITE], 0) == (copy.kept, copy.written)
@@ -143,7 +151,7 @@ async def test_tokens_end_when_they_would_have(
     async def dawdle() -> None:
         clock.advance(7)
 
-    target.after["put"] = dawdle
+    target.after["add"] = dawdle
     await copy_installations(APP, source, target, clock=clock)
     there = await record_of(target, "b")
 

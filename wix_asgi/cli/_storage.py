@@ -10,7 +10,7 @@ import typer
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
 from wix_asgi.settings import read_app_id
-from wix_asgi.storage import Storage, TableStorage, open_storage
+from wix_asgi.storage import Storage, TableStorage, open_storage, shortcomings
 from wix_asgi.testing.storage_check import check as check_storage
 
 __all__ = ["app"]
@@ -52,8 +52,7 @@ def copy(
     and start the app.
 
     The app must not run on TO before that, and on FROM no more after it: each
-    would refresh the same tokens on its own, and an install made in TO while its
-    record is being copied could be written over.
+    would refresh the same tokens on its own.
 
     Tokens are copied as they are sealed: no key is needed, and the app goes on
     with the keys and secrets it has.
@@ -86,8 +85,9 @@ def check(
     It may be in use. The check writes under app ids of its own, which begin with
     wix-asgi-check-, and removes all of that again.
 
-    The status is 1 where something is wrong. Promises that show only in an empty
-    or a failing storage are left to the tests that a backend's author runs.
+    The status is 1 where something is wrong. Capabilities that the storage lacks
+    are named, with their consequences, and are no error. Promises that show only
+    in an empty or a failing storage are left to the tests of a backend's author.
     """
     run(functools.partial(_check, url))
 
@@ -104,12 +104,14 @@ def sql(
         ),
     ] = None,
 ) -> None:
-    """Print the statements that make the tables of a storage.
+    """Print the statements that make the tables of a storage, or bring them up to date.
 
     They are for an administrator, where the app's own user may make no tables.
     The URL tells the engine: nothing is connected to, and postgresql:// alone
-    will do. Existing tables keep their rows; in Postgres row level security
-    hides them from all but their owner and the role of the app.
+    will do. Existing tables keep their rows, and in Postgres get the columns
+    that an older version lacks, while its workers run; row level security hides
+    the rows from all but their owner and the role of the app. Run them again after
+    an update of wix-asgi, before the app starts.
     """
     run(functools.partial(_sql, url, role))
 
@@ -120,10 +122,11 @@ def init(
         str, typer.Argument(metavar="URL", help="The URL of the storage.", envvar="WIX_STORAGE")
     ],
 ) -> None:
-    """Make the tables of a storage that are missing, and say which were made.
+    """Make the tables and columns of a storage that are missing, and say which.
 
-    An app makes its tables at its first start. Run this before it, as a step of
-    a deployment, where the app's own user may make none. It may be repeated.
+    An app makes its tables at its first start, and brings those of an older
+    version up to date. Run this before it, as a step of a deployment, where the
+    app's own user may do neither. It may be repeated.
 
     It also makes an index that is missing from a table, which an app only warns
     of. Tables that are there and are not those of a storage are named, with
@@ -160,6 +163,8 @@ async def _check(url: str) -> None:
             fail(str(exc))
     for finding in findings:
         typer.echo(f"{finding.rule}\n    {finding.case}: {finding.seen}")
+    for told in shortcomings(storage):
+        typer.echo(told)
     if findings:
         fail(f"{shown(url)} does not keep {len(findings)} of the rules.")
     typer.echo(f"{shown(url)} keeps all the rules that can be checked while it is in use.")
@@ -177,6 +182,8 @@ async def _copy(source_url: str, target_url: str, app_id: str, progress: Progres
             app_id, source, target, report=lambda now: progress.tell(now.seen, _progress(now))
         )
     typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_tally(done)}")
+    for told in shortcomings(target):
+        typer.echo(f"TO: {told}")
     if not done.seen:
         fail("FROM has no installation of this app: look at its URL and at the app ID.")
     if not done.is_complete:

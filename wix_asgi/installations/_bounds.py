@@ -20,12 +20,15 @@ _LONGEST_PAUSE: Final = 60.0
 """Seconds: the longest pause after a failed refresh that is ever written
 (`RefreshPolicy.max_failure_pause`; a refusal is written with up to 45)."""
 
+_LONGEST_ID: Final = 200
+"""Characters of an installation's id; Wix's have 36."""
+
 _LONG_AGO: Final = -1e9
 """Seconds, which are 31 years: a moment that is further back has passed as well."""
 
 
 def believed(record: Record) -> Record:
-    """Return the record of a storage with the times in it within bounds.
+    """Return the record of a storage with the fields that are not sealed within bounds.
 
     Anybody with access to the database can change these columns, and a step of its clock moves
     the moments in them:
@@ -35,6 +38,8 @@ def believed(record: Record) -> Record:
     - A refresh that is put off for longer than any refresh ever is, is not put off: else nobody
       would refresh that installation again.
     - An installation from before 1970 has no time.
+    - A site is a copy only of a site whose id could be one, and that is another.
+    - `on_install` is owed only where the record says so.
     """
     lifetime = _within(record.lifetime, 0.0, _LONGEST_LIFETIME)
     pause = record.retry_in if record.retry_in <= _LONGEST_PAUSE else 0.0
@@ -45,7 +50,16 @@ def believed(record: Record) -> Record:
         expires_in=_within(record.expires_in, _LONG_AGO, lifetime),
         retry_in=max(_LONG_AGO, pause),
         installed_at=installed_at if installed_at and installed_at >= EPOCH else None,
+        origin_instance_id=record.origin_instance_id if _is_copy(record) else None,
+        owes_on_install=record.owes_on_install is True,
     )
+
+
+def _is_copy(record: Record) -> bool:
+    origin = record.origin_instance_id
+    if not isinstance(origin, str) or not 0 < len(origin) <= _LONGEST_ID:
+        return False
+    return origin.isprintable() and origin != record.instance_id
 
 
 def _within(value: float, least: float, most: float) -> float:

@@ -16,7 +16,7 @@ from typing import Final
 
 from wix_asgi.installations.scan import DatedRecord, RecordScan
 from wix_asgi.models import Record
-from wix_asgi.storage import Storage
+from wix_asgi.storage import AddingStorage, Storage
 
 __all__ = ["Copy", "copy_installations", "is_same_storage"]
 
@@ -85,9 +85,10 @@ async def copy_installations(
     That last pass is the proof: it has read both sides from the first record to the last, and has
     compared them. After ten passes the copy gives up, because the app changed records during each
     of them. A copy may be stopped and run again at any time, and goes on from the records in the
-    target. The app may run on the source meanwhile, but not on the target: a storage has no method
-    that writes a record only if there is none, so that an install at the very moment its record is
-    copied could be lost.
+    target. The app may run on the source meanwhile, but not on the target: each would refresh the
+    same tokens on its own. A target that is no `AddingStorage` keeps no field after `installed_at`,
+    so that these are not compared; there an install at the very moment its record is copied could
+    be lost, too.
 
     `installed_at` becomes the moment of the copy by the target's clock: storages set it themselves.
     The lifetimes of access tokens go on running down. Claims are not copied. `report` is called
@@ -170,7 +171,7 @@ class _Pass:
         """Compare a record of the source with the target's, and update the target if it may."""
         wanted = dated.record
         if _origin(present) == _origin(wanted):
-            if _contents(present) == _contents(wanted):
+            if self._contents(present) == self._contents(wanted):
                 self._copy.same += 1
             else:
                 self._copy.damaged.append(wanted.instance_id)
@@ -184,9 +185,17 @@ class _Pass:
     async def _add(self, dated: DatedRecord) -> None:
         """Write a record that the target did not have when its page was read."""
         self._copy.unsettled += 1
-        if await self._in_target.get(dated.record.instance_id) is None:
+        if isinstance(self._target, AddingStorage):
+            self._copy.written += await self._target.add(_marked(dated))
+        elif await self._in_target.get(dated.record.instance_id) is None:
             await self._target.put(_marked(dated))
             self._copy.written += 1
+
+    def _contents(self, record: Record) -> tuple[object, ...]:
+        """Return the fields that both sides keep, and that stay the same with time."""
+        contents = record.refresh_token, record.access_token, record.failure
+        later = record.grant_type, record.origin_instance_id, record.owes_on_install
+        return contents + later if isinstance(self._target, AddingStorage) else contents
 
 
 def _origin(record: Record) -> str:
@@ -196,7 +205,3 @@ def _origin(record: Record) -> str:
 
 def _marked(dated: DatedRecord) -> Record:
     return dated.as_of_now(version=_MARK + _origin(dated.record))
-
-
-def _contents(record: Record) -> tuple[bytes, bytes | None, str | None]:
-    return record.refresh_token, record.access_token, record.failure

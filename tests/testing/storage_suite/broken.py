@@ -131,6 +131,34 @@ class OneByOne(MemoryStorage):
             return 1
 
 
+class LooksThenAdds(MemoryStorage):
+    """Looks whether a record is there, and then writes it: two steps, with others in between."""
+
+    async def add(self, record: Record) -> bool:
+        if await self.get(record.app_id, record.instance_id) is not None:
+            return False
+        await anyio.lowlevel.checkpoint()
+        await self.put(record)
+        return True
+
+
+class AddsOver(MemoryStorage):
+    """Writes over a record that is there, and says so."""
+
+    async def add(self, record: Record) -> bool:
+        is_new = await super().add(record)
+        await self.put(record)
+        return is_new
+
+
+class FormerFields(MemoryStorage):
+    """Can add, and keeps the fields that records had before."""
+
+    def _write(self, record: Record, installed_at: datetime | None) -> None:
+        former = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)
+        super()._write(former, installed_at)
+
+
 class FoldedOwners(MemoryStorage):
     """Tells owners as a database with the usual collation does."""
 

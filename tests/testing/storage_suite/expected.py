@@ -15,6 +15,35 @@ CLAIMS: Final = {
     "test_winner_is_told",
 }
 OWNERS: Final = {"test_owner_is_exact[capitals]", "test_owner_is_exact[space behind]"}
+ADDED_TWICE: Final = {"test_add_has_one_winner", "test_add_beside_a_put"}
+ADDED_OVER: Final = {
+    "test_add_beside_a_put",
+    "test_add_has_one_winner",
+    "test_add_leaves_what_is_there",
+}
+FORMER: Final = {
+    "test_add",
+    "test_add_repeated",
+    "test_debts_of_on_install[owed]",
+    *(f"test_grant_types[{kind}]" for kind in ("a newer word", "client credentials")),
+    "test_grant_types[refresh token]",
+    "test_later_fields_of_a_page",
+    *(
+        f"test_origins[{kind}]"
+        for kind in (
+            "2000 letters",
+            "Unicode form",
+            "an id",
+            "beyond the BMP",
+            "capitals",
+            "empty",
+            "half a pair",
+            "quotes",
+            "space behind",
+            "zero character",
+        )
+    ),
+}
 REPLACED: Final = {
     "test_no_update_is_lost",
     "test_replace_has_one_winner",
@@ -40,6 +69,10 @@ KEYS: Final = {
     *(f"test_instance_ids_are_exact[{kind}]" for kind in _FOLDED),
     *(f"test_names_are_exact[{kind}]" for kind in _FOLDED),
     "test_ids_come_back",
+}
+KEYS_OF_CAPABILITIES: Final = {
+    "test_add_beside_similar_ids[case]",
+    "test_owner_of_another_name[case]",
 }
 ERRORS: Final = {
     *(

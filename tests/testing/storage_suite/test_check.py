@@ -15,13 +15,14 @@ import anyio
 import asyncpg
 import pytest
 
+from tests.backends.of_before import OfBefore
 from tests.backends.support import example
 from tests.testing.storage_suite import broken, expected
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
-from wix_asgi.storage import ClaimReader, Storage
+from wix_asgi.storage import AddingStorage, ClaimReader, Storage
 from wix_asgi.testing.storage import processes
-from wix_asgi.testing.storage_check import Finding, check, claim_owners
+from wix_asgi.testing.storage_check import Finding, adding, check, claim_owners
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.catalogue import functions
 from wix_asgi.testing.storage_check.records import APP, SITE, record
@@ -138,9 +139,12 @@ async def test_postgres(postgres_url: str) -> None:
     [
         (broken.SelectThenDelete, expected.CLAIMS | {"test_winner_is_the_owner"}),
         (broken.FoldedOwners, expected.OWNERS),
+        (broken.LooksThenAdds, expected.ADDED_TWICE),
+        (broken.AddsOver, expected.ADDED_OVER),
+        (broken.FormerFields, expected.FORMER),
         (broken.LastWriterWins, expected.REPLACED),
         (broken.NaiveTimes, expected.TIMES),
-        (broken.FoldedKeys, expected.KEYS | {"test_owner_of_another_name[case]"}),
+        (broken.FoldedKeys, expected.KEYS | expected.KEYS_OF_CAPABILITIES),
         (broken.SwallowedErrors, set()),
     ],
 )
@@ -271,13 +275,22 @@ async def test_caller_gives_up() -> None:
 
 
 async def test_capability_that_is_missing(tmp_path: Path) -> None:
-    """A storage that tells no owners is not asked for them, and a storage that does is."""
-    async with example()(tmp_path / "store.json") as storage:
-        without = {function.__name__ for function in functions(storage)}
-    added = {function.__name__ for function in functions(MemoryStorage())} - without
+    """A storage is asked for the capabilities that it has: no owners, no adding, or both."""
 
-    assert not isinstance(storage, ClaimReader)
-    assert set(claim_owners.__all__) == added
+    def names(storage: Storage) -> set[str]:
+        return {function.__name__ for function in functions(storage)}
+
+    without_owners, without_adding = example()(tmp_path / "store.json"), OfBefore()
+
+    assert not isinstance(without_owners, ClaimReader)
+    assert not isinstance(without_adding, AddingStorage)
+    assert set(claim_owners.__all__) == names(MemoryStorage()) - names(without_owners)
+    assert set(adding.__all__) == names(MemoryStorage()) - names(without_adding)
+
+
+async def test_storage_of_the_contract_before() -> None:
+    """A storage that was written against the contract before keeps every rule that it knew."""
+    assert [] == await check(OfBefore())
 
 
 async def test_sandbox_is_a_storage() -> None:

@@ -15,7 +15,14 @@ from tests.limits import PATIENCE
 from tests.servers import ROOT
 from tests.testing.storage_suite import expected
 from wix_asgi.testing import storage, storage_check
-from wix_asgi.testing.storage import claim_owners, lifecycle, processes, purging, unreachable
+from wix_asgi.testing.storage import (
+    adding,
+    claim_owners,
+    lifecycle,
+    processes,
+    purging,
+    unreachable,
+)
 from wix_asgi.testing.storage_check.catalogue import MODULES
 
 PLAIN = """
@@ -31,6 +38,9 @@ def make_storage():
 INTACT = PLAIN.replace(
     "tests.testing.storage_suite.broken import {name}", "wix_asgi_backends.memory import {name}"
 )
+ADDING = """
+from wix_asgi.testing.storage.adding import *
+"""
 DOWN = """
 from wix_asgi.testing.storage.unreachable import *
 
@@ -94,6 +104,22 @@ def test_broken_backend(tmp_path: Path, name: str, cases: set[str]) -> None:
     assert counts.keys() <= {"passed", "failed", "deselected"}, shown
 
 
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [
+        ("LooksThenAdds", expected.ADDED_TWICE),
+        ("AddsOver", expected.ADDED_OVER),
+        ("FormerFields", expected.FORMER),
+    ],
+)
+def test_broken_adding(tmp_path: Path, name: str, cases: set[str]) -> None:
+    """A fault of `add`, or of the fields that came with it, is found by the cases of it alone."""
+    counts, failed, shown = run_suite(tmp_path, PLAIN.format(name=name) + ADDING)
+
+    assert cases == failed, shown
+    assert counts.keys() <= {"passed", "failed"}, shown
+
+
 def test_swallowed_errors(tmp_path: Path) -> None:
     """A store that is down and pretends to be empty is detected."""
     counts, failed, shown = run_suite(tmp_path, PLAIN.format(name="SwallowedErrors") + DOWN)
@@ -126,7 +152,7 @@ def test_second_fixture_is_asked_for(tmp_path: Path) -> None:
 
 def test_names_are_unique() -> None:
     """No case hides another of the same name, and every case is exported."""
-    modules = [*MODULES, claim_owners, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, adding, claim_owners, lifecycle, purging, processes, unreachable]
     names = Counter(name for module in modules for name in module.__all__)
     written = {name for module in modules for name in vars(module) if name.startswith("test_")}
 
@@ -138,7 +164,7 @@ def test_names_are_unique() -> None:
 
 def test_every_case_states_its_rule() -> None:
     """The first line of a case is one sentence, which `check` reports as the rule."""
-    modules = [*MODULES, claim_owners, lifecycle, purging, processes, unreachable]
+    modules = [*MODULES, adding, claim_owners, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
         for module in modules

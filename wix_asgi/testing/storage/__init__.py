@@ -12,9 +12,10 @@ A test module with one fixture and one import runs the whole suite:
         return partial(JsonFileStorage, tmp_path / "store.json")
 
 `make_storage` returns a function; each call of the function creates another storage over the same
-store, not opened. The store is empty when a test begins. Three more imports test abilities that not
+store, not opened. The store is empty when a test begins. Four more imports test abilities that not
 every store has:
 
+    from wix_asgi.testing.storage.adding import *  # it is an `AddingStorage`
     from wix_asgi.testing.storage.claim_owners import *  # it is a `ClaimReader`
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`

@@ -13,7 +13,7 @@ from typing import Final, Self
 import anyio
 
 from wix_asgi.models import Record
-from wix_asgi.storage import ClaimReader, Storage
+from wix_asgi.storage import AddingStorage, ClaimReader, Storage
 
 __all__ = ["Sandbox"]
 
@@ -60,6 +60,12 @@ class Sandbox:
     async def put(self, record: Record) -> None:
         """Write `record` under the app id of this sandbox."""
         await (await self._inner()).put(self._hidden(record))
+
+    async def add(self, record: Record) -> bool:
+        """Add `record` under the app id of this sandbox; the storage has to be able to."""
+        inner = await self._inner()
+        assert isinstance(inner, AddingStorage)
+        return await inner.add(self._hidden(record))
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` if the stored version is `expected`."""

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
-from wix_asgi.storage import ClaimReader, Storage
+from wix_asgi.storage import AddingStorage, ClaimReader, Storage
 from wix_asgi.testing.storage_check import (
+    adding,
     claim_owners,
     claims,
     keys,
@@ -26,7 +27,8 @@ MODULES: Final = (round_trips, keys, versions, removals, claims, scanning)
 
 def functions(storage: Storage | None = None) -> Iterator[Function]:
     """Yield the functions of all cases; also those of the capabilities that `storage` has."""
-    more = (claim_owners,) if isinstance(storage, ClaimReader) else ()
+    capabilities = {claim_owners: ClaimReader, adding: AddingStorage}
+    more = (cases for cases, kind in capabilities.items() if isinstance(storage, kind))
     for module in (*MODULES, *more):
         for name in module.__all__:
             yield getattr(module, name)

@@ -1,0 +1,128 @@
+"""Runs statements on a database that SQLAlchemy can use, and repeats them while it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, TypeVar
+
+from sqlalchemy import Executable, Row
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi_backends._engines import Engines
+from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
+from wix_asgi_backends._rows import milliseconds
+
+__all__ = ["Runner"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    rows: Sequence[Row[Any]]
+    count: int
+
+
+class Runner(ABC):
+    """A database on asyncio: its engines, and the statements that are repeated on them."""
+
+    _survives_fork: ClassVar[bool] = True
+    _driver_errors: ClassVar[tuple[type[Exception], ...]]
+
+    def __init__(self, *, retry: Retry | None = None) -> None:
+        """Prepare without connecting; `retry` bounds the repetition of statements."""
+        self._retry: Final = retry or Retry()
+        self._retry_log: Final = RetryLog()
+        self._engines: Final = Engines(self._make_engine, survive_fork=self._survives_fork)
+        self._border: Final[tuple[type[Exception], ...]] = (
+            SQLAlchemyError,
+            OSError,
+            *self._driver_errors,
+        )
+
+    @property
+    @abstractmethod
+    def _title(self) -> str:
+        """The kind and the place of the store, to begin a message with."""
+
+    @abstractmethod
+    def _make_engine(self) -> AsyncEngine:
+        """Return a new engine, not connected yet."""
+
+    @abstractmethod
+    def _is_transient(self, error: Exception) -> bool:
+        """Return whether the same statement may succeed on another attempt."""
+
+    @abstractmethod
+    def _explain(self, error: Exception) -> str:
+        """Return the message for an error, a sentence or more.
+
+        It names the store; it contains no user, no password, no text of the driver and no value.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._engines.dispose()
+
+    async def _execute(
+        self,
+        statement: Executable,
+        values: Mapping[str, object],
+        durations: Mapping[str, float] | None = None,
+        *,
+        again: Executable | None = None,
+    ) -> _Outcome:
+        """Execute `statement`; from the second attempt on, `again` takes its place if there is one.
+
+        An attempt that failed may have been carried out all the same, which `again` allows for.
+        Durations are seconds from now, and run down during the attempts.
+        """
+        begun = time.monotonic()
+
+        async def work(connection: AsyncConnection, attempt: int) -> _Outcome:
+            passed = time.monotonic() - begun
+            left = {name: milliseconds(end - passed) for name, end in (durations or {}).items()}
+            chosen = again if again is not None and attempt else statement
+            result = await connection.execute(chosen, {**values, **left})
+            return _Outcome(result.all() if result.returns_rows else (), result.rowcount)
+
+        return await self._attempt(work, self._is_transient)
+
+    async def _attempt(
+        self,
+        work: Callable[[AsyncConnection, int], Awaitable[T]],
+        passes: Callable[[Exception], bool],
+    ) -> T:
+        """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
+        engine = await self._engines.current()
+        attempt, reason, began = 0, None, time.monotonic()
+        try:
+            async with asyncio.timeout(self._retry.total):
+                while True:
+                    try:
+                        async with engine.connect() as connection:
+                            return await work(connection, attempt)
+                    except self._border as exc:
+                        if not passes(exc):
+                            raise
+                        reason = exc
+                    if time.monotonic() - began >= self._retry.quiet:
+                        self._retry_log.tell(self._explain(reason), self._retry)
+                    await self._retry.pause(attempt)
+                    attempt += 1
+        except self._border as exc:
+            # After a time-out, the error of the last attempt says more than the time-out itself.
+            cause = reason if reason and isinstance(exc, TimeoutError) else exc
+            raise self._unavailable(cause) from cause
+        finally:
+            reason = None
+
+    def _unavailable(self, error: Exception) -> StorageUnavailable:
+        forget_locals(error)
+        return StorageUnavailable(self._explain(error))

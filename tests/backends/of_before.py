@@ -1,0 +1,23 @@
+"""A storage as it was written against the contract before `wix_asgi.storage.AddingStorage`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from wix_asgi.models import Record
+from wix_asgi_backends.memory import MemoryStorage
+
+__all__ = ["OfBefore"]
+
+
+class OfBefore(MemoryStorage):
+    """Keeps the fields of a record up to `installed_at`, and cannot add."""
+
+    # Protocols take a method that is None for one that is missing.
+    add: Any = None
+
+    def _write(self, record: Record, installed_at: datetime | None) -> None:
+        known = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)
+        super()._write(known, installed_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +20,8 @@ from tests.support import PUBLIC_URL, SITE
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
@@ -38,7 +39,9 @@ from wix_asgi.tokens.refresh import Refresher
 from wix_asgi_backends.memory import MemoryStorage
 
 ACCESS: Final = "/oauth/access"
+CREDENTIALS: Final = "/oauth2/token"
 REFUSED: Final[dict[str, Any]] = {"status": 400, "body": {"error": "invalid_grant"}}
+NOT_FOUND: Final[dict[str, Any]] = {"status": 404, "body": {"error": "not_found"}}
 MISCONFIGURED: Final[dict[str, Any]] = {"status": 401, "body": {"error": "invalid_client"}}
 FAILING: Final[dict[str, Any]] = {"status": 503}
 # Of a token that lives 300 seconds, with a jitter of 0.5.
@@ -134,6 +137,12 @@ class Steps(MemoryStorage):
         with anyio.fail_after(PATIENCE):
             await self._signal.wait_until(lambda: self.log.count(step) >= times)
 
+    def forget_grant_types(self) -> None:
+        """Keep no field that the first release did not know."""
+        for key, (record, read_at) in self._rows.items():
+            older = dataclasses.replace(record, grant_type=None, origin_instance_id=None)
+            self._rows[key] = (older, read_at)
+
     async def _begin(self, step: str) -> None:
         self.log.append(step)
         self._signal.notify()
@@ -154,7 +163,9 @@ class Engine:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         policy: RefreshPolicy | None = None,
+        **options: Any,
     ) -> None:
+        self.options = options
         self.sleep: Callable[[float], Awaitable[object]] = anyio.sleep
         self.policy = policy or RefreshPolicy()
         self.fake = fake
@@ -174,6 +185,7 @@ class Engine:
             policy=self.policy,
             jitter=lambda: 0.5,
             sleep=self._pause,
+            **options,
         )
         self.detached = DetachedTasks()
         self.tokens = TokenCache(self.refresher, self.detached, clock=clock, jitter=lambda: 0.5)
@@ -181,13 +193,22 @@ class Engine:
     def another(self, **changes: Any) -> Engine:
         """Return the engine of another process over the same storage, with changes of policy."""
         policy = dataclasses.replace(self.policy, **changes)
-        return Engine(self.fake, self.storage, self.clock, policy=policy)
+        return Engine(self.fake, self.storage, self.clock, policy=policy, **self.options)
 
     async def install(self, site: str = SITE, *, left: float = 300.0) -> AccessToken:
         """Store a new installation whose access token has `left` seconds to live."""
         value = self.fake.issue_access_token()
         token = AccessToken(value, 300.0, self.clock() + left)
         await self.installations.put(site, Grant(token, self.fake.issue_refresh_token(site)))
+        return token
+
+    async def install_by_credentials(
+        self, site: str = SITE, *, left: float = 14_400.0, **facts: Any
+    ) -> AccessToken:
+        """Store an installation without a refresh token; its access token has `left` seconds."""
+        self.fake.mark_installed(site)
+        token = AccessToken(self.fake.issue_access_token(site), 14_400.0, self.clock() + left)
+        await self.installations.put(site, Grant(token), **facts)
         return token
 
     async def stored(self, site: str = SITE) -> StoredInstallation:
@@ -203,6 +224,17 @@ class Engine:
     def posts(self) -> int:
         """How many refreshes Wix was asked for."""
         return self.fake.count(ACCESS, grant_type="refresh_token")
+
+    @property
+    def recoveries(self) -> int:
+        """How many tokens of client credentials Wix was asked for."""
+        return self.fake.count(CREDENTIALS)
+
+    def fail(self, fault: Mapping[str, Any], *, times: int | None = None) -> None:
+        """Let refreshes fail; where Wix refuses the refresh token, so do client credentials."""
+        self.fake.fail(ACCESS, times=times, **fault)
+        if fault == REFUSED:
+            self.fake.fail(CREDENTIALS, times=times, **NOT_FOUND)
 
     async def settle(self) -> None:
         """Wait for what goes on in the background."""

@@ -10,8 +10,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from tests.limits import PATIENCE
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.errors import HandshakeRefused, NotInstalled, Reason
 from wix_asgi.hooks import Hook, Hooks
 
 REFUSAL = HandshakeRefused(Reason.DENIED)
@@ -140,3 +141,43 @@ async def test_errors_go_through() -> None:
 
     with pytest.raises(LookupError, match="broken"):
         await call(hook)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_lost_installation_is_told_without_a_request(is_async: bool) -> None:
+    """No caller waits for it: the hooks run in the background, with None for the request."""
+    method = Method()
+    tasks = DetachedTasks()
+    hooks = Hooks(on_error=method.two if is_async else method.one, detached=tasks)
+    lost = NotInstalled(instance_id="a-site")
+    hooks.tell(lost)
+    before = list(method.seen)
+    await tasks.aclose(PATIENCE)
+
+    assert [] == before
+    assert [(lost, None) if is_async else (lost,)] == method.seen
+
+
+async def test_a_hook_that_fails_at_a_lost_installation_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Many read `request.url`, which is missing: the line names the site."""
+
+    def fail(_: object, request: Request) -> None:
+        assert request.url
+
+    tasks = DetachedTasks()
+    hooks = Hooks(on_error=fail, detached=tasks)
+    hooks.tell(NotInstalled(instance_id="a-site"))
+    await tasks.aclose(PATIENCE)
+
+    assert "an on_error hook raised (site a-site)" in caplog.text
+    assert "AttributeError" in caplog.text
+
+
+async def test_a_lost_installation_without_hooks_starts_nothing() -> None:
+    """There is nobody to be told."""
+    tasks = DetachedTasks()
+    Hooks(detached=tasks).tell(NotInstalled(instance_id="a-site"))
+
+    assert {} == tasks._running

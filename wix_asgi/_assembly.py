@@ -81,8 +81,22 @@ def assemble(
     oauth = OAuthClient(
         endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
     )
+
+    def owe(instance_id: str) -> None:
+        # Made below, for its clients need tokens.
+        on_install.owe(instance_id)
+
     tokens = TokenCache(
-        Refresher(installations, storage, oauth, app_id=settings.app_id),
+        Refresher(
+            installations,
+            storage,
+            oauth,
+            app_id=settings.app_id,
+            flow=settings.flow,
+            recover=settings.recover,
+            note_owed=owe,
+            note_lost=hooks.tell,
+        ),
         detached,
     )
     clients = ClientFactory(

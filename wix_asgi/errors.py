@@ -232,11 +232,28 @@ class Unauthenticated(_HTTPError):
 
 
 class NotInstalled(_HTTPError):
-    """The app is not installed on this site, or was removed from it."""
+    """The app is not installed on this site, or was removed from it.
+
+    Attributes:
+        reason: Always `not_installed`, beside the reasons of other refusals.
+        instance_id: The site, where the error is of an installation that Wix refuses; else None.
+    """
 
     _default = "The app is not installed on this site, or was removed from it."
 
     status = 403
+    reason: ClassVar[str] = "not_installed"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        instance_id: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Name the site, if it is known."""
+        self.instance_id = instance_id
+        super().__init__(message, headers=headers)
 
 
 class _Unavailable(_HTTPError):

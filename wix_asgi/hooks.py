@@ -13,12 +13,13 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from wix_asgi._frames import without_locals
 from wix_asgi.asgi.client_network import client_network
 from wix_asgi.asgi.scopes import without_secrets
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.fair_slots import FairSlots
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.errors import HandshakeRefused
+from wix_asgi.errors import HandshakeRefused, NotInstalled
 from wix_asgi.models import Installation
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 
@@ -118,7 +119,27 @@ class Hooks:
 
         return await _call_all(self.on_install, installation, request, in_thread)
 
-    async def refused(self, refusal: HandshakeRefused, request: Request) -> Response | None:
+    def tell(self, refusal: NotInstalled) -> None:
+        """Call each `on_error(refusal, None)` in the background: no request has caused it."""
+        if self.on_error:
+            self._detached.start(functools.partial(self._tell, refusal))
+
+    async def _tell(self, refusal: NotInstalled) -> None:
+        try:
+            await self.refused(refusal, None)
+        except (Exception, SystemExit) as exc:
+            # Its frames were chosen above, which `exception` would not know.
+            logger.log(
+                logging.ERROR,
+                "an on_error hook raised (site %s)",
+                refusal.instance_id,
+                exc_info=without_locals(exc),
+                extra={"instance_id": refusal.instance_id},
+            )
+
+    async def refused(
+        self, refusal: HandshakeRefused | NotInstalled, request: Request | None
+    ) -> Response | None:
         """Call each `on_error(refusal, request)`; return the first Response of them.
 
         A plain hook is left out, with a line in the log, while its threads are taken.
@@ -128,7 +149,8 @@ class Hooks:
         """
 
         async def in_thread(call: _Call) -> Any:
-            if not await self._error_slots.acquire(client_network(request.scope)):
+            network = "" if request is None else client_network(request.scope)
+            if not await self._error_slots.acquire(network):
                 self._note_left_out()
                 return None
             # Detached, since a server may cancel the request whose client hung up: the slot is
@@ -162,7 +184,7 @@ async def _call_all(
     if not hooks:
         # Anybody can cause refusals, and most apps have no hook for them.
         return None
-    response, args = None, (event, request and without_secrets(request))
+    response, args = None, (event, None if request is None else without_secrets(request))
     for hook in hooks:
         call = functools.partial(hook, *args[: _arity(hook)])
         result = call() if _is_async(hook) else await in_thread(call)

@@ -30,7 +30,7 @@ from wix_asgi.errors import (
     WixUnavailable,
 )
 from wix_asgi.hooks import Hook
-from wix_asgi.installations.repository import StoredInstallation
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import GrantType, Installation
 from wix_asgi.testing import FakeWix
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.engine import ManualClock
-from wix_asgi.installations.repository import InstallationRepository, RefreshFailure
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.operations.copy_installations import copy_installations
 from wix_asgi.operations.rotate_keys import rotate_keys

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from traceback import TracebackException
+from typing import Any
 
 import pytest
 
 from tests.engine import ManualClock, Steps
 from wix_asgi.errors import StorageUnavailable, UnknownKey, UnsealError
-from wix_asgi.installations.repository import (
-    InstallationRepository,
-    RefreshFailure,
-    StoredInstallation,
-)
-from wix_asgi.models import AccessToken, Grant, Installation, Record
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import RefreshFailure, StoredInstallation
+from wix_asgi.models import AccessToken, Grant, GrantType, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -223,10 +222,11 @@ async def test_an_unknown_key_is_named(
 ) -> None:
     """A key that left the ring is an error of its own, and the row is kept (R33)."""
     await installations.put(SITE, grant_of(clock))
-    with pytest.raises(UnknownKey) as caught:
-        await make(storage, clock, b"n" * 32).get(SITE)
+    stored = await read(make(storage, clock, b"n" * 32))
 
-    assert 8 == len(caught.value.key_id)
+    assert stored.unreadable is not None
+    assert isinstance(stored.unreadable.error, UnknownKey)
+    assert ("", None) == (stored.refresh_token, stored.access_token)
     assert REFRESH == (await read(make(storage, clock, b"n" * 32, KEY))).refresh_token
 
 
@@ -245,8 +245,11 @@ async def test_a_row_that_was_copied_cannot_be_read(
         access_token=record.access_token,
     )
     await storage.put(stolen)
-    with pytest.raises(UnsealError):
-        await installations.get(SITE)
+    stored = await read(installations)
+
+    assert stored.unreadable is not None
+    assert UnsealError is type(stored.unreadable.error)
+    assert ("", None) == (stored.refresh_token, stored.access_token)
 
 
 @pytest.mark.parametrize("step", ["replace", "get"])
@@ -269,24 +272,41 @@ async def test_errors_show_no_token(
     assert REFRESH not in trace + repr(stored)
 
 
-async def test_a_broken_seal_shows_no_other_token(
-    installations: InstallationRepository, storage: Steps, clock: ManualClock
+@pytest.mark.parametrize("field", ["refresh_token", "access_token"])
+async def test_a_broken_seal_is_one_of_its_field_alone(
+    installations: InstallationRepository, storage: Steps, clock: ManualClock, field: str
 ) -> None:
-    """Where one token cannot be read, the error does not show the readable one (R35)."""
+    """The other token is read, and what is told of the broken one shows neither (R35)."""
     await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None
-    await storage.put(
-        Record(
-            app_id=APP,
-            instance_id=SITE,
-            version="v",
-            refresh_token=record.refresh_token[:-1] + b"x",
-            access_token=record.access_token,
-        )
-    )
-    with pytest.raises(UnsealError) as caught:
-        await installations.get(SITE)
-    trace = "".join(TracebackException.from_exception(caught.value, capture_locals=True).format())
+    broken: Any = getattr(record, field)[:-1] + b"x"
+    await storage.put(dataclasses.replace(record, **{field: broken}))
+    stored = await read(installations)
+    is_refresh_token = field == "refresh_token"
 
-    assert ACCESS not in trace
+    assert ("" if is_refresh_token else REFRESH) == stored.refresh_token
+    assert is_refresh_token is (stored.unreadable is not None)
+    assert is_refresh_token is (stored.access_token is not None)
+    assert ACCESS not in repr(stored)
+    if stored.unreadable is not None:
+        assert None is stored.unreadable.error.__traceback__
+        assert repr(broken) not in repr(stored)
+
+
+@pytest.mark.parametrize("write", ["replace", "note_failure"])
+async def test_a_refresh_token_without_its_key_is_kept(
+    installations: InstallationRepository, storage: Steps, clock: ManualClock, write: str
+) -> None:
+    """A process that has its key reads it again, after one without it has written the row (R33)."""
+    await installations.put(SITE, grant_of(clock))
+    keyless = make(storage, clock, b"n" * 32)
+    stored = await read(keyless)
+    if write == "replace":
+        token = AccessToken(ACCESS, 300.0, clock() + 300.0)
+        assert await keyless.replace(stored, Grant(token), grant_type=GrantType.CLIENT_CREDENTIALS)
+    else:
+        assert await keyless.note_failure(stored, RefreshFailure.NOT_INSTALLED, 30.0)
+
+    assert REFRESH == (await read(installations)).refresh_token
+    assert (write == "replace") is ((await read(keyless)).access_token is not None)

@@ -7,7 +7,8 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import AccessToken, Grant, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage

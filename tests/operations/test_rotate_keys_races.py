@@ -19,7 +19,7 @@ from tests.operations.sealed import (
     token,
 )
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.installations.repository import RefreshFailure
+from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.models import Grant
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.keys import derive_key

@@ -84,9 +84,9 @@ async def test_a_lease_is_held_for_the_refresh_alone(engine: Engine, storage: St
 
 
 async def test_no_installation_is_not_installed(engine: Engine) -> None:
-    """Nothing is asked of Wix for a site that is not in storage."""
+    """Wix is asked once for a site that is not in storage, and says no."""
     assert isinstance(await refresh_failure(engine), NotInstalled)
-    assert [] == engine.fake.calls
+    assert ["/oauth2/token"] == [call.path for call in engine.fake.calls]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_a_failure_is_typed_and_left_for_other_processes(
     """Its verdict stands for a while, in which all other processes fail at once, without a POST."""
     await engine.install(left=0)
     before = await engine.stored()
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     first = await refresh_failure(engine)
     posts = engine.posts
     others = [await refresh_failure(engine.another()) for _ in range(3)]
@@ -119,7 +119,7 @@ async def test_a_failure_is_typed_and_left_for_other_processes(
 async def test_a_verdict_ends(engine: Engine, fault: dict[str, Any]) -> None:
     """After its pause a refresh is tried again, and may succeed."""
     await engine.install(left=0)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     await refresh_failure(engine)
     engine.fake.heal()
     engine.clock.advance(30)
@@ -151,7 +151,7 @@ async def test_a_cold_process_serves_the_last_seconds(
 ) -> None:
     """Where a refresh fails, a stored token with seconds left is served."""
     installed = await engine.install(left=5)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     first = await refresh(engine)
     posts = engine.posts
     second = await refresh(engine.another())
@@ -174,12 +174,12 @@ async def test_a_refusal_is_logged_without_the_token(
 ) -> None:
     """An operator learns what Wix said of which site, and the installation stays in storage."""
     await engine.install(left=0)
-    engine.fake.fail(ACCESS, **REFUSED)
+    engine.fail(REFUSED, times=1)
     with caplog.at_level(logging.DEBUG, "wix_asgi"):
         await refresh_failure(engine)
     token = (await engine.stored()).refresh_token
 
-    assert "Wix refuses a refresh: refused (Wix answered 400 invalid_grant" in caplog.text
+    assert "Wix refuses a refresh: not_installed (Wix answered 404 not_found" in caplog.text
     assert f", site {SITE})" in caplog.text
     assert token not in caplog.text
 
@@ -201,7 +201,7 @@ async def test_a_failure_that_cannot_be_noted_is_raised(engine: Engine, storage:
 async def test_a_slow_storage_does_not_repeat_a_failure(engine: Engine, storage: Steps) -> None:
     """The leader raises its verdict at once, however soon it ends for other processes."""
     await engine.install(left=0)
-    engine.fake.fail(ACCESS, times=None, **REFUSED)
+    engine.fail(REFUSED)
 
     async def dawdle() -> None:
         engine.clock.advance(5)
@@ -258,7 +258,7 @@ async def test_a_failed_refresh_gives_its_lease_back(
     """The verdict is written first, so that no other process repeats the failure."""
     await engine.install(left=0)
     storage.log.clear()
-    engine.fake.fail(ACCESS, times=3, **fault)
+    engine.fail(fault, times=3)
     await refresh_failure(engine)
 
     assert ["get", "claim", "get", "replace", "release"] == storage.log
@@ -276,7 +276,8 @@ async def test_a_failing_storage_is_typed(engine: Engine, storage: Steps, step: 
 
 
 async def test_a_key_that_is_gone_is_named(engine: Engine) -> None:
-    """The error says which key is wanted; the row is kept (R33)."""
+    """Where nothing may recover, the error says which key is wanted; the row is kept (R33)."""
+    engine = Engine(engine.fake, engine.storage, engine.clock, recover=False)
     await engine.install(left=0)
     foreign = InstallationRepository(
         engine.fake.app_id, engine.storage, Vault([b"n" * 32]), clock=engine.clock

@@ -56,7 +56,7 @@ async def test_a_token_is_not_given_up_before_a_try_after_its_end(
 ) -> None:
     """Where the next try comes after the token's end, the lease holder waits for it."""
     installed = await engine.install(left=left)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     token = await refresh(engine, installed.value)
 
     assert installed.value != token.value
@@ -98,7 +98,7 @@ async def test_the_verdict_is_stored_where_a_try_follows_in_time_or_none_can(
 ) -> None:
     """No lease is held where the pause ends before the token, or is long, or no token lived."""
     installed = await engine.install(left=left)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     error = await refresh_failure(engine, installed.value)
 
     assert isinstance(error, WixUnavailable)
@@ -132,14 +132,14 @@ async def test_a_refusal_for_good_is_not_tried_again(
     expected: type[WixError],
 ) -> None:
     """Though the token died meanwhile: another try would be refused, too."""
-    await engine.install(left=1)
+    await engine.install(left=0.5)
     answer = engine.fake.transport.handle_async_request
 
     async def answer_late(request: httpx.Request) -> httpx.Response:
-        engine.clock.advance(10)
+        engine.clock.advance(0.75)
         return await answer(request)
 
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     monkeypatch.setattr(engine.fake.transport, "handle_async_request", answer_late)
 
     assert type(await refresh_failure(engine)) is expected

@@ -22,7 +22,7 @@ from wix_asgi.errors import (
     WixError,
     WixUnavailable,
 )
-from wix_asgi.installations.repository import RefreshFailure
+from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.testing import FakeWix
 
@@ -125,6 +125,7 @@ async def test_an_uninstall_wins_over_a_refresh_under_way(
     await engine.install(left=5)
 
     async def uninstall(_: Engine) -> str:
+        engine.fake.uninstall(SITE)
         await engine.storage.delete(engine.fake.app_id, SITE)
         return ""
 
@@ -139,7 +140,7 @@ async def _while_refreshing(
 ) -> list[str]:
     """Let something happen during a refresh; return what came of it, and the token."""
     if fault is not None:
-        engine.fake.fail(ACCESS, times=3 if fault is FAILING else 1, **fault)
+        engine.fail(fault, times=3 if fault is FAILING else 1)
     values: list[str] = []
     errors: list[WixError] = []
 

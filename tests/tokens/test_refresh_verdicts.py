@@ -31,7 +31,7 @@ async def test_a_refusal_for_good_is_remembered_with_jitter(
 ) -> None:
     """Installations that were refused together are not asked for again together."""
     await engine.install(left=0)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     engine.refresher = Refresher(
         engine.installations,
         engine.storage,
@@ -55,7 +55,7 @@ async def test_a_failure_after_another_process_rotated_the_token_is_no_verdict(
     before = await engine.stored()
     value = engine.fake.issue_access_token()
     refresh_token = engine.fake.issue_refresh_token(SITE)
-    engine.fake.fail(ACCESS, times=3 if fault is FAILING else 1, **fault)
+    engine.fail(fault, times=3 if fault is FAILING else 1)
     got: list[AccessToken] = []
 
     async def run() -> None:

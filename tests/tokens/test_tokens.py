@@ -162,7 +162,7 @@ async def test_ten_thousand_tokens_are_cached(engine: Engine, storage: Steps) ->
 
     assert "test-token" == kept
     assert isinstance(error, NotInstalled)
-    assert 1 == storage.log.count("get")
+    assert 2 == storage.log.count("get")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -81,7 +81,7 @@ async def test_a_living_token_outlasts_a_failure(
 ) -> None:
     """It is served to its end; site and failure are in the log, and it is not tried each time."""
     token = await warm(engine, age)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     values = [await get(engine)]
     await engine.settle()
     posts = engine.posts
@@ -90,6 +90,7 @@ async def test_a_living_token_outlasts_a_failure(
 
     assert [token.value] * 6 == values
     assert posts == engine.posts == (3 if fault is FAILING else 1)
+    assert engine.recoveries == (1 if fault is REFUSED else 0)
     assert "a refresh failed, the current token is served: " in caplog.text
     assert f" (site {SITE})" in caplog.text
 
@@ -141,7 +142,7 @@ async def test_an_expired_token_and_a_failure_are_a_typed_error(
     """All waiting callers get it, and later callers get it at once, in each process."""
     await warm(engine, EXPIRED)
     other = engine.another()
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     errors: list[WixError] = []
 
     async def ask(process: Engine) -> None:
@@ -157,6 +158,7 @@ async def test_an_expired_token_and_a_failure_are_a_typed_error(
     assert {expected} == {type(error) for error in errors}
     assert 43 == len(errors)
     assert engine.posts == (3 if fault is FAILING else 1)
+    assert engine.recoveries == (1 if fault is REFUSED else 0)
     assert (await engine.stored()).refresh_token
 
 
@@ -183,9 +185,10 @@ async def test_errors_of_the_storage_come_through(
 
 
 async def test_a_site_that_is_not_installed_is_an_error(engine: Engine) -> None:
-    """Nothing is asked of Wix."""
-    assert isinstance(await failure(lambda: engine.tokens.get("nobody")), NotInstalled)
-    assert [] == engine.fake.calls
+    """Wix is asked once, however many callers there are."""
+    for _ in range(3):
+        assert isinstance(await failure(lambda: engine.tokens.get("nobody")), NotInstalled)
+    assert [1, 0] == [engine.recoveries, engine.posts]
 
 
 async def test_a_caller_waits_for_a_bounded_time(engine: Engine) -> None:
@@ -257,7 +260,7 @@ async def test_errors_show_no_token(engine: Engine) -> None:
     """Neither do the locals of their frames, for tokens that were refused included (R35)."""
     token = await warm(engine, 0)
     refresh_token = (await engine.stored()).refresh_token
-    engine.fake.fail(ACCESS, times=None, **REFUSED)
+    engine.fail(REFUSED)
     error = await failure(lambda: engine.tokens.renew(SITE, token))
     trace = "".join(TracebackException.from_exception(error, capture_locals=True).format())
 

@@ -159,7 +159,7 @@ async def test_a_refused_token_is_not_served_again(
 ) -> None:
     """Where it cannot be renewed, callers get the error, now and later."""
     token = await warm(engine, 0)
-    engine.fake.fail(ACCESS, times=None, **fault)
+    engine.fail(fault)
     error = await failure(lambda: engine.tokens.renew(SITE, token))
 
     assert type(error) is expected

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from wix_asgi.errors import HandshakeRefused, Reason, UnsealError
+from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.handshake._install_proof import ProvenInstall
 from wix_asgi.handshake._retrying import Retrying
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import Grant
 
 __all__ = ["Completion"]
@@ -85,11 +86,7 @@ class _Saving:
 
     async def _is_there(self) -> bool:
         """Whether a `put` without an answer was carried out all the same."""
-        try:
-            stored = await self._installations.get(self._proven.instance_id)
-        except UnsealError:
-            # The row of an earlier install, sealed with a key that is gone.
-            return False
+        stored = await self._installations.get(self._proven.instance_id)
         return stored is not None and _holds(stored, self._proven.grant)
 
 

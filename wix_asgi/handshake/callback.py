@@ -45,7 +45,8 @@ from wix_asgi.handshake.on_install import OnInstall
 from wix_asgi.handshake.policy import CallbackPolicy
 from wix_asgi.handshake.responses import Responses, caught, final_reason
 from wix_asgi.handshake.state import Flow, StateSigner
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import AccessToken, InstallFlow
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.protocol.endpoints import FINISHED, Endpoints

@@ -28,7 +28,8 @@ from wix_asgi.errors import HandshakeRefused, Reason, StorageUnavailable
 from wix_asgi.handshake.policy import OnInstallPolicy
 from wix_asgi.hooks import Hooks
 from wix_asgi.installations.claims import on_install_lease
-from wix_asgi.installations.repository import InstallationRepository, StoredInstallation
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.leases.lease import FixedTerms, Lease
 from wix_asgi.models import Installation
 from wix_asgi.reporting.one_line import one_line

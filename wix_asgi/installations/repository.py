@@ -3,92 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Container
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from enum import StrEnum
 
-from wix_asgi.errors import NotInstalled, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.errors import NotInstalled, UnsealError
 from wix_asgi.installations._bounds import EPOCH, believed
 from wix_asgi.installations.scan import RecordScan
-from wix_asgi.installations.versions import is_of_rotated_token, next_version
+from wix_asgi.installations.stored import RefreshFailure, StoredInstallation, UnreadableToken
+from wix_asgi.installations.versions import next_version
 from wix_asgi.models import AccessToken, Grant, GrantType, Installation, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import AddingStorage, Storage
 
-__all__ = ["InstallationRepository", "RefreshFailure", "StoredInstallation"]
-
-
-class RefreshFailure(StrEnum):
-    """Why the last refresh of an installation failed, as its row tells all processes."""
-
-    REFUSED = "refused"
-    MISCONFIGURED = "misconfigured"
-    UNAVAILABLE = "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInstallation:
-    """One installation as it stood when it was read, with its tokens unsealed.
-
-    Moments (`now`) are on this process's monotonic clock.
-
-    Attributes:
-        version: The version that `InstallationRepository.replace` compares.
-        refresh_token: The empty text where there is none, as for client credentials.
-        grant_type: The grant by which the next access token is got.
-        origin_instance_id: The installation of which this one is a copy, or None.
-        owes_on_install: Whether `on_install` is still to be told of the installation.
-        access_token: None when none was ever granted.
-        failure: A `RefreshFailure`, or another process's newer word for one; None after a success.
-        retry_in: Seconds from the read until a refresh may be tried again.
-    """
-
-    instance_id: str
-    version: str
-    refresh_token: str = field(repr=False)
-    access_token: AccessToken | None
-    failure: str | None
-    retry_in: float
-    installed_at: datetime
-    grant_type: GrantType = GrantType.REFRESH_TOKEN
-    origin_instance_id: str | None = None
-    owes_on_install: bool = False
-
-    @property
-    def has_rotated_token(self) -> bool:
-        """Whether a refresh brought the refresh token, so that Wix may end it at the next one."""
-        return is_of_rotated_token(self.version)
-
-    def seconds_left(self, now: float) -> float:
-        """Return how many seconds the access token still lives; 0 where there is none."""
-        return self.access_token.expires_at - now if self.access_token else 0.0
-
-    def live_token(self, now: float, unwanted: Container[str]) -> AccessToken | None:
-        """Return the access token if it still lives and its value is none of `unwanted`."""
-        token = self.access_token
-        if token is None or token.value in unwanted or token.expires_at <= now:
-            return None
-        return token
-
-    def standing_verdict(self) -> WixError | None:
-        """Return the error in which the last refresh ended, until a refresh may be tried again."""
-        if self.failure is None or self.retry_in <= 0:
-            return None
-        if self.failure == RefreshFailure.REFUSED:
-            return NotInstalled()
-        if self.failure == RefreshFailure.MISCONFIGURED:
-            return WixMisconfigured()
-        return WixUnavailable("Wix failed a moment ago.", asked=self.retry_in)
-
-    def has_grant_of(self, other: StoredInstallation) -> bool:
-        """Whether both hold the same grant: only the note of a failure may lie between them."""
-        return self._grant == other._grant
-
-    @property
-    def _grant(self) -> tuple[datetime, str, str | None]:
-        token = self.access_token
-        return self.installed_at, self.refresh_token, token.value if token else None
+__all__ = ["InstallationRepository"]
 
 
 class InstallationRepository:
@@ -111,9 +38,11 @@ class InstallationRepository:
     async def get(self, instance_id: str) -> StoredInstallation | None:
         """Read one installation, or None.
 
+        A token that cannot be read is no error here: the `unreadable` refresh token of the result
+        has the error, and an access token is replaced by the next one.
+
         Raises:
             StorageUnavailable: The storage cannot be reached.
-            UnsealError: A token in it cannot be read.
         """
         began = self._clock()
         record = await self._storage.get(self._app_id, instance_id)
@@ -125,7 +54,6 @@ class InstallationRepository:
         Raises:
             NotInstalled: There is none.
             StorageUnavailable: The storage cannot be reached.
-            UnsealError: A token in it cannot be read.
         """
         stored = await self.get(instance_id)
         if stored is None:
@@ -174,8 +102,9 @@ class InstallationRepository:
     ) -> bool:
         """Store the grant of a refresh, if nothing was written since `stored` was read.
 
-        The refresh token that was sent stays where the answer had none (RFC 6749, 6). The
-        installation gets another `grant_type` where one is named.
+        The refresh token stays where the answer had none (RFC 6749, 6), also one that cannot be
+        read: another process may have its key. The installation gets another `grant_type` where
+        one is named.
 
         Returns:
             Whether it was stored.
@@ -183,7 +112,7 @@ class InstallationRepository:
         # No local holds a token: a traceback with locals shows no secret.
         record = self._seal(
             stored.instance_id,
-            grant.refresh_token or stored.refresh_token,
+            grant.refresh_token or _refresh_token(stored),
             grant.access_token,
             version=next_version(
                 stored.version, is_rotated=grant.refresh_token not in {None, stored.refresh_token}
@@ -207,7 +136,7 @@ class InstallationRepository:
         """
         record = self._seal(
             stored.instance_id,
-            stored.refresh_token,
+            _refresh_token(stored),
             stored.access_token,
             version=next_version(stored.version),
             failure=failure,
@@ -226,7 +155,7 @@ class InstallationRepository:
         """
         record = self._seal(
             stored.instance_id,
-            stored.refresh_token,
+            _refresh_token(stored),
             stored.access_token,
             version=next_version(stored.version),
             failure=stored.failure,
@@ -272,7 +201,7 @@ class InstallationRepository:
     def _seal(
         self,
         instance_id: str,
-        refresh_token: str,
+        refresh_token: str | UnreadableToken,
         token: AccessToken | None,
         *,
         version: str,
@@ -286,7 +215,9 @@ class InstallationRepository:
             app_id=self._app_id,
             instance_id=instance_id,
             version=version,
-            refresh_token=self._seal_field(refresh_token, instance_id, "refresh_token"),
+            refresh_token=refresh_token.sealed
+            if isinstance(refresh_token, UnreadableToken)
+            else self._seal_field(refresh_token, instance_id, "refresh_token"),
             access_token=self._seal_field(token.value, instance_id, "access_token")
             if token
             else None,
@@ -300,33 +231,42 @@ class InstallationRepository:
         )
 
     def _unseal(self, record: Record, now: float) -> StoredInstallation:
-        token = None
-        if record.access_token is not None:
-            token = AccessToken(
-                self._unseal_field(record.access_token, record.instance_id, "access_token"),
-                record.lifetime,
-                now + record.expires_in,
-            )
+        refresh_token = self._unseal_field(
+            record.refresh_token, record.instance_id, "refresh_token"
+        )
+        access_token = record.access_token and self._unseal_field(
+            record.access_token, record.instance_id, "access_token"
+        )
         return StoredInstallation(
             instance_id=record.instance_id,
             version=record.version,
-            refresh_token=self._unseal_field(
-                record.refresh_token, record.instance_id, "refresh_token"
-            ),
-            access_token=token,
+            refresh_token=refresh_token if isinstance(refresh_token, str) else "",
+            access_token=AccessToken(access_token, record.lifetime, now + record.expires_in)
+            if isinstance(access_token, str)
+            else None,
             failure=record.failure,
             retry_in=record.retry_in,
             installed_at=_installed_at(record),
             grant_type=_grant_type(record),
             origin_instance_id=record.origin_instance_id,
             owes_on_install=record.owes_on_install,
+            unreadable=None if isinstance(refresh_token, str) else refresh_token,
         )
 
     def _seal_field(self, plain: str, instance_id: str, name: str) -> bytes:
         return self._vault.seal(plain, app_id=self._app_id, instance_id=instance_id, field=name)
 
-    def _unseal_field(self, sealed: bytes, instance_id: str, name: str) -> str:
-        return self._vault.unseal(sealed, app_id=self._app_id, instance_id=instance_id, field=name)
+    def _unseal_field(self, sealed: bytes, instance_id: str, name: str) -> str | UnreadableToken:
+        try:
+            return self._vault.unseal(
+                sealed, app_id=self._app_id, instance_id=instance_id, field=name
+            )
+        except UnsealError as exc:
+            return UnreadableToken(sealed, exc.with_traceback(None))
+
+
+def _refresh_token(stored: StoredInstallation) -> str | UnreadableToken:
+    return stored.unreadable or stored.refresh_token
 
 
 def _installed_at(record: Record) -> datetime:

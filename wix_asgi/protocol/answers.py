@@ -41,8 +41,10 @@ def retry_after(headers: httpx.Headers) -> float | None:
     return max(0.0, seconds - time.time())
 
 
-def read_object(response: httpx.Response) -> dict[str, Any]:
+def read_object(response: httpx.Response, *, sent_only_credentials: bool = False) -> dict[str, Any]:
     """Return the JSON object of a successful answer.
+
+    Where a request `sent_only_credentials`, a 401 without an error code refuses these.
 
     Raises:
         GrantRefused: Wix refuses the request for good.
@@ -50,23 +52,27 @@ def read_object(response: httpx.Response) -> dict[str, Any]:
         WixUnavailable: Wix is failing, or its answer is no object.
     """
     if response.status_code != 200:
-        raise refusal(response)
+        raise refusal(response, sent_only_credentials=sent_only_credentials)
     body = parse_object(response.content)
     if body is None:
         raise WixUnavailable("Wix answered something that is not JSON.")
     return body
 
 
-def refusal(response: httpx.Response) -> WixError:
-    """Return the error for an answer that is no success."""
+def refusal(response: httpx.Response, *, sent_only_credentials: bool = False) -> WixError:
+    """Return the error for an answer that is no success.
+
+    Where the request `sent_only_credentials`, a 401 without an error code refuses these.
+    """
     status, code = response.status_code, _error_code(parse_object(response.content) or {})
     request_id = _printable(response.headers.get("x-wix-request-id", "-"))
     answered = f"{status} {code}" if code else f"{status}"
     said = f"Wix answered {answered} (x-wix-request-id {request_id})"
-    if code in _CREDENTIALS:
-        return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
     # The token endpoint answers no HTML: a proxy in front of it has answered.
     is_html = response.content.lstrip()[:1] == b"<"
+    is_unnamed_401 = status == 401 and code is None and not is_html
+    if code in _CREDENTIALS or (is_unnamed_401 and sent_only_credentials):
+        return WixMisconfigured(f"{said}: check WIX_APP_ID and WIX_APP_SECRET.")
     is_transient = status in _TRANSIENT_STATUSES or code in _SERVER_ERRORS or is_html
     if 400 <= status < 500 and not is_transient:
         return GrantRefused(said)

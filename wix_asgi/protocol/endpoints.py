@@ -145,14 +145,17 @@ def parse_client_credentials(response: httpx.Response, *, requested_at: float) -
     """Read the answer to a request by client credentials that was sent at `requested_at`.
 
     Wix documents that the answer may be wrapped, as `{"statusCode": …, "body": …}` with the body as
-    an object or as its text.
+    an object or as its text. A 401 that names no error refuses the app's credentials (RFC 6749,
+    5.2): the request holds no other proof, and Wix was seen to answer 404 where the app is not
+    installed.
 
     Raises:
         GrantRefused: The app is not installed there.
         WixMisconfigured: The app's own credentials are refused.
         WixUnavailable: Wix is failing, its answer is no grant, or its lifetime makes no sense.
     """
-    grant = _client_grant(read_object(_unwrapped(response)), requested_at)
+    answer = _unwrapped(response)
+    grant = _client_grant(read_object(answer, sent_only_credentials=True), requested_at)
     if grant is None:
         raise WixUnavailable("Wix answered without an access token, or with a senseless lifetime.")
     return grant
@@ -199,14 +202,21 @@ def _token(value: object) -> str | None:
 
 
 def _unwrapped(response: httpx.Response) -> httpx.Response:
-    wrapped = parse_object(response.content) if response.status_code == 200 else None
-    if wrapped is None or "statusCode" not in wrapped or "access_token" in wrapped:
+    """Return the answer inside of a wrapped answer; other answers as they are."""
+    wrapped = parse_object(response.content)
+    if wrapped is None or "access_token" in wrapped:
         return response
-    status, body = wrapped["statusCode"], wrapped.get("body")
-    if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
+    status, body = wrapped.get("statusCode"), wrapped.get("body", wrapped)
+    if not isinstance(status, int) or not 100 <= status <= 599:
         return response
+    if response.status_code != 200:
+        # The status of HTTP is certain, and was not made by whatever wrapped the body.
+        status = response.status_code
     content = body if isinstance(body, str) else json.dumps(body)
-    return httpx.Response(status, headers=response.headers, content=content.encode())
+    # A text of JSON may have lone surrogates.
+    return httpx.Response(
+        status, headers=response.headers, content=content.encode(errors="replace")
+    )
 
 
 def _client_grant(body: dict[str, Any], requested_at: float) -> Grant | None:

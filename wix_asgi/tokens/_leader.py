@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from wix_asgi.concurrency.slots import Slot
 from wix_asgi.errors import (
     GrantRefused,
     NotInstalled,
@@ -15,26 +14,21 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
-from wix_asgi.installations.repository import (
-    InstallationRepository,
-    RefreshFailure,
-    StoredInstallation,
-)
-from wix_asgi.leases.lease import Lease
-from wix_asgi.models import AccessToken, Grant
-from wix_asgi.oauth.client import OAuthClient
+from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import RefreshFailure, StoredInstallation
+from wix_asgi.models import AccessToken
+from wix_asgi.tokens._attempt import Attempt, LeaseRanOut
+from wix_asgi.tokens._finder import Finder
+from wix_asgi.tokens._grant_rules import GrantRules
+from wix_asgi.tokens._grant_source import Granted, GrantSource
 from wix_asgi.tokens._lease_terms import LeaseTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
-from wix_asgi.tokens._storage_watch import Progress, Stage
+from wix_asgi.tokens._storage_watch import Stage
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Leader"]
 
 logger = logging.getLogger("wix_asgi")
-
-
-class _LeaseLost(Exception):
-    """The lease ran out before the refresh token was sent."""
 
 
 class Leader:
@@ -47,94 +41,102 @@ class Leader:
     def __init__(
         self,
         installations: InstallationRepository,
-        oauth: OAuthClient,
+        source: GrantSource,
+        finder: Finder,
         terms: LeaseTerms,
+        rules: GrantRules,
         *,
         policy: RefreshPolicy,
         clock: Callable[[], float],
         jitter: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
+        note_lost: Callable[[NotInstalled], object],
     ) -> None:
-        """Refresh through `oauth`, with leases of these `terms`, which learn of rotated tokens.
+        """Get grants from `source`, and installations that are not stored from `finder`.
 
-        `clock` gives monotonic seconds, `jitter` 0 to 1.
+        `terms` learn of rotated tokens. `clock` gives monotonic seconds, `jitter` 0 to 1.
+        `note_lost` is called once for each installation that Wix refuses every grant.
         """
         self._installations = installations
-        self._oauth = oauth
+        self._source = source
+        self._finder = finder
         self._terms = terms
+        self._rules = rules
         self._policy = policy
         self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
+        self._note_lost = note_lost
         self.usual_seconds = 0.0
 
-    async def lead(
-        self,
-        instance_id: str,
-        unwanted: Container[str],
-        lease: Lease,
-        slot: Slot,
-        progress: Progress,
-    ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
-        """Refresh with `lease` held and `slot` taken; the slot is released once Wix has answered.
+    async def lead(self, attempt: Attempt) -> AccessToken | Literal[Step.LOOK_AGAIN]:
+        """Refresh with the lease held and the slot taken, which is released once Wix has answered.
 
         Raises:
-            NotInstalled: There is no such installation, or Wix refuses its refresh token.
+            NotInstalled: There is no such installation, or Wix refuses each grant that is tried.
             WixUnavailable: Wix is failing, and the token in hand is dead.
             WixMisconfigured: Wix refuses the app's credentials, and the token in hand is dead.
+            UnsealError: The refresh token cannot be read, and nothing may take its place.
         """
         # Read anew under the lease: its holder before us may have refreshed.
-        stored = await self._installations.require(instance_id)
-        if token := token_without_refresh(stored, unwanted, self._clock(), self._policy):
+        stored = await self._installations.get(attempt.instance_id)
+        attempt.terms.set_for(stored)
+        try:
+            if stored is None:
+                return await self._finder.find(attempt)
+            return await self._refresh(stored, attempt)
+        except LeaseRanOut:
+            return Step.LOOK_AGAIN
+
+    async def _refresh(
+        self, stored: StoredInstallation, attempt: Attempt
+    ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
+        unwanted = attempt.unwanted
+        if token := token_without_refresh(
+            stored, unwanted, self._clock(), self._policy, self._rules
+        ):
             return token
         was_alive = stored.seconds_left(self._clock()) > 0
         try:
-            progress.enter(Stage.WIX)
-            with slot:
-                grant = await self._request_grant(stored, lease)
-        except _LeaseLost:
-            return Step.LOOK_AGAIN
+            attempt.progress.enter(Stage.WIX)
+            with attempt.slot:
+                granted = await self._request_grant(stored, attempt)
         except (GrantRefused, WixMisconfigured, WixUnavailable) as exc:
             if was_alive and (pause := self._last_pause(stored, exc)) is not None:
                 # A failure before the token's end sends no caller away after it.
                 await self._sleep(pause)
                 return Step.LOOK_AGAIN
-            progress.enter(Stage.STORAGE)
+            attempt.progress.enter(Stage.STORAGE)
             if not await self._note_failure(stored, exc):
                 return Step.LOOK_AGAIN
             if token := stored.live_token(self._clock(), unwanted):
                 return token
             if isinstance(exc, GrantRefused):
-                raise NotInstalled from exc
+                raise NotInstalled(instance_id=stored.instance_id) from exc
             raise
-        progress.enter(Stage.STORAGE)
-        return await self._save(stored, grant)
+        attempt.progress.enter(Stage.STORAGE)
+        return await self._save(stored, granted)
 
-    async def _request_grant(self, stored: StoredInstallation, lease: Lease) -> Grant:
+    async def _request_grant(self, stored: StoredInstallation, attempt: Attempt) -> Granted:
         """Have Wix grant a new token, and learn how long that usually takes."""
-
-        async def hold_lease() -> None:
-            # A process that slept through its lease: another one may have sent this refresh token.
-            if not await lease.cover(self._terms.seconds_to_send):
-                raise _LeaseLost
-
         began = self._clock()
-        grant = await self._oauth.refresh(stored.refresh_token, before_sending=hold_lease)
+        granted = await self._source.renew(stored, attempt.hold_lease)
         took = min(self._clock() - began, self._policy.usual_refresh_max)
         self.usual_seconds += (took - self.usual_seconds) / self._policy.usual_refresh_memory
-        return grant
+        return granted
 
     async def _save(
-        self, stored: StoredInstallation, grant: Grant
+        self, stored: StoredInstallation, granted: Granted
     ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
         """Store the grant; a rotated refresh token, which nobody can get again, for hours."""
+        grant = granted.grant
         deadline = self._clock() + self._policy.save_for
         is_rotated = grant.refresh_token not in {None, stored.refresh_token}
         # For this process at once; for all after the grant is stored, which must not wait.
         self._terms.rotates |= is_rotated
         while True:
             try:
-                is_stored = await self._store(stored, grant)
+                is_stored = await self._store(stored, granted)
                 if is_rotated:
                     await self._terms.note_rotation()
             except StorageUnavailable:
@@ -151,19 +153,28 @@ class Leader:
             )
             await self._sleep(self._policy.save_pause * (0.5 + self._jitter()))
 
-    async def _store(self, stored: StoredInstallation, grant: Grant) -> bool:
+    async def _store(self, stored: StoredInstallation, granted: Granted) -> bool:
         """Compare and swap before any caller uses the token; False where another grant won."""
-        while not await self._installations.replace(stored, grant):
+        grant, grant_type = granted.grant, granted.grant_type
+        while not await self._installations.replace(stored, grant, grant_type=grant_type):
             now = await self._installations.require(stored.instance_id)
             if not now.has_grant_of(stored):
                 return False
             # Another process only noted a failure: the grant in hand is newer.
             stored = now
+        if granted.recovered_from is not None:
+            logger.warning(
+                "an installation goes on by client credentials, since its refresh token is gone: "
+                "%s (site %s)",
+                granted.recovered_from,
+                stored.instance_id,
+                extra={"instance_id": stored.instance_id},
+            )
         return True
 
     async def _note_failure(self, stored: StoredInstallation, exc: WixError) -> bool:
         """Leave the verdict for all processes; False where the row has changed meanwhile."""
-        failure, pause = self._verdict(exc, stored.seconds_left(self._clock()))
+        failure, pause = self._verdict(stored, exc)
         if failure != RefreshFailure.UNAVAILABLE:
             logger.error(
                 "Wix refuses a refresh: %s (%s, site %s)",
@@ -173,7 +184,7 @@ class Leader:
                 extra={"instance_id": stored.instance_id},
             )
         try:
-            return await self._installations.note_failure(stored, failure, pause)
+            is_noted = await self._installations.note_failure(stored, failure, pause)
         except StorageUnavailable:
             logger.warning(
                 "a failed refresh could not be noted for the other processes (site %s)",
@@ -181,17 +192,26 @@ class Leader:
                 extra={"instance_id": stored.instance_id},
             )
             return True
+        # Once: the row of an installation that was lost before says so.
+        if is_noted and failure == RefreshFailure.NOT_INSTALLED != stored.failure:
+            self._note_lost(NotInstalled(instance_id=stored.instance_id))
+        return is_noted
 
-    def _verdict(self, exc: WixError, left: float) -> tuple[RefreshFailure, float]:
+    def _verdict(self, stored: StoredInstallation, exc: WixError) -> tuple[RefreshFailure, float]:
         """Return why a refresh failed, and after how many seconds it may be tried again."""
         spread = 0.5 + self._jitter()
         if isinstance(exc, WixUnavailable):
+            left = stored.seconds_left(self._clock())
             if left > 0:
                 spread = min(spread, max(left - self._policy.token_reserve, left / 2))
             pause = min(max(exc.asked or 0.0, spread), self._policy.max_failure_pause)
             return RefreshFailure.UNAVAILABLE, pause
-        is_refused = isinstance(exc, GrantRefused)
-        failure = RefreshFailure.REFUSED if is_refused else RefreshFailure.MISCONFIGURED
+        if isinstance(exc, WixMisconfigured):
+            failure = RefreshFailure.MISCONFIGURED
+        elif self._rules.ends_with_client_credentials(stored):
+            failure = RefreshFailure.NOT_INSTALLED
+        else:
+            failure = RefreshFailure.REFUSED
         return failure, self._policy.refused_pause * spread
 
     def _last_pause(self, stored: StoredInstallation, exc: WixError) -> float | None:

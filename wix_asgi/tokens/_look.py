@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from enum import Enum
 
-from wix_asgi.installations.repository import StoredInstallation
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.models import AccessToken
+from wix_asgi.tokens._grant_rules import GrantRules
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Step", "token_without_refresh"]
@@ -22,20 +23,25 @@ class Step(Enum):
 
 
 def token_without_refresh(
-    stored: StoredInstallation, unwanted: Container[str], now: float, policy: RefreshPolicy
+    stored: StoredInstallation,
+    unwanted: Container[str],
+    now: float,
+    policy: RefreshPolicy,
+    rules: GrantRules,
 ) -> AccessToken | None:
     """Return the stored token where no refresh is needed, or none is allowed yet; else None.
 
     Before the mandatory window no refresh is needed. While the verdict of the last refresh stands
-    none is allowed, and the token is served to its last second.
+    none is allowed, nor is any where there is no grant to ask for, and the token is served to its
+    last second.
 
     Raises:
-        WixError: The standing verdict, where no token lives.
+        WixError: The standing verdict, or the obstacle, where no token lives.
     """
     token = stored.live_token(now, unwanted)
     if token is not None and token.expires_at - now > policy.mandatory_window(token.lifetime):
         return token
-    verdict = stored.standing_verdict()
+    verdict = stored.standing_verdict() or rules.obstacle(stored)
     if verdict is None:
         return None
     if token is None:

@@ -215,6 +215,22 @@ class RefreshPolicy:
     the row anew or restarts the process.
     """
 
+    missing_pause: float = 60.0
+    """How long a process does not ask again for an installation that Wix did not know.
+
+    Calls of a removed site, and of strangers, cost Wix one question a minute. An install ends it
+    at once: then there is a row.
+    """
+
+    max_missing: int = 10_000
+    """Installations of which such a no is remembered; the oldest goes first. They take 2 MB."""
+
+    origin_wait: float = 3.0
+    """How long Wix may take to tell of which installation a new one is a copy (Get App Instance).
+
+    The token is there by then, and its callers wait: two thirds of `caller_wait` are left to them.
+    """
+
     max_failure_pause: float = 60.0
     """The longest pause after a passing failure, even where Wix asks for more (Retry-After).
 

@@ -9,22 +9,29 @@ from functools import partial
 
 import anyio
 
-from wix_asgi.concurrency.slots import Slot
 from wix_asgi.errors import NotInstalled, StorageUnavailable, WixUnavailable
 from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.repository import InstallationRepository
+from wix_asgi.installations.stored import StoredInstallation
 from wix_asgi.leases.lease import Lease
-from wix_asgi.models import AccessToken
+from wix_asgi.models import AccessToken, InstallFlow
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.storage import Storage
 from wix_asgi.tokens._admission import Admission
+from wix_asgi.tokens._attempt import Attempt
+from wix_asgi.tokens._finder import Finder
+from wix_asgi.tokens._grant_rules import GrantRules
+from wix_asgi.tokens._grant_source import GrantSource
 from wix_asgi.tokens._leader import Leader
-from wix_asgi.tokens._lease_terms import LeaseTerms
+from wix_asgi.tokens._lease_terms import LeaseTerms, RefreshTerms
 from wix_asgi.tokens._look import Step, token_without_refresh
 from wix_asgi.tokens._storage_watch import Progress, Stage, StorageWatch
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Refresher"]
+
+
+def _ignore(_: object) -> None: ...
 
 
 class Refresher:
@@ -45,12 +52,22 @@ class Refresher:
         oauth: OAuthClient,
         *,
         app_id: str,
+        flow: InstallFlow = InstallFlow.ADVANCED,
+        recover: bool = True,
+        note_owed: Callable[[str], object] = _ignore,
+        note_lost: Callable[[NotInstalled], object] = _ignore,
         policy: RefreshPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        """Work for the app `app_id`; `clock` gives monotonic seconds, `jitter` 0 to 1."""
+        """Work for the app `app_id`, whose settings are `flow` and `recover`.
+
+        `note_owed` gets the instance id of each installation that was found at Wix, or whose row
+        says that `on_install` is owed, at every read of it. `note_lost` gets one error for each
+        installation to which Wix refuses every grant. Both return at once. `clock` gives monotonic
+        seconds, `jitter` 0 to 1.
+        """
         self.policy = policy or RefreshPolicy()
         self.storage_watch = StorageWatch(self.policy, clock=clock)
         self._installations = installations
@@ -63,14 +80,29 @@ class Refresher:
         self._terms = LeaseTerms(
             storage, app_id, policy=self.policy, longest_call=oauth.longest_call, clock=clock
         )
-        self._leader = Leader(
+        self._rules = GrantRules(flow=flow, recover=recover)
+        source = GrantSource(oauth, self._rules)
+        self._note_owed = note_owed
+        self._finder = Finder(
             installations,
             oauth,
+            source,
+            self._rules,
+            policy=self.policy,
+            clock=clock,
+            note_owed=note_owed,
+        )
+        self._leader = Leader(
+            installations,
+            source,
+            self._finder,
             self._terms,
+            self._rules,
             policy=self.policy,
             clock=clock,
             jitter=jitter,
             sleep=sleep,
+            note_lost=note_lost,
         )
 
     async def refresh(
@@ -81,9 +113,10 @@ class Refresher:
         `progress` is kept up to date, for callers that give up before the end.
 
         Raises:
-            NotInstalled: There is no such installation, or Wix refuses its refresh token.
+            NotInstalled: There is no such installation, or Wix refuses each grant that is tried.
             WixUnavailable: Wix is failing, or another process or other refreshes take too long.
             WixMisconfigured: Wix refuses the app's credentials.
+            UnsealError: The refresh token cannot be read, and nothing may take its place.
             StorageUnavailable: The storage is failing, or too many refreshes queue for it.
         """
         progress = progress or Progress(self._clock)
@@ -93,22 +126,31 @@ class Refresher:
             self.storage_watch.note_failure(instance_id, exc, self._clock() - progress.since)
             raise
 
+    def forget(self, instance_id: str) -> None:
+        """Drop what Wix said of this installation: it may have been installed since."""
+        self._finder.forget(instance_id)
+
     async def _refresh(
         self, instance_id: str, unwanted: Container[str], progress: Progress
     ) -> AccessToken:
         began = self._clock()
         polls = self._poll_pauses(began + self._leader.usual_seconds)
-        name = refresh_lease(self._app_id, instance_id)
+        terms = RefreshTerms(self._terms)
         lease = Lease(
-            self._storage, name, terms=self._terms, title="a refresh lease", clock=self._clock
+            self._storage,
+            refresh_lease(self._app_id, instance_id),
+            terms=terms,
+            title="a refresh lease",
+            clock=self._clock,
         )
         await self._admission.spread_arrivals()
         with self._admission.slot_at_wix() as slot:
+            attempt = Attempt(instance_id, unwanted, lease, terms, slot, progress)
             while self._clock() < began + self.policy.budget:
                 progress.enter(Stage.STORAGE)
-                step = await self._look(instance_id, unwanted, lease, slot)
+                step = await self._look(attempt)
                 if step is Step.LEAD:
-                    step = await self._lead(instance_id, unwanted, lease, slot, progress)
+                    step = await self._lead(attempt)
                 if isinstance(step, AccessToken):
                     return step
                 progress.enter(Stage.PEERS)
@@ -119,44 +161,45 @@ class Refresher:
                     await self._sleep(next(polls))
         raise WixUnavailable("Another process, or refreshes of other tokens, take too long.")
 
-    async def _look(
-        self, instance_id: str, unwanted: Container[str], lease: Lease, slot: Slot
-    ) -> AccessToken | Step:
+    async def _look(self, attempt: Attempt) -> AccessToken | Step:
         """Look at the stored installation; where a refresh is due, try to get the lease for it."""
+        slot, lease = attempt.slot, attempt.lease
         async with self._admission.reader_slot():
             # First of all: a process without a slot at Wix leaves the lease to other processes.
             slot.take()
-            stored = await self._installations.get(instance_id)
+            stored = await self._installations.get(attempt.instance_id)
             self.storage_watch.note_answer()
-            if stored is None:
-                raise NotInstalled
-            if token := token_without_refresh(stored, unwanted, self._clock(), self.policy):
+            if token := self._token_without_refresh(stored, attempt):
                 return token
             if self._admission.is_hopeless(slot):
-                if token := stored.live_token(self._clock(), unwanted):
+                if stored and (token := stored.live_token(self._clock(), attempt.unwanted)):
                     return token
                 raise WixUnavailable("Too many refreshes wait for Wix already.")
             if not slot.is_taken:
                 return Step.WAIT_FOR_SLOT
             if lease.is_due(self.policy.lease_ask_pause):
-                self._terms.rotates |= stored.has_rotated_token
-                await self._terms.recall()
+                attempt.terms.set_for(stored)
+                await attempt.terms.recall()
                 await lease.take()
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER
 
-    async def _lead(
-        self,
-        instance_id: str,
-        unwanted: Container[str],
-        lease: Lease,
-        slot: Slot,
-        progress: Progress,
-    ) -> AccessToken | Step:
-        lead = partial(self._leader.lead, instance_id, unwanted, lease, slot, progress)
+    def _token_without_refresh(
+        self, stored: StoredInstallation | None, attempt: Attempt
+    ) -> AccessToken | None:
+        if stored is None:
+            self._finder.check(attempt.instance_id)
+            return None
+        if stored.owes_on_install:
+            self._note_owed(attempt.instance_id)
+        return token_without_refresh(
+            stored, attempt.unwanted, self._clock(), self.policy, self._rules
+        )
+
+    async def _lead(self, attempt: Attempt) -> AccessToken | Step:
         try:
-            return await lease.while_renewing(lead)
+            return await attempt.lease.while_renewing(partial(self._leader.lead, attempt))
         finally:
-            await lease.give_back()
+            await attempt.lease.give_back()
 
     def _poll_pauses(self, usually_over_at: float) -> Iterator[float]:
         """Yield the pauses between looks; the first lasts until a refresh is usually over."""

@@ -73,6 +73,10 @@ class Scene:
         token = AccessToken(f"test-access-{name}", 300.0, self.clock() + 300.0)
         return Grant(token, f"test-refresh-{name}")
 
+    def credentials(self, name: str) -> Grant:
+        """Return a grant of this moment without a refresh token."""
+        return replace(self.grant(name), refresh_token=None)
+
     async def store(self, name: str) -> str:
         """Store a grant; return the refresh token that is stored then."""
         proven = ProvenInstall(SITE, self.grant(name))
@@ -96,6 +100,19 @@ async def test_put_of_unknown_outcome(carries_out: bool) -> None:
     stored = await scene.store("new")
 
     assert "test-refresh-new" == stored
+    assert 1 == storage.steps.count("put")
+
+
+@pytest.mark.parametrize("carries_out", [True, False])
+async def test_put_of_unknown_outcome_without_a_refresh_token(*, carries_out: bool) -> None:
+    """By client credentials as well a put without an answer is carried out once."""
+    storage = LostAnswers(lost=1, carries_out=carries_out)
+    scene = Scene(storage)
+    proven = ProvenInstall(SITE, scene.credentials("new"))
+    stored = await scene.completion.store(proven, owes_on_install=True)
+
+    assert stored.access_token is not None
+    assert "test-access-new" == stored.access_token.value
     assert 1 == storage.steps.count("put")
 
 

@@ -250,6 +250,34 @@ async def test_two_installs_of_one_site_at_once(
     assert (1, 1, False) == (len(one.seen), len(other.seen), owes)
 
 
+@pytest.mark.usefixtures("flow")
+async def test_later_install_of_the_site_before_the_hook(
+    storage: str | Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An install whose row a later one has replaced has its hook, and leaves the later its own."""
+    fake, late, go_on = FakeWix(), anyio.Event(), anyio.Event()
+    async with process(fake, storage) as one, process(fake, storage) as other:
+
+        async def tell(*args: Any) -> Response | None:
+            late.set()
+            await go_on.wait()
+            return await OnInstall.tell(one.on_install, *args)
+
+        async def put_alone(*_: Any) -> None:
+            go_on.set()
+            await one.settled()
+
+        monkeypatch.setattr(one.on_install, "tell", tell)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.browser().install, fake)
+            await late.wait()
+            monkeypatch.setattr(other.on_install, "tell", put_alone)
+            await other.browser().install(fake)
+        owed = await one.owes()
+
+    assert (1, True) == (len(one.seen), owed)
+
+
 async def test_row_that_is_written_meanwhile(storage: str | Storage) -> None:
     """A token that is refreshed while the hook runs stays, and the mark goes all the same."""
     fake = FakeWix()
@@ -439,6 +467,7 @@ async def test_removed_before_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def adopt_and_remove(*args: Any) -> None:
             adopt(*args)
+            fake.uninstall(SITE)
             storage._rows.clear()
             storage._ids.clear()
             one.wix._tokens._loops.here().cache.clear()

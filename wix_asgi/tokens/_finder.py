@@ -126,7 +126,10 @@ class Finder:
         """Return the installation of which this one is a copy, as far as Wix tells it in time."""
         try:
             with anyio.fail_after(self._policy.origin_wait):
-                return (await self._oauth.app_instance(token)).origin_instance_id
+                found = await self._oauth.app_instance(token)
+            if found is None:
+                raise GrantRefused("the app lacks the permission (403)")
+            return found.origin_instance_id
         except (GrantRefused, WixMisconfigured) as exc:
             if self._lines.admit("no Get App Instance") is not None:
                 logger.warning(

@@ -12,7 +12,7 @@ from wix_asgi.storage import Storage
 
 __all__ = ["STORAGES", "make_storage"]
 
-STORAGES: Final = ["memory"]
+STORAGES: Final = ["memory", "sqlite", "postgres"]
 
 
 def make_storage(request: pytest.FixtureRequest, room: Path) -> str | Storage:

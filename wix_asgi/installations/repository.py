@@ -164,7 +164,7 @@ class InstallationRepository:
         """
         record = self._seal(
             stored.instance_id,
-            stored.refresh_token,
+            _refresh_token(stored),
             stored.access_token,
             version=next_version(stored.version),
             failure=stored.failure,

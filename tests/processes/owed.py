@@ -1,0 +1,42 @@
+"""A worker whose `on_install` says that it was told, and which then uses a site.
+
+`python -m tests.processes.owed NAME SITE`, with the settings in the environment. The hook of a
+worker named "hanging" never ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import anyio
+
+from wix_asgi import Installation, Wix
+
+__all__: list[str] = []
+
+
+async def work(name: str, site: str) -> None:
+    """Use the site, and live on; print each step."""
+
+    async def on_install(installation: Installation) -> None:
+        say(f"{name} is told of {installation.instance_id}")
+        if name == "hanging":
+            await anyio.sleep_forever()
+
+    async with Wix(on_install=on_install) as wix:
+        answer = await wix.client(site).get("/apps/v1/instance")
+        say(f"{name} got {answer.status_code}")
+        await anyio.sleep_forever()
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    # Whatever runs the tests in the background may have left it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    anyio.run(work, sys.argv[1], sys.argv[2])

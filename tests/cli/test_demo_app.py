@@ -12,12 +12,13 @@ from wix_asgi.testing import DEMO_SITES, FakeWix
 BAKERY, YOGA, _ = DEMO_SITES
 
 
-@pytest.fixture(name="demo")
-def _wrapped_demo(fake: FakeWix) -> WixMiddleware:
+@pytest.fixture(name="demo", params=["advanced", "client_credentials"])
+def _wrapped_demo(fake: FakeWix, request: pytest.FixtureRequest) -> WixMiddleware:
     return make_app(
         public_url="http://127.0.0.1:8000",
         storage="memory://",
         transport=fake.transport,
+        flow=request.param,
         **fake.settings(),
     )
 
@@ -31,7 +32,7 @@ async def _http(demo: WixMiddleware) -> httpx.AsyncClient:
 async def install(http: httpx.AsyncClient, fake: FakeWix, site: str) -> httpx.Response:
     """Install the demo on `site`; return the answer of the callback."""
     begun = await http.get("/wix/install", params={"token": fake.install_token(site)})
-    return await http.get(fake.approve(begun.headers["Location"]))
+    return await http.get(fake.approve(begun.headers["Location"], instance_id=site))
 
 
 async def test_the_page_shows_data_of_the_calling_site(

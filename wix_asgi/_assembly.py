@@ -159,7 +159,13 @@ def assemble(
         on_install,
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
-    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=tokens.forget)
+
+    def forget(instance_id: str) -> None:
+        tokens.forget(instance_id)
+        if sessions is not None:
+            sessions.forget(instance_id)
+
+    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=forget)
     return Assembly(
         pools, installations, oauth, tokens, clients, sessions, handshake, only_one, removal
     )

@@ -6,16 +6,11 @@ import pytest
 
 from chaos.figures import missed
 from chaos.moving import KINDS, moved
-from wix_asgi_backends.sqlite import SQLiteStorage
 
 pytestmark = pytest.mark.processes
 
 
-# Backends that keep the grant type of an installation.
-ABLE = KINDS if hasattr(SQLiteStorage, "add") else ()
-
-
-@pytest.mark.parametrize("store", ABLE, indirect=True)
+@pytest.mark.parametrize("store", KINDS, indirect=True)
 async def test_sites_move_under_refreshes(store: tuple[str, str]) -> None:
     """No call fails while a killed run and a second one move all sites, and while they go back."""
     kind, url = store

@@ -208,11 +208,13 @@ async def test_other_form_is_asked_of_wix() -> None:
         {"clientId": None},
         {"instanceId": None},
         {"instanceId": OTHER_SITE},
+        {"subjectType": "VISITOR"},
+        {"subjectType": "MEMBER"},
     ],
     ids=",".join,
 )
 async def test_other_form_that_wix_does_not_confirm(info: dict[str, Any]) -> None:
-    """A proof that is inactive, another app's, or another site's at Wix is refused (R21)."""
+    """A proof that is inactive, another app's or site's, or a visitor's, is refused (R21, R54)."""
     fake = FakeWix()
     fake.token_info_override = lambda true: {**true, **info}
     lying(fake, signedInstance=fake.issue_access_token(SITE))

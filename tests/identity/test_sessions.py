@@ -98,6 +98,18 @@ async def test_a_later_load_of_the_callback_begins_the_session(fake: FakeWix) ->
     ]
 
 
+async def test_a_removal_ends_the_session_at_once(fake: FakeWix) -> None:
+    """The process that removes an installation believes none of its sessions any more (R59)."""
+    async with visited(fake) as app:
+        browser = await installed(app, fake)
+        await opened(browser, fake)
+        before = await browser.http.get("/who")
+        await app.wix.remove(SITE)
+        after = await browser.http.get("/who")
+
+    assert [SITE, NOBODY] == [outcome(answer) for answer in (before, after)]
+
+
 async def test_there_is_no_session_by_default(fake: FakeWix) -> None:
     """Neither an install nor an instance sets a cookie, and a cookie of a session is none."""
     async with visited(fake) as app:

@@ -38,6 +38,9 @@ __all__ = ["ExternalInstall"]
 
 logger = logging.getLogger("wix_asgi")
 
+_VISITORS: Final = frozenset({"MEMBER", "VISITOR"})
+"""Kinds of subjects that every page of a site hands out proofs of; they have installed nothing."""
+
 _PARTS: Final = 2
 """Parts of a signed instance, with a dot between them. Wix documents no form for the one of an
 install; a value of another form, such as a JWT, is Wix's own to judge (token-info)."""
@@ -144,6 +147,8 @@ class ExternalInstall:
         info = await self._oauth.token_info(query["signedInstance"])
         if not info.active or info.client_id != self._app_id or info.instance_id is None:
             return _mismatch("Wix does not know the signed instance for this app's")
+        if info.subject_type in _VISITORS:
+            return _mismatch(f"the proof is a site's {info.subject_type}'s")
         site = _Site(info.instance_id)
         return _unless_named(query, site) or site
 

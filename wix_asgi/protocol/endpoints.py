@@ -68,7 +68,7 @@ class Endpoints:
         query = {
             "appId": self._settings.app_id,
             "postInstallationUrl": f"{self._settings.redirect_url}?{urlencode({'state': state})}",
-            "shareUrlId": self._settings.share_url_id,
+            "shareUrlId": self._settings.share_url_id or None,
         }
         present = {name: value for name, value in query.items() if value is not None}
         return f"{self._settings.wix_url}/app-installer?{urlencode(present)}"

@@ -133,7 +133,15 @@ def test_a_token_of_the_storage_is_no_session() -> None:
             Vault(own.key_ring()).unseal(raw, app_id="app-1", instance_id=SITE, field=field)
 
 
-@pytest.mark.parametrize("value", [GOOD, GOOD.partition(".")[0], "[]", NAME])
+VALUES = {
+    "an instance": GOOD,
+    "its signature": GOOD.partition(".")[0],
+    "a list": "[]",
+    "a name": NAME,
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_other_values_of_ours_are_no_session(value: str) -> None:
     """A signed instance, a signature, a payload: none of them opens (R31)."""
     assert SEAL.open(NAME, value) is None

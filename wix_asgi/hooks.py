@@ -201,7 +201,7 @@ async def _call_all(
     if not hooks:
         # Anybody can cause refusals, and most apps have no hook for them.
         return None
-    response, args = None, (event, None if request is None else without_secrets(request))
+    response, args = None, (event, request and without_secrets(request))
     for hook in hooks:
         call = functools.partial(hook, *args[: _arity(hook)])
         result = call() if _is_async(hook) else await in_thread(call)

@@ -299,13 +299,13 @@ async def test_request_of_one_site_sent_by_the_client_of_another() -> None:
 
 
 async def test_unknown_site_is_not_installed() -> None:
-    """A client for a site without the app raises, and asks Wix nothing."""
+    """A client for a site without the app raises, and asks Wix only for client credentials."""
     fake = FakeWix()
     async with installed(fake) as (wix, _):
         with pytest.raises(NotInstalled):
             await wix.client("site-unknown").get("/x")
 
-    assert [] == fake.calls
+    assert ["/oauth2/token"] == [call.path for call in fake.calls]
 
 
 async def test_nobody_opens_nothing() -> None:

@@ -353,12 +353,3 @@ def test_settings_are_not_pickled() -> None:
     """Settings refuse to be pickled, so that no secret of theirs is written to a disk (R35)."""
     with pytest.raises(TypeError, match="hold secrets"):
         pickle.dumps(load())
-
-
-@pytest.mark.parametrize(
-    ("flow", "after_install"), [("advanced", "close"), ("client_credentials", "/")]
-)
-def test_page_after_an_install_depends_on_the_flow(flow: str, after_install: str) -> None:
-    """Only the old flow has a window to close; the new flow leads into the app."""
-    assert after_install == load(flow=flow).after_install
-    assert "/welcome" == load(flow=flow, after_install="/welcome").after_install

@@ -13,9 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from tests.handshake.handshaking import (
-    FlakyStorage,
-)
+from tests.handshake.flaky import FlakyStorage
 from tests.limits import PATIENCE
 from tests.support import SITE, Browser, make_wix
 from wix_asgi import Wix, WixMiddleware

@@ -10,10 +10,10 @@ import anyio
 import pytest
 from starlette.types import ASGIApp
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     ACCESS,
     Answer,
-    FlakyStorage,
     Load,
     app_of,
     ask,

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CLOSE_WINDOW,
-    FlakyStorage,
     FlowUnderTest,
     begin,
     call_back,

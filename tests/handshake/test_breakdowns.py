@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     JSON,
-    FlakyStorage,
     FlowUnderTest,
     ask,
     begin,

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CLOSE_WINDOW,
-    FlakyStorage,
     FlowUnderTest,
     Line,
     Load,

@@ -7,10 +7,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CLOSE_WINDOW,
     JSON,
-    FlakyStorage,
     FlowUnderTest,
     ask,
     begin,

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from starlette.responses import PlainTextResponse
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
-    FlakyStorage,
     FlowUnderTest,
     ask,
     begin,

@@ -10,9 +10,9 @@ from urllib.parse import urlencode, urlsplit
 import anyio
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     JSON,
-    FlakyStorage,
     FlowUnderTest,
     app_of,
     ask,

@@ -12,10 +12,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CLOSE_WINDOW,
     Answer,
-    FlakyStorage,
     FlowUnderTest,
     Load,
     app_of,

@@ -13,9 +13,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CLOSE_WINDOW,
-    FlakyStorage,
     FlowUnderTest,
     app_of,
     begin,

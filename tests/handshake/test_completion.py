@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from tests.engine import ManualClock
-from tests.handshake.handshaking import ACCESS, TOKEN_INFO, FlakyStorage, query_of
+from tests.handshake.flaky import FlakyStorage
+from tests.handshake.handshaking import ACCESS, TOKEN_INFO, query_of
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi.errors import GrantRefused, HandshakeRefused, Reason, StorageUnavailable
 from wix_asgi.handshake._code_exchange import CodeExchange

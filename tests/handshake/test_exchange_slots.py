@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
-    FlakyStorage,
     FlowUnderTest,
     app_of,
     ask,

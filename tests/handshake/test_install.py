@@ -7,14 +7,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from tests.handshake.handshaking import (
-    FlakyStorage,
-    ask,
-    cookies_set,
-    query_of,
-    state_of,
-    way_back,
-)
+from tests.handshake.flaky import FlakyStorage
+from tests.handshake.handshaking import ask, cookies_set, query_of, state_of, way_back
 from tests.support import PUBLIC_URL, Browser, running
 from wix_asgi.testing import FakeWix
 

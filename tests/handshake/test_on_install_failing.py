@@ -8,13 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.handshake.handshaking import (
-    FlakyStorage,
-    begin,
-    broken,
-    call_back,
-    reason_of,
-)
+from tests.handshake.flaky import FlakyStorage
+from tests.handshake.handshaking import begin, broken, call_back, reason_of
 from tests.handshake.owing import STORAGES, make_storage, process
 from tests.limits import PATIENCE
 from tests.support import SITE, without_add

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import anyio
 
-from tests.handshake.handshaking import CLOSE_WINDOW, FlakyStorage
+from tests.handshake.flaky import FlakyStorage
+from tests.handshake.handshaking import CLOSE_WINDOW
 from tests.limits import PATIENCE
 from tests.support import Browser, running
 from wix_asgi.concurrency.detached import DetachedTasks

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     ACCESS,
     CREDENTIALS,
     JSON,
-    FlakyStorage,
     app_of,
     ask,
     begin,

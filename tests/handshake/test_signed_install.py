@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     CREDENTIALS,
     TOKEN_INFO,
-    FlakyStorage,
     begin,
     call_back,
     query_of,

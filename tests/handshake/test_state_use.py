@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import (
     ACCESS,
     JSON,
-    FlakyStorage,
     Line,
     ask,
     begin,

@@ -9,7 +9,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from tests.handshake.handshaking import FlakyStorage, ask, cookies_of, cookies_set, split_url
+from tests.handshake.flaky import FlakyStorage
+from tests.handshake.handshaking import ask, cookies_of, cookies_set, split_url
 from tests.identity.visiting import (
     NOBODY,
     OTHER,

@@ -139,7 +139,8 @@ class Hooks:
 
     async def _tell(self, refusal: NotInstalled) -> None:
         try:
-            await self.refused(refusal, None)
+            # Not the threads of refusals, which strangers can fill: this is told only once.
+            await _call_all(self.on_error, refusal, None, self._in_thread)
         except (Exception, SystemExit) as exc:
             # Its frames were chosen above, which `exception` would not know.
             logger.log(

@@ -318,8 +318,10 @@ class Wix:
     def on_error(self, hook: H) -> H:
         """Register `hook(refusal, request)`, called with a `HandshakeRefused` before its answer.
 
-        It may be async, else it runs in a thread; it may leave out `request`, and may return a
-        Response to show instead. While refusals come faster than it ends, some go without it.
+        It is also called with a `NotInstalled` and None, once for an installation for which Wix
+        refuses every grant. It may be async, else it runs in a thread; it may leave out `request`,
+        and may return a Response to show instead. While refusals come faster than it ends, some go
+        without it.
         """
         self._hooks.on_error.append(hook)
         return hook

@@ -67,7 +67,8 @@ async def add_columns(
         raise StorageUnavailable(
             f"{store} cannot be used: it is of an older version, and this user may not add the "
             f"columns that it lacks ({_INSUFFICIENT_PRIVILEGE}). As the owner of the table run: "
-            f"{' '.join(statement.split())}; `wix-asgi storage sql` prints it, too."
+            f"SET lock_timeout = '2s'; {' '.join(statement.split())}; and again where it gives up. "
+            "`wix-asgi storage sql` prints it, too."
         ) from exc
 
 

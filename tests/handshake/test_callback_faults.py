@@ -71,6 +71,7 @@ async def test_storage_cannot_be_opened() -> None:
     assert 303 == finished.status_code
 
 
+@pytest.mark.flow("advanced")  # client credentials would find the site again
 async def test_installation_is_gone_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """An installation that cannot be read back is no success, and no token of it stays (R47)."""
     fake = FakeWix()

@@ -129,13 +129,21 @@ def _own_roots(app: Any) -> set[str]:
 
     Layers are found by `app`, as Starlette and most others name the app that they wrap.
     """
-    roots, seen = set(), set()
-    while app is not None and id(app) not in seen:
-        seen.add(id(app))
+    roots: set[str] = set()
+    seen: dict[int, Any] = {}
+    left = [app]
+    while left:
+        app = left.pop()
+        if app is None or id(app) in seen:
+            continue
+        seen[id(app)] = app
         root = getattr(app, "root_path", None)
         if isinstance(root, str):
             roots.add(root)
-        app = getattr(app, "app", None)
+        left.append(getattr(app, "app", None))
+        routes = getattr(app, "routes", None)
+        if isinstance(routes, list):
+            left.extend(routes)
     return roots
 
 

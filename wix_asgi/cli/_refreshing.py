@@ -66,9 +66,11 @@ async def refresh_now(settings: WixSettings, storage: Storage, instance_id: str)
     installations = InstallationRepository(settings.app_id, storage, Vault(settings.key_ring()))
     try:
         stored = await installations.get(instance_id)
+        if stored is None:
+            return Outcome("not_there", "There is no such installation.")
         await _lift_verdict(storage, settings, instance_id)
         async with _tokens(storage, settings, installations) as tokens:
-            if stored is None or stored.access_token is None:
+            if stored.access_token is None:
                 token = await tokens.get(instance_id)
             else:
                 token = await tokens.renew(instance_id, stored.access_token)

@@ -11,7 +11,7 @@ from wix_asgi.client._token_transport import TOKEN
 from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
 from wix_asgi.models import AccessToken
-from wix_asgi.protocol.answers import retry_after
+from wix_asgi.protocol.answers import retry_after, text_of
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of
@@ -67,7 +67,10 @@ async def token_for(
         NotInstalled: Its site does not have the app; this is logged.
         Exception: The remaining errors of `TokenCache.get`.
     """
-    instance_id = (await caller.identify()).instance_id
+    identity = await caller.identify()
+    instance_id = identity.instance_id
+    if origin := text_of(identity.claims.get("originInstanceId")):
+        tokens.note_origin(instance_id, origin)
     await ready()
     try:
         return instance_id, await tokens.get(instance_id)

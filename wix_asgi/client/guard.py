@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import secrets
+from functools import partial
 from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wix_asgi.asgi.request_headers import read_headers
 from wix_asgi.asgi.require_identity import ProtectedPaths, is_preflight
@@ -48,7 +49,12 @@ class IdentityGuard:
                 refused.
         """
         answer = self._app
-        if self._paths.has(scope) and not is_preflight(scope):
+        if not self._paths.has(scope):
+            pass
+        elif is_preflight(scope):
+            # Some apps, such as views of Django, answer every method with their data.
+            send = partial(_send_headers, send)
+        else:
             try:
                 await self._clients.admit(scope["state"][STATE_KEY])
             except _REFUSALS as refusal:
@@ -68,6 +74,16 @@ class IdentityGuard:
             return HTMLResponse(caller_page(code, incident), refusal.status_code, headers)
         body = {"error": code, "message": refusal.detail, "incident": incident}
         return JSONResponse(body, refusal.status_code, headers)
+
+
+async def _send_headers(send: Send, message: Message) -> None:
+    """Send the answer to a preflight, of which browsers read the headers alone."""
+    if message["type"] == "http.response.start":
+        kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"content-length"]
+        await send({**message, "headers": kept})
+    elif message["type"].startswith("http.response."):
+        is_more = message.get("more_body", False)
+        await send({"type": "http.response.body", "body": b"", "more_body": is_more})
 
 
 def _code(refusal: HTTPException) -> str:

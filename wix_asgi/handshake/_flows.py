@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from starlette.responses import Response
@@ -68,6 +68,7 @@ class FlowRun:
         """Belong to the running event loop."""
         self.use = use
         self.incident = secrets.token_hex(6)
+        self.claims: Mapping[str, Any] | None = None
         self._is_granted = False
         self._is_certain = anyio.Event()
 

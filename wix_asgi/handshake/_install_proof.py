@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from wix_asgi.errors import HandshakeRefused, Reason
 from wix_asgi.handshake._flows import FlowRun
@@ -30,6 +31,7 @@ class ProvenInstall:
     instance_id: str
     grant: Grant
     origin_instance_id: str | None = None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class InstallProof(Protocol):

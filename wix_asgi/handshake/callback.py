@@ -193,16 +193,17 @@ class Callback:
             return self._copies(response, flow)
         instance_id, response_of_hook = end
         if response_of_hook:
-            await self._responses.begin_session(request, response_of_hook, instance_id)
+            await self._responses.begin_session(request, response_of_hook, instance_id, run.claims)
         copies = self._copies(response_of_hook, flow) if response_of_hook else None
         await self._repeats.keep(flow, run.use, UsedState(Installed(instance_id), copies))
-        return copies or await self._lead_on(request, instance_id, flow)
+        return copies or await self._lead_on(request, instance_id, flow, run)
 
     async def _install(
         self, request: Request, query: Query, run: FlowRun
     ) -> tuple[str, Response | None]:
         """Use up the state and the proof, keep the installation, and tell the app of it."""
         proven = await self._proof.prove(query, run, self._turn(request, run.use))
+        run.claims = proven.claims
         stored = await self._store(proven)
         response = await self._on_install.tell(stored, request)
         if self._settings.finish_setup:
@@ -219,13 +220,15 @@ class Callback:
                 await use.take()
             yield
 
-    async def _lead_on(self, request: Request, instance_id: str, flow: Flow) -> Copies | None:
+    async def _lead_on(
+        self, request: Request, instance_id: str, flow: Flow, run: FlowRun
+    ) -> Copies | None:
         """Return the redirect after an install; None where there is no token for it just now."""
         try:
             response = await self._next_page.after(instance_id)
         except (NotInstalled, StorageUnavailable, WixUnavailable):
             return None
-        await self._responses.begin_session(request, response, instance_id)
+        await self._responses.begin_session(request, response, instance_id, run.claims)
         return self._copies(self._responses.with_headers(response), flow)
 
     def _copies(self, response: Response, flow: Flow) -> Copies:

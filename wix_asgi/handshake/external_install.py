@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wix_asgi.errors import (
@@ -52,6 +52,7 @@ class _Site:
 
     instance_id: str
     origin_instance_id: str | None = None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class ExternalInstall:
@@ -114,7 +115,9 @@ class ExternalInstall:
             raise site
         grant = await self._oauth.client_credentials(site.instance_id)
         origin = await self._check_site(grant.access_token, site, query["tenantId"])
-        return ProvenInstall(site.instance_id, grant, origin or site.origin_instance_id)
+        return ProvenInstall(
+            site.instance_id, grant, origin or site.origin_instance_id, site.claims
+        )
 
     def _verified(self, query: Query) -> _Site | HandshakeRefused:
         """Return the site that a genuine signed instance states, or why it is no proof."""
@@ -125,7 +128,9 @@ class ExternalInstall:
         broken = self._broken_rule(identity.claims)
         if broken is not None:
             return _mismatch(f"the signed instance {broken}")
-        return _Site(identity.instance_id, text_of(identity.claims.get("originInstanceId")))
+        origin = text_of(identity.claims.get("originInstanceId"))
+        # The secret is this app's, so it is of this app where it does not say so.
+        return _Site(identity.instance_id, origin, {"appDefId": self._app_id, **identity.claims})
 
     def _broken_rule(self, claims: Any) -> str | None:
         """Return the first rule that the claims break; a date ahead of this host's counts as now.
@@ -134,8 +139,8 @@ class ExternalInstall:
         """
         if claims.get("appDefId", self._app_id) != self._app_id:
             return "is of another app"
-        if claims.get("aid") is not None:
-            return "is an anonymous visitor's"
+        if claims.get("aid") is not None or claims.get("siteMemberId") is not None:
+            return "is a visitor's or a member's"
         if "signDate" in claims:
             signed_at = read_moment(claims["signDate"])
             if signed_at is None or self._now() - signed_at > self._max_age:

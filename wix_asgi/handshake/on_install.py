@@ -127,7 +127,7 @@ class OnInstall:
         try:
             with self._slots.slot() as slot:
                 await slot.wait(math.inf)
-                told = await self._tell_once(instance_id, None, begin=begin)
+                told = await self._tell_owed(instance_id, begin)
             error: BaseException | None = told.error
         except Exception as exc:
             error = exc
@@ -140,6 +140,16 @@ class OnInstall:
                 exc_info=without_locals(error),
                 extra={"instance_id": instance_id},
             )
+
+    async def _tell_owed(self, instance_id: str, begin: Callable[[], None]) -> _Told:
+        if isinstance(self._storage, AddingStorage):
+            return await self._tell_once(instance_id, None, begin=begin)
+        # No row has a mark there: only the process that found the installation comes here.
+        stored = await self._answer(lambda: self._installations.get(instance_id))
+        if stored is None:
+            return _Told()
+        begin()
+        return await self._call(stored, None)
 
     async def _tell_once(
         self,

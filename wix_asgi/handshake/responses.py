@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Awaitable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final, TypeVar
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -95,10 +95,16 @@ class Responses:
         value = f"{flow.cookie_name}={flow.cookie_value}; Max-Age={self._state_ttl}"
         response.headers.append("Set-Cookie", f"{value}; {self._cookie_attributes}")
 
-    async def begin_session(self, request: Request, response: Response, instance_id: str) -> None:
+    async def begin_session(
+        self,
+        request: Request,
+        response: Response,
+        instance_id: str,
+        claims: Mapping[str, Any] | None = None,
+    ) -> None:
         """Begin the session of the installed site in its browser, if the app has sessions."""
         if self._sessions is not None:
-            await self._sessions.begin(request.scope, response, instance_id)
+            await self._sessions.begin(request.scope, response, instance_id, claims)
 
     def clear_cookie(self, response: Response, cookie_name: str) -> None:
         """Clear the cookie of a flow that is over."""

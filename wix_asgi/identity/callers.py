@@ -99,6 +99,7 @@ class RequestCaller:
         "_session",
         "_signed",
         "_tokens",
+        "_values",
     )
 
     def __init__(
@@ -126,6 +127,14 @@ class RequestCaller:
         self._scope = scope
         self._session = session
         self._is_logged = False
+        self._values: tuple[str, ...] | None = None
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The values that claim to be signed instances; searched for once (R51)."""
+        if self._values is None:
+            self._values = (*in_query(self._query), *in_header(self._headers))
+        return self._values
 
     @property
     def identity(self) -> Identity | None:
@@ -191,7 +200,7 @@ class RequestCaller:
         return None if inspect.isawaitable(resolved) else self._settle(signed, resolved)
 
     def _find_signed(self) -> SignedCaller | None:
-        return self._signed.find([*in_query(self._query), *in_header(self._headers)])
+        return self._signed.find(self.instances)
 
     def _find_token(self) -> PresentedToken | None:
         return token_in_header(self._headers)

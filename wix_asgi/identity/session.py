@@ -8,6 +8,7 @@ of Wix's, and lives no longer than the proof and the installation that began it.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -28,7 +29,7 @@ from wix_asgi.identity._session_requests import OwnOrigin, named_sites
 from wix_asgi.identity._session_seal import Session, SessionSeal
 from wix_asgi.identity.session_policy import SessionPolicy
 from wix_asgi.identity.signed_callers import SignedCallers
-from wix_asgi.models import Identity
+from wix_asgi.models import Identity, InstallFlow
 from wix_asgi.protocol.instance_rules import InstanceRules
 from wix_asgi.settings import WixSettings
 
@@ -110,6 +111,7 @@ class Sessions:
         self._seal = SessionSeal(settings)
         self._origin = OwnOrigin(settings.public_url)
         self._rules = InstanceRules(settings)
+        self._is_external = settings.flow is InstallFlow.CLIENT_CREDENTIALS
         self._signed = signed
         self._generations = Generations(generation_of, detached, self.policy, clock=monotonic)
         self._clock = clock
@@ -123,7 +125,11 @@ class Sessions:
             return None
         if not self._origin.sent(scope):
             return RequestSession(self, None, "Another page than the app's own sent the request.")
-        chosen = _choose([*self._living(cookies).values()], named_sites(scope))
+        named = named_sites(scope)
+        if len(cookies) > 1 and not named:
+            # Ended ones count: the tab of that site may be open still.
+            return RequestSession(self, None, "There are cookies of several sites, and no name.")
+        chosen = _choose([*self._living(cookies).values()], named)
         if isinstance(chosen, str):
             return RequestSession(self, None, chosen)
         return RequestSession(self, chosen, None)
@@ -140,35 +146,50 @@ class Sessions:
             return None
         return _identity(session)
 
-    async def begin(self, scope: Scope, response: Response, instance_id: str) -> None:
+    async def begin(
+        self,
+        scope: Scope,
+        response: Response,
+        instance_id: str,
+        claims: Mapping[str, Any] | None = None,
+    ) -> None:
         """Begin a session in the answer to the browser in which an install has ended.
 
         A storage that fails just now costs the session, and not the install.
         """
         self.forget(instance_id)
-        for line in await self._cookies(scope, instance_id, None):
+        if self._is_external:
+            # Its proof may be anybody's who is logged in on the site: it has to pass the rules.
+            claims = _kept(claims or {})
+            if self._rules.refusal(Identity(instance_id, claims), self._clock()) is not None:
+                return
+        else:
+            claims = None
+        for line in await self._cookies(scope, instance_id, claims):
             response.headers.append("Set-Cookie", line)
 
     def forget(self, instance_id: str) -> None:
         """Look at the installation anew the next time: this process has written its row."""
         self._generations.forget(instance_id)
 
-    async def renewal(self, scope: Scope) -> list[str]:
+    async def renewal(self, scope: Scope, values: Sequence[str] | None = None) -> list[str]:
         """Return the Set-Cookie lines for the answer to a request with a good signed instance.
 
         There are none where the session of the request says the same as the instance.
         """
+        if values is None:
+            values = [*in_query(scope["query_string"]), *in_header(scope["headers"])]
         try:
-            signed = self._signed.find(
-                [*in_query(scope["query_string"]), *in_header(scope["headers"])]
-            )
+            signed = self._signed.find(values)
         except Unauthenticated:
             return []
         if signed is None or signed.refusal is not None:
             return []
+        # A previous secret may have leaked: no session outlives its time (R57).
+        if not self._signed.are_current(values):
+            return []
         claims = signed.identity.claims
-        kept = {name: claims[name] for name in _KEPT_CLAIMS if name in claims}
-        return await self._cookies(scope, signed.identity.instance_id, kept)
+        return await self._cookies(scope, signed.identity.instance_id, _kept(claims))
 
     async def _cookies(
         self, scope: Scope, instance_id: str, claims: Mapping[str, Any] | None
@@ -178,19 +199,24 @@ class Sessions:
         # A storage that fails must not cost the app its answer.
         with contextlib.suppress(Exception), anyio.move_on_after(self.policy.look_wait):
             generation = await self._generations.now(instance_id)
-        if generation is None:
-            return []
-        session = Session(instance_id, generation, self._clock(), claims)
-        value = self._seal.seal(session)
-        if value is None:
-            return []
         name = self._seal.name_of(instance_id)
         cookies = read_cookies(scope["headers"], self._seal.prefix)
+        session = generation and Session(instance_id, generation, self._clock(), claims)
+        value = self._seal.seal(session) if session else None
+        if not session or value is None:
+            # Beside another site's session, a page without one must not use that one.
+            if {*cookies} - {name} and name not in cookies:
+                return [f"{name}=none; Max-Age={self._max_age}; {COOKIE_ATTRIBUTES}"]
+            return []
         living = self._living(cookies)
         if self._goes_on(living.pop(name, None), session):
             return []
-        newest = sorted(living, key=lambda each: -living[each].began)
-        over = {*cookies} - {name, *newest[: self.policy.max_cookies - 1]}
+        # Ended ones last, and not cleared before they are too many: their tabs may be open still.
+        others = sorted(
+            {*cookies} - {name},
+            key=lambda each: -living[each].began if each in living else math.inf,
+        )
+        over = others[self.policy.max_cookies - 1 :]
         return [
             f"{name}={value}; Max-Age={self._max_age}; {COOKIE_ATTRIBUTES}",
             *(f"{each}=; Max-Age=0; {COOKIE_ATTRIBUTES}" for each in sorted(over)),
@@ -234,6 +260,10 @@ def _choose(sessions: Sequence[Session], named: AbstractSet[str]) -> Session | s
     if not sessions:
         return "There is no session of the named site." if named else "The session has ended."
     return sessions[0]
+
+
+def _kept(claims: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: claims[name] for name in _KEPT_CLAIMS if name in claims}
 
 
 def _identity(session: Session) -> Identity:

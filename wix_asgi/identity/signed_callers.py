@@ -49,6 +49,10 @@ class SignedCallers:
         self._clock = clock
         self.refusals = refusals or RefusalLog()
 
+    def are_current(self, values: Sequence[str]) -> bool:
+        """Return whether all instances are signed with the current app secret."""
+        return all(map(self._instances.is_current, values))
+
     def find(self, values: Sequence[str]) -> SignedCaller | None:
         """Return the caller that the instances of one request name; None where there are none.
 

@@ -188,6 +188,8 @@ class InstallationRepository:
         owes_on_install: bool,
     ) -> Record:
         has_refresh_token = grant.refresh_token is not None
+        # Without that capability a storage may keep the mark or not, and nobody would clear it.
+        owes_on_install = owes_on_install and isinstance(self._storage, AddingStorage)
         return self._seal(
             instance_id,
             grant.refresh_token or "",

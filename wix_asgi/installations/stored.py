@@ -23,6 +23,9 @@ class RefreshFailure(StrEnum):
     NOT_INSTALLED = "not_installed"
     """Wix refuses client credentials for the site, which are tried last."""
 
+    UNREADABLE = "unreadable"
+    """The same, by a process that cannot read the refresh token: another one may."""
+
     MISCONFIGURED = "misconfigured"
     UNAVAILABLE = "unavailable"
 
@@ -77,6 +80,11 @@ class StoredInstallation:
         return is_of_rotated_token(self.version)
 
     @property
+    def is_of_client_credentials(self) -> bool:
+        """Whether client credentials are its usual grant."""
+        return self.grant_type is GrantType.CLIENT_CREDENTIALS
+
+    @property
     def is_without_refresh_token(self) -> bool:
         """Whether the next access token is not got by a refresh token."""
         return self.grant_type is GrantType.CLIENT_CREDENTIALS or not self.refresh_token
@@ -104,7 +112,9 @@ class StoredInstallation:
                 if self.is_without_refresh_token
                 else NotInstalled(instance_id=self.instance_id)
             )
-        if self.failure == RefreshFailure.NOT_INSTALLED:
+        if self.failure == RefreshFailure.UNREADABLE and not self.is_without_refresh_token:
+            return None  # this process can read the token that the other could not
+        if self.failure in {RefreshFailure.NOT_INSTALLED, RefreshFailure.UNREADABLE}:
             return NotInstalled(instance_id=self.instance_id)
         if self.failure == RefreshFailure.MISCONFIGURED:
             return WixMisconfigured()

@@ -17,7 +17,7 @@ from typing import Final
 
 import anyio
 
-from wix_asgi.errors import GrantRefused, WixError, WixUnavailable
+from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.scan import DatedRecord, RecordScan
 from wix_asgi.models import Grant
@@ -272,9 +272,10 @@ class Migration:
         return Decision(Outcome.ADDED) if is_new else Decision(Outcome.KEPT, "stored meanwhile")
 
     async def _origin(self, grant: Grant) -> str | None:
-        """Return the origin of a copied site; None, too, where the app may not ask."""
+        """Return the origin of a copied site; None, too, where Wix does not tell it."""
         try:
             site = await self._asker.ask(lambda: self._oauth.app_instance(grant.access_token))
-        except GrantRefused:
+        except (GrantRefused, WixMisconfigured, WixUnavailable):
+            # The origin alone is lost: the token has proved the installation.
             return None
         return site.origin_instance_id if site else None

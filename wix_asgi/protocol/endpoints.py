@@ -7,6 +7,7 @@ Settings for Authenticating Your App"; named "Advanced OAuth" below).
 from __future__ import annotations
 
 import json
+from json import dumps
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -132,7 +133,12 @@ class Endpoints:
         self, method: str, path: str, *, json: object = None, token: str | None = None
     ) -> httpx.Request:
         headers = HEADERS if token is None else {**HEADERS, "Authorization": token}
-        return httpx.Request(method, f"{self._api_url}{path}", json=json, headers=headers)
+        if json is None:
+            return httpx.Request(method, f"{self._api_url}{path}", headers=headers)
+        # In ASCII: an id may have a lone surrogate, and the error of the codec would hold the body.
+        content = dumps(json).encode()
+        headers = {**headers, "Content-Type": "application/json"}
+        return httpx.Request(method, f"{self._api_url}{path}", content=content, headers=headers)
 
 
 def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:

@@ -67,6 +67,11 @@ class SignedInstances:
             raise _forged("The signed instance names no installation.")
         return Identity(instance_id, claims)
 
+    def is_current(self, value: str) -> bool:
+        """Return whether `value` is signed with the current app secret."""
+        match = SIGNED.fullmatch(value) if len(value) <= MAX_INSTANCE else None
+        return match is not None and self._check(*match.groups())[0]
+
     def _check(self, signature: str, data: str) -> tuple[bool, bool]:
         """Return whether the signature is of the app secret, and whether of a previous one."""
         given = base64.urlsafe_b64decode(signature + "=")

@@ -56,6 +56,7 @@ class Finder:
         self._lines = LineLimit(math.inf)
         # In the order in which they end: each is remembered for the same time.
         self._refused: dict[str, tuple[float, type[WixError]]] = {}
+        self._origins: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def check(self, instance_id: str) -> None:
@@ -88,6 +89,7 @@ class Finder:
                 grant = await self._source.find(instance_id, attempt.hold_lease)
                 # Before it is stored: on_install is told of the origin, and carries data over.
                 origin = await self._origin_of(instance_id, grant.access_token)
+                origin = origin or self._origins.get(instance_id)
         except GrantRefused as exc:
             self._remember(instance_id, NotInstalled)
             raise NotInstalled(instance_id=instance_id) from exc
@@ -108,6 +110,13 @@ class Finder:
         )
         self._note_owed(instance_id)
         return grant.access_token
+
+    def note_origin(self, instance_id: str, origin_instance_id: str) -> None:
+        """Note what a verified caller says of a copied site: Wix may not tell it to the app."""
+        with self._lock:
+            self._origins[instance_id] = origin_instance_id
+            if len(self._origins) > self._policy.max_missing:
+                del self._origins[next(iter(self._origins))]
 
     def forget(self, instance_id: str) -> None:
         """Drop a remembered no of Wix: the app may have been installed on this site since."""

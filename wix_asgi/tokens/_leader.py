@@ -183,6 +183,9 @@ class Leader:
                 stored.instance_id,
                 extra={"instance_id": stored.instance_id},
             )
+        elif stored.failure == RefreshFailure.NOT_INSTALLED:
+            # Wix's last word stays, or its next refusal would be told as a new one.
+            failure = RefreshFailure.NOT_INSTALLED
         try:
             is_noted = await self._installations.note_failure(stored, failure, pause)
         except StorageUnavailable:
@@ -193,7 +196,8 @@ class Leader:
             )
             return True
         # Once: the row of an installation that was lost before says so.
-        if is_noted and failure == RefreshFailure.NOT_INSTALLED != stored.failure:
+        lost = {RefreshFailure.NOT_INSTALLED, RefreshFailure.UNREADABLE}
+        if is_noted and failure in lost and stored.failure not in lost:
             self._note_lost(NotInstalled(instance_id=stored.instance_id))
         return is_noted
 
@@ -209,7 +213,8 @@ class Leader:
         if isinstance(exc, WixMisconfigured):
             failure = RefreshFailure.MISCONFIGURED
         elif self._rules.ends_with_client_credentials(stored):
-            failure = RefreshFailure.NOT_INSTALLED
+            is_blind = stored.unreadable is not None and not stored.is_of_client_credentials
+            failure = RefreshFailure.UNREADABLE if is_blind else RefreshFailure.NOT_INSTALLED
         else:
             failure = RefreshFailure.REFUSED
         return failure, self._policy.refused_pause * spread

@@ -139,6 +139,11 @@ class TokenCache:
         state.refreshes.pop(instance_id, None)
         self._keep(state, instance_id, token)
 
+    def note_origin(self, instance_id: str, origin_instance_id: str) -> None:
+        """Note of which installation a verified caller says that this one is a copy."""
+        if instance_id not in self._loops.here().cache:
+            self._refresher.note_origin(instance_id, origin_instance_id)
+
     def forget(self, instance_id: str) -> None:
         """Drop the token of a removed installation, and that of a refresh under way.
 
@@ -191,7 +196,10 @@ class TokenCache:
             return
         if stored is None:
             del state.cache[instance_id]
-        elif stored.unreadable is not None:
+            return
+        if stored.owes_on_install:
+            self._refresher.note_owed(instance_id)
+        if stored.unreadable is not None:
             # Sealed with a key that this process lacks: the installation is there.
             self._note_read(entry, began)
         elif stored.access_token is None or stored.access_token.value != entry.token.value:

@@ -82,7 +82,7 @@ class Refresher:
         )
         self._rules = GrantRules(flow=flow, recover=recover)
         source = GrantSource(oauth, self._rules)
-        self._note_owed = note_owed
+        self.note_owed = note_owed
         self._finder = Finder(
             installations,
             oauth,
@@ -129,6 +129,10 @@ class Refresher:
     def forget(self, instance_id: str) -> None:
         """Drop a remembered no of Wix: the app may have been installed on this site since."""
         self._finder.forget(instance_id)
+
+    def note_origin(self, instance_id: str, origin_instance_id: str) -> None:
+        """Note the origin of a copied site, for the case that its installation is not stored."""
+        self._finder.note_origin(instance_id, origin_instance_id)
 
     async def _refresh(
         self, instance_id: str, unwanted: Container[str], progress: Progress
@@ -190,7 +194,7 @@ class Refresher:
             self._finder.check(attempt.instance_id)
             return None
         if stored.owes_on_install:
-            self._note_owed(attempt.instance_id)
+            self.note_owed(attempt.instance_id)
         return token_without_refresh(
             stored, attempt.unwanted, self._clock(), self.policy, self._rules
         )

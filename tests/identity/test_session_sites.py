@@ -127,24 +127,67 @@ async def test_an_install_clears_the_oldest_session_as_well() -> None:
     assert 8 == len(kept)
 
 
-async def test_a_cookie_that_is_over_is_cleared_by_the_next_session(fake: FakeWix) -> None:
-    """Cookies that cannot be opened go when a session begins, so that they fill no header."""
+async def test_a_tab_whose_session_has_ended_is_never_the_other_sites(fake: FakeWix) -> None:
+    """Its cookie counts while it is sent, so that a request without a name is nobody's (R59)."""
     old = (datetime.now(UTC) - timedelta(days=2)).isoformat()
     async with visited(fake, instance_max_age=0) as app:
         browser = await installed(app, fake)
-        over = await opened(browser, fake, signDate=old)
+        await opened(browser, fake, signDate=old)
     async with visited(fake) as app:
         await installed(app, fake, SITE, OTHER)
         browser = Browser(app, cookies=browser.http.cookies)
+        await opened(browser, fake, OTHER)
+        answers = [
+            await browser.http.post("/who", headers={**SAME, **named})
+            for named in ({}, {"Wix-Site": SITE}, {"Wix-Site": OTHER})
+        ]
+
+    assert [NOBODY, NOBODY, OTHER] == [outcome(answer) for answer in answers]
+
+
+async def test_a_page_without_a_session_is_never_the_other_sites(fake: FakeWix) -> None:
+    """A site that is not installed gets a mark, so that its tab uses no other session (R59)."""
+    async with visited(fake, recover=False) as app:
+        browser = await installed(app, fake)
+        await opened(browser, fake)
+        shown = await browser.http.get("/plain", params={"instance": fake.signed_instance(OTHER)})
+        answers = [
+            await browser.http.post("/who", headers={**SAME, **named})
+            for named in ({}, {"Wix-Site": OTHER}, {"Wix-Site": SITE})
+        ]
+
+    assert ["none"] == [cookie.value for cookie in cookies_set(shown)]
+    assert [NOBODY, NOBODY, SITE] == [outcome(answer) for answer in answers]
+
+
+async def test_ended_sessions_go_first(fake: FakeWix) -> None:
+    """Above the bound the cookies that open nothing are cleared, so that they fill no header."""
+    async with visited(fake) as app:
+        browser = await installed(app, fake, SITE, OTHER)
+        living = await opened(browser, fake)
+        for number in range(7):
+            browser.http.cookies.set(f"{living.name[:-16]}{number:016x}", "over")
         params = {"instance": fake.signed_instance(OTHER)}
         begun, gone = cookies_set(await browser.http.get("/who", params=params))
-        jar = [*browser.http.cookies]
 
-    assert (over.name, "0", "") == (gone.name, gone.attributes["Max-Age"], gone.value)
+    assert ("0", "") == (gone.attributes["Max-Age"], gone.value)
     assert {"Path", "Secure", "HttpOnly", "SameSite", "Partitioned", "Max-Age"} == {
         *gone.attributes
     }
-    assert [begun.name] == jar
+    assert "86400" == begun.attributes["Max-Age"]
+
+
+async def test_another_page_plants_no_session(fake: FakeWix) -> None:
+    """An address with an instance that a foreign page loads as a picture begins none (R59)."""
+    async with visited(fake) as app:
+        browser = await installed(app, fake)
+        answer = await browser.http.get(
+            "/plain",
+            params={"instance": fake.signed_instance(SITE)},
+            headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        )
+
+    assert [] == cookies_set(answer)
 
 
 async def test_the_newest_of_two_values_counts(fake: FakeWix) -> None:

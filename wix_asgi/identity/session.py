@@ -24,7 +24,6 @@ from wix_asgi.asgi.cookies import COOKIE_ATTRIBUTES, Cookies, read_cookies
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import Unauthenticated
 from wix_asgi.identity._generations import GenerationOf, Generations
-from wix_asgi.identity._places import in_header, in_query
 from wix_asgi.identity._session_requests import OwnOrigin, named_sites
 from wix_asgi.identity._session_seal import Session, SessionSeal
 from wix_asgi.identity.session_policy import SessionPolicy
@@ -172,13 +171,15 @@ class Sessions:
         """Look at the installation anew the next time: this process has written its row."""
         self._generations.forget(instance_id)
 
-    async def renewal(self, scope: Scope, values: Sequence[str] | None = None) -> list[str]:
+    async def renewal(self, scope: Scope, values: Sequence[str]) -> list[str]:
         """Return the Set-Cookie lines for the answer to a request with a good signed instance.
 
-        There are none where the session of the request says the same as the instance.
+        `values` are its instances. There are no lines where the session of the request says the
+        same as the instance, and where another page than the app's own sent the request: that page
+        would plant a session of its choice.
         """
-        if values is None:
-            values = [*in_query(scope["query_string"]), *in_header(scope["headers"])]
+        if not self._origin.sent(scope):
+            return []
         try:
             signed = self._signed.find(values)
         except Unauthenticated:
@@ -194,7 +195,7 @@ class Sessions:
     async def _cookies(
         self, scope: Scope, instance_id: str, claims: Mapping[str, Any] | None
     ) -> list[str]:
-        """Return the lines that begin a session, unless it goes on, and clear ended ones."""
+        """Return the lines that begin a session unless it goes on, and clear cookies in excess."""
         generation = None
         # A storage that fails must not cost the app its answer.
         with contextlib.suppress(Exception), anyio.move_on_after(self.policy.look_wait):

@@ -256,8 +256,6 @@ def _choose(sessions: Sequence[Session], named: AbstractSet[str]) -> Session | s
         return "The request names several sites."
     if named:
         sessions = [session for session in sessions if session.instance_id in named]
-    if len(sessions) > 1:
-        return "There are sessions of several sites, and the request names none of them."
     if not sessions:
         return "There is no session of the named site." if named else "The session has ended."
     return sessions[0]

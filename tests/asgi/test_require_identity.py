@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Scope
 
 from tests.middleware.probes import CALLBACK, INSTALL, http_scope
@@ -185,6 +187,19 @@ def test_all_or_nothing(setting: bool | None, protects: bool) -> None:
 
     assert protects == (guard is not None)
     assert guard is None or guard.has(http_scope("/anything"))
+
+
+def test_root_path_below_a_mount_counts() -> None:
+    """A FastAPI below mounts of a Starlette may say its mount by itself, too (R58)."""
+    inner = FastAPI()
+    inner.root_path = "/proxied"
+    outer = Starlette(routes=[Mount("/a", routes=[Mount("/b", app=inner)]), Mount("/c", app=inner)])
+    paths = protected_paths(["/api"], outer)
+    plain = protected_paths(["/api"], Starlette(routes=[Mount("/a", app=FastAPI())]))
+
+    assert paths is not None
+    assert plain is not None
+    assert [True, False] == [each.has(http_scope("/proxied/api")) for each in (paths, plain)]
 
 
 @pytest.mark.parametrize("given_paths", [["/api"], ("/api/",), {"/api", "/b"}, ["/"], ["/caf\xe9"]])

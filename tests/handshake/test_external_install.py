@@ -94,6 +94,7 @@ async def test_address_of_another_install_is_refused(lies: dict[str, str | None]
         {"appDefId": ["fake-app-id"]},
         {"aid": "visitor"},
         {"aid": ""},
+        {"siteMemberId": "member"},
         {"signDate": ago(660)},
         {"signDate": "yesterday"},
         {"signDate": True},

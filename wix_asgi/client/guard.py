@@ -24,6 +24,11 @@ logger = logging.getLogger("wix_asgi")
 
 _REFUSALS: Final = (NotInstalled, StorageUnavailable, Unauthenticated, WixUnavailable)
 
+_BODIES: Final = frozenset(
+    {"http.response.body", "http.response.pathsend", "http.response.zerocopysend"}
+)
+"""Messages that bring a body, or a part of one; trailers and debug data go with it."""
+
 
 class IdentityGuard:
     """Lets requests of protected paths reach the app only from a site that has it.
@@ -80,8 +85,8 @@ async def _send_headers(send: Send, message: Message) -> None:
     """Send the answer to a preflight, of which browsers read the headers alone."""
     if message["type"] == "http.response.start":
         kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"content-length"]
-        await send({**message, "headers": kept})
-    elif message["type"].startswith("http.response."):
+        await send({**message, "headers": kept, "trailers": False})
+    elif message["type"] in _BODIES:
         is_more = message.get("more_body", False)
         await send({"type": "http.response.body", "body": b"", "more_body": is_more})
 

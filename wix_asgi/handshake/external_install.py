@@ -129,6 +129,9 @@ class ExternalInstall:
         if broken is not None:
             return _mismatch(f"the signed instance {broken}")
         origin = text_of(identity.claims.get("originInstanceId"))
+        if not self._signed.is_current(query["signedInstance"]):
+            # A previous secret may have leaked: it installs, and begins no session (R57).
+            return _Site(identity.instance_id, origin)
         # The secret is this app's, so it is of this app where it does not say so.
         return _Site(identity.instance_id, origin, {"appDefId": self._app_id, **identity.claims})
 

@@ -228,13 +228,15 @@ async def test_a_loss_is_told_while_refusals_take_all_threads() -> None:
         else:
             hook(event)
 
-    async with closing(hear, error_threads=1, error_queue=0) as hooks:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hooks.refused, REFUSAL, request_of())
-            await hook.has_begun()
-            hooks.tell(NotInstalled(instance_id=SITE))
-            await anyio.wait_all_tasks_blocked()
-            hook.told.set()
+    async with (
+        closing(hear, error_threads=1, error_queue=0) as hooks,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(hooks.refused, REFUSAL, request_of())
+        await hook.has_begun()
+        hooks.tell(NotInstalled(instance_id=SITE))
+        await anyio.wait_all_tasks_blocked()
+        hook.told.set()
 
     assert [SITE] == told
 

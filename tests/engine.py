@@ -154,6 +154,7 @@ class Engine:
         transport: httpx.AsyncBaseTransport | None = None,
         policy: RefreshPolicy | None = None,
         rechecks: RecheckPolicy | None = None,
+        vault: Vault | None = None,
         **options: Any,
     ) -> None:
         self.options = options
@@ -165,7 +166,7 @@ class Engine:
         self.storage = storage
         self.settings = make_settings(fake)
         self.installations = InstallationRepository(
-            fake.app_id, storage, Vault(self.settings.key_ring()), clock=clock
+            fake.app_id, storage, vault or Vault(self.settings.key_ring()), clock=clock
         )
         self.oauth = make_oauth(fake, transport, clock=clock)
         self.refresher = Refresher(

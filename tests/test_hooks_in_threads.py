@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from tests.limits import PATIENCE
 from tests.support import SITE, SlowHook
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.errors import HandshakeRefused, Reason
+from wix_asgi.errors import HandshakeRefused, NotInstalled, Reason
 from wix_asgi.hooks import Hook, HookPolicy, Hooks, _outcome, _result
 from wix_asgi.models import Installation
 
@@ -215,6 +215,30 @@ async def test_refusals_do_not_wait_for_hooks_that_hang(caplog: pytest.LogCaptur
     assert ["a refusal was answered without on_error, whose threads are all taken"] == [
         record.getMessage() for record in caplog.records
     ]
+
+
+async def test_a_loss_is_told_while_refusals_take_all_threads() -> None:
+    """It is told once only, and strangers can cause refusals (R49)."""
+    hook = SlowHook(ANSWER)
+    told: list[object] = []
+
+    def hear(event: object) -> None:
+        if isinstance(event, NotInstalled):
+            told.append(event.instance_id)
+        else:
+            hook(event)
+
+    async with (
+        closing(hear, error_threads=1, error_queue=0) as hooks,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(hooks.refused, REFUSAL, request_of())
+        await hook.has_begun()
+        hooks.tell(NotInstalled(instance_id=SITE))
+        await anyio.wait_all_tasks_blocked()
+        hook.told.set()
+
+    assert [SITE] == told
 
 
 async def test_the_queue_for_on_error_goes_round_over_the_networks() -> None:

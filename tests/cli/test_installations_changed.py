@@ -78,6 +78,16 @@ def test_a_token_is_refreshed(fake: FakeWix, storage: str) -> None:
     assert before.access_token != after.access_token
 
 
+def test_an_id_that_is_not_stored_is_not_refreshed(fake: FakeWix, storage: str) -> None:
+    """Wix is not asked, and nothing is stored, though the app is on that site."""
+    fake.mark_installed(SITE)
+    result = run("installations", "refresh", SITE, "--json")
+    told = json.loads(result.stdout)
+
+    assert (1, "not_there") == (result.exit_code, told["outcome"])
+    assert ([], None) == (fake.calls, stored())
+
+
 def test_a_pause_after_a_failure_is_skipped(fake: FakeWix, storage: str) -> None:
     """A refresh that was refused a moment ago is tried again, and its note is gone."""
     install(fake, SITE, left=-1.0)

@@ -82,10 +82,13 @@ async def test_a_copy_is_known_as_one(moving: Moving) -> None:
     assert "original" == (await moving.stored("copy")).origin_instance_id
 
 
-async def test_an_app_that_may_not_ask_stores_a_site_all_the_same(moving: Moving) -> None:
-    """Without the permission for Get App Instance the origin stays unknown."""
+@pytest.mark.parametrize("status", [401, 403, 503])
+async def test_a_site_is_stored_where_wix_does_not_tell_its_origin(
+    moving: Moving, status: int
+) -> None:
+    """Whatever Get App Instance answers, the token has proved the installation."""
     at_wix(moving, "new")
-    moving.fake.answer("GET", "/apps/v1/instance", status=403, json={"message": "no permission"})
+    moving.fake.answer("GET", "/apps/v1/instance", status=status, json={"message": "no"})
     await moving.migration().add(["new"])
 
     assert {"new": "added"} == moving.outcomes

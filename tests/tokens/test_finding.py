@@ -309,3 +309,38 @@ async def test_what_is_found_is_told_in_the_log(
     assert [f"found an installation at Wix that was not stored (site {SITE})"] == [
         record.message for record in caplog.records if record.name == "wix_asgi"
     ]
+
+
+async def test_the_origin_is_a_callers_where_wix_tells_none(engine: Engine) -> None:
+    """The app may not ask Get App Instance, and a verified caller has named the origin."""
+    engine.fake.mark_installed(SITE)
+    engine.fake.fail(INSTANCE, status=403)
+    engine.tokens.note_origin(SITE, ORIGIN)
+    await get(engine)
+
+    assert ORIGIN == (await engine.stored()).origin_instance_id
+
+
+async def test_only_so_many_origins_are_noted(engine: Engine) -> None:
+    """The oldest goes first, so that strangers' sites cannot fill the memory."""
+    engine = engine.another(max_missing=1)
+    engine.fake.mark_installed(SITE)
+    engine.fake.fail(INSTANCE, status=403, times=None)
+    engine.tokens.note_origin(SITE, ORIGIN)
+    engine.tokens.note_origin("another site", ORIGIN)
+    await get(engine)
+
+    assert None is (await engine.stored()).origin_instance_id
+
+
+async def test_no_origin_is_noted_while_the_token_is_cached(engine: Engine) -> None:
+    """The row is there, and has its own; each call comes this way."""
+    engine.fake.mark_installed(SITE)
+    await get(engine)
+    engine.tokens.note_origin(SITE, ORIGIN)
+    await engine.storage.delete(engine.fake.app_id, SITE)
+    engine.tokens.forget(SITE)
+    engine.fake.fail(INSTANCE, status=403)
+    await get(engine)
+
+    assert None is (await engine.stored()).origin_instance_id

@@ -203,3 +203,17 @@ def test_rechecks_keep_the_promise_by_default() -> None:
 
     assert policy.pause < policy.overdue
     assert policy.overdue + policy.wait <= 60.0
+
+
+@pytest.mark.parametrize("owes_on_install", [False, True])
+async def test_a_recheck_finds_an_owed_on_install(engine: Engine, owes_on_install: bool) -> None:
+    """A process that holds the token tells the app, should the one that was to have died."""
+    owed: list[str] = []
+    process = Engine(engine.fake, engine.storage, engine.clock, note_owed=owed.append)
+    await process.install_by_credentials(owes_on_install=owes_on_install)
+    await get(process)
+    owed.clear()
+    process.clock.advance(DUE)
+
+    assert await is_served(process)
+    assert [SITE] * owes_on_install == owed

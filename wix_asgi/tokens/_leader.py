@@ -183,9 +183,11 @@ class Leader:
                 stored.instance_id,
                 extra={"instance_id": stored.instance_id},
             )
-        elif stored.failure == RefreshFailure.NOT_INSTALLED:
+        elif stored.failure == RefreshFailure.NOT_INSTALLED or (
+            stored.failure == RefreshFailure.UNREADABLE and stored.is_without_refresh_token
+        ):
             # Wix's last word stays, or its next refusal would be told as a new one.
-            failure = RefreshFailure.NOT_INSTALLED
+            failure = RefreshFailure(stored.failure)
         try:
             is_noted = await self._installations.note_failure(stored, failure, pause)
         except StorageUnavailable:

@@ -128,6 +128,7 @@ async def test_a_breakdown_logs_no_secret(
     assert [] == [value for value in hidden if value in text]
 
 
+@pytest.mark.flow("advanced")  # client credentials would find the site again
 async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     """An install that is refused after a breakdown leaves no token in the process (R47)."""
     fake = FakeWix()

@@ -144,6 +144,7 @@ def _filter(given: Any) -> dict[str, list[str]]:
 
 
 def _values(condition: Any) -> list[str]:
+    values: Any
     if isinstance(condition, dict) and condition.keys() == {"$in"}:
         values = condition["$in"]
     elif isinstance(condition, dict) and condition.keys() == {"$eq"}:

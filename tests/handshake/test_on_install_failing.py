@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.backends.of_before import OfBefore
 from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import begin, broken, call_back, reason_of
 from tests.handshake.owing import STORAGES, make_storage, process
@@ -189,6 +190,31 @@ async def test_storage_of_the_release_before() -> None:
 
     assert (303, 1) == (answer.status_code, len(one.seen))
     assert 0 == storage.steps.count("on_install")
+
+
+@pytest.mark.parametrize("backend", [without_add(FlakyStorage), OfBefore], ids=["whole", "known"])
+async def test_found_site_in_a_storage_of_the_release_before(backend: type[Storage]) -> None:
+    """No mark can be cleared there, so the process that finds a site tells of it, once."""
+    fake = FakeWix()
+    async with process(fake, backend()) as one, process(fake, one.wix.storage) as other:
+        fake.mark_installed(SITE)
+        for each in (one, other):
+            for _ in range(2):
+                await each.wix._tokens.get(SITE)
+                await each.settled()
+                each.wix._tokens.forget(SITE)
+        owes = await one.owes()
+
+    assert (1, 0, False) == (len(one.seen), len(other.seen), owes)
+
+
+async def test_found_site_that_is_removed_in_a_storage_of_the_release_before() -> None:
+    """Nothing is told of a site whose row is gone already."""
+    async with process(FakeWix(), OfBefore()) as one:
+        one.on_install.owe(SITE)
+        await one.settled()
+
+    assert [] == one.seen
 
 
 @pytest.mark.usefixtures("flow")

@@ -8,7 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["AccessToken", "Grant", "GrantType", "Identity", "InstallFlow", "Installation", "Record"]
+__all__ = [
+    "AccessToken",
+    "EventCounts",
+    "EventRecord",
+    "EventState",
+    "Grant",
+    "GrantType",
+    "Identity",
+    "InstallFlow",
+    "Installation",
+    "Record",
+]
 
 
 class InstallFlow(StrEnum):
@@ -65,6 +76,82 @@ class Record:
     grant_type: str | None = None
     origin_instance_id: str | None = None
     owes_on_install: bool = False
+
+
+class EventState(StrEnum):
+    """The state of an event in the inbox of webhooks."""
+
+    WAITING = "waiting"
+    """Kept, and not ended: due now, later, or taken by a process until its lease ends."""
+
+    DONE = "done"
+    """All handlers have returned. Only the event's keys are kept, without its payload."""
+
+    DEAD = "dead"
+    """A handler has failed for the last time (a dead letter)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """One event of a webhook as a storage holds it in its inbox, with the payload sealed.
+
+    Durations cross between hosts instead of times, as in `Record`.
+
+    Attributes:
+        app_id: The app's ID.
+        event_id: The event's key: 32 hexadecimal digits. With `app_id` it is unique.
+        alias: A second key of the same event, or None. Of two events with one alias the storage
+            keeps the first, as of two with one `event_id`.
+        event_type: Wix's word for the kind of event (`eventType` of the second layer).
+        instance_id: The installation that the event is about. Exact bytes, never folded.
+        payload: Sealed. None once the event is done.
+        issued_at: The moment at which Wix issued the event, in UTC by Wix's clock.
+        received_at: The time of the `add_event` that wrote it, in UTC by the store's clock; ignored
+            on writing.
+        state: Ignored on writing: an event begins as waiting.
+        attempts: How many times the event was taken, less those that were not counted.
+        due_in: Seconds until it may be taken, at the moment of the read or write; negative once it
+            is due. Of a taken event, the seconds until its lease ends. 0 where it has ended.
+        expires_in: Seconds until an ended event is forgotten, at the moment of the read; None while
+            it waits. Ignored on writing.
+        is_taken: Whether a process had it under a lease at the moment of the read. Ignored on
+            writing.
+        outcomes: What has become of each handler so far, in the words of the inbox.
+        failure: The kind of the latest failure and the handler's name, for operators, or None.
+    """
+
+    app_id: str
+    event_id: str
+    alias: str | None = None
+    event_type: str
+    instance_id: str
+    payload: bytes | None = field(repr=False)
+    issued_at: datetime
+    received_at: datetime | None = None
+    state: EventState = EventState.WAITING
+    attempts: int = 0
+    due_in: float = 0.0
+    expires_in: float | None = None
+    is_taken: bool = False
+    outcomes: str = ""
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventCounts:
+    """How many events of an app the inbox holds.
+
+    Attributes:
+        waiting: The events that have not ended, up to the limit of the question.
+        dead: The dead letters, up to the limit of the question.
+        oldest_age: Seconds since the oldest waiting event was received; 0 where none waits.
+        next_dead_in: Seconds until the first dead letter is forgotten; None where there is none.
+    """
+
+    waiting: int = 0
+    dead: int = 0
+    oldest_age: float = 0.0
+    next_dead_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from wix_asgi._event_storage import EventStorage
 from wix_asgi._frames import without_frames
 from wix_asgi._setting_checks import read_text
 from wix_asgi.errors import BackendNotFound, SettingsError
@@ -21,6 +22,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "AddingStorage",
     "ClaimReader",
+    "EventStorage",
     "Storage",
     "TableStorage",
     "find_backend",

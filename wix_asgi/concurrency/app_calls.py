@@ -47,8 +47,9 @@ def is_async(function: Callable[..., Any]) -> bool:
     call = getattr(function, "__call__", None)  # noqa: B004 - of an object, not whether there is one
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
         return True
-    is_partial = isinstance(function, functools.partial)
-    inner = function.func if is_partial else getattr(function, "__wrapped__", None)
+    if isinstance(function, functools.partial):
+        return is_async(function.func)
+    inner = getattr(function, "__wrapped__", None)
     return inner is not None and is_async(inner)
 
 

@@ -147,4 +147,4 @@ class WebhookPolicy:
     def delay_after(self, attempt: int, jitter: float) -> float:
         """Return the pause after a failed attempt, 1 for the first; `jitter` is from 0 to 1."""
         steps = min(attempt - 1, math.log(self.max_delay / self.first_delay, self.delay_factor))
-        return self.first_delay * self.delay_factor**steps * (0.75 + jitter / 2)
+        return self.first_delay * math.pow(self.delay_factor, steps) * (0.75 + jitter / 2)

@@ -73,6 +73,25 @@ class WebhookPolicy:
     warn_dead: float = _DAY
     """How long before its end a dead letter is told of in the log."""
 
+    # Installations
+
+    clock_difference: float = 60.0
+    """By how much Wix's clock and that of the store may differ, where the moment of an event is
+    compared with that of an installation (as for `iat` in R42)."""
+
+    recent: float = 60.0
+    """How old an event may be for its news not to have reached all of Wix's servers."""
+
+    repeats: tuple[float, ...] = (0.5, 1.5)
+    """The pauses after which Wix is asked again where its answer is against a recent event.
+
+    Wix documents no delay between its events and its token endpoint, and none was observed: a
+    choice, whose two seconds reinstalls pay, and sites that remove the app at once.
+    """
+||||||| a8b5837
+    handler_threads: int = 40
+    """Plain handlers that run at one time in a process, in threads of their own."""
+
     # The inbox
 
     max_waiting: int = 100_000

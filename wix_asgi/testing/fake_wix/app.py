@@ -23,7 +23,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
-from wix_asgi.settings import WixSettings
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
@@ -150,7 +149,7 @@ class FakeWix(Webhooks):
             "app_secret": self.app_secret,
             "wix_url": self.url,
             "api_url": self.url,
-            **({"public_key": self.public_key} if "public_key" in WixSettings.model_fields else {}),
+            "public_key": self.public_key,
         }
 
     def serve(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, TypedDict, TypeVar, Unpack
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -24,6 +24,7 @@ from wix_asgi.models import Identity, Installation, InstallFlow
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, shortcomings
+from wix_asgi.webhooks.handlers import Handlers
 
 __all__ = ["Wix", "WixOptions"]
 
@@ -50,6 +51,8 @@ class WixOptions(TypedDict, total=False):
     flow: str
     install_path: str
     callback_path: str
+    webhook_path: str
+    public_key: str | list[str]
     encryption_keys: list[str]
     after_install: str
     finish_setup: bool
@@ -60,6 +63,8 @@ class WixOptions(TypedDict, total=False):
     allowed_subjects: list[str]
     session: bool
     instance_max_age: int
+    webhooks: Literal["run", "store"]
+    webhook_concurrency: int
     wix_url: str
     api_url: str
     on_install: Hook
@@ -105,10 +110,12 @@ class Wix:
             del options, storage
         self.storage = self._given_storage or settings.backend
         self._hooks = hooks
+        self._handlers = Handlers()
         parts = assemble(
             settings,
             self.storage,
             hooks,
+            handlers=self._handlers,
             detached=self._detached,
             resolve=resolve,
             transport=transport,
@@ -123,6 +130,7 @@ class Wix:
         self.clients: Final = parts.clients
         self.sessions: Final = parts.sessions
         self.handshake: Final = parts.handshake
+        self.webhook: Final = parts.webhook
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)
         self.is_open = False
@@ -182,6 +190,11 @@ class Wix:
                 "publish the install link %s "
                 "(Wix's dashboard needs no App URL and no Redirect URL)",
                 self.settings.app_url,
+            )
+        if self.webhook is not None:
+            logger.info(
+                "enter in Wix's dashboard: %s as the Callback URL of webhooks",
+                self.settings.webhook_url,
             )
 
     async def _open_storage(self) -> None:

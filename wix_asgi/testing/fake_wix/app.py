@@ -42,6 +42,7 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    UNINSTALL_PATH,
     InstallerRefused,
 )
 from wix_asgi.testing.fake_wix.world import FakeSite
@@ -114,7 +115,14 @@ class FakeWix(Webhooks):
             webhook_key=webhook_key,
         )
         self._site_api = SiteApi(self, self._grants, self._answers)
-        self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installers)
+        self._browser = BrowserPages(
+            self,
+            self._grants,
+            self._install_tokens,
+            self._installers,
+            tell=self._send_told,
+            deliveries_of=self._deliveries_of,
+        )
         api = self._api_routes()
         self._known = [
             f"{method} {route.path}"
@@ -169,6 +177,7 @@ class FakeWix(Webhooks):
                 for method, page in (("GET", self._browser.consent), ("POST", self._browser.decide))
             ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
+            Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
         ]
 
     def _api_routes(self) -> list[Route]:

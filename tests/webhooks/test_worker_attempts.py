@@ -17,7 +17,9 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.webhooks.inbox import Inbox
 from wix_asgi.webhooks.policy import WebhookPolicy
 
-MINUTE, HOUR = 60.0, 3600.0
+HOUR = 3600.0
+RARE = WebhookPolicy(poll_pause=24 * HOUR, max_poll_pause=24 * HOUR)
+"""Looks for the events of others that are too rare to find an event which comes back."""
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_delays_grow_up_to_half_a_day(attempt: int, jitter: float, seconds: floa
 
 async def test_eight_attempts_are_spread_over_a_day() -> None:
     """Each begins as soon as its delay is over, though the looks for others' events are rarer."""
-    async with working() as (app, worker):
+    async with working(RARE) as (app, worker):
 
         @app.on()
         async def handle(event: WebhookEvent) -> None:
@@ -68,7 +70,7 @@ async def test_a_process_that_is_killed_each_time_ends_in_a_dead_letter(
 ) -> None:
     """The event that kills it is not taken for ever."""
     async with working() as (app, worker):
-        app.on(max_attempts=3)(app.calls.append)
+        app.on(max_attempts=3)(app.note)
         await app.add()
         for attempt in range(3):
             assert await app.inbox.take(f"killed {attempt}", limit=1, lease=1)
@@ -98,7 +100,7 @@ async def test_a_preparation_that_fails_postpones_the_event(
             raise failures.pop()
 
     async with working(prepare=prepare) as (app, worker):
-        app.on(max_attempts=1)(app.calls.append)
+        app.on(max_attempts=1)(app.note)
         await app.add()
         with caplog.at_level(logging.WARNING):
             worker.start()
@@ -118,8 +120,8 @@ async def test_a_preparation_that_always_fails_ends_in_a_dead_letter(
     async def prepare(signed: SignedEvent) -> None:
         raise WixUnavailable
 
-    async with working(prepare=prepare) as (app, worker):
-        app.on()(app.calls.append)
+    async with working(RARE, prepare=prepare) as (app, worker):
+        app.on()(app.note)
         await app.add()
         with caplog.at_level(logging.ERROR):
             worker.start()
@@ -142,7 +144,7 @@ async def test_a_preparation_that_hangs_is_cancelled() -> None:
             await anyio.sleep_forever()
 
     async with working(prepare=prepare) as (app, worker):
-        app.on()(app.calls.append)
+        app.on()(app.note)
         await app.add()
         begun_at = anyio.current_time()
         worker.start()
@@ -164,7 +166,7 @@ async def test_an_event_that_cannot_be_made_is_postponed() -> None:
         return make_event(signed, event_id, attempt)
 
     async with working(make_event=make) as (app, worker):
-        app.on(max_attempts=1)(app.calls.append)
+        app.on(max_attempts=1)(app.note)
         await app.add()
         worker.start()
         await app.until_over()
@@ -177,8 +179,8 @@ async def test_an_event_whose_key_is_missing_is_postponed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A deploy that brings the key may be under way; after a day it is a dead letter."""
-    async with working() as (app, worker):
-        app.on()(app.calls.append)
+    async with working(RARE) as (app, worker):
+        app.on()(app.note)
         app.inbox._vault = Vault([b"n" * 32])
         await app.add()
         app.inbox._vault = app.vault
@@ -198,7 +200,7 @@ async def test_an_event_that_was_changed_is_a_dead_letter_at_once(
 ) -> None:
     """Nothing will make it readable."""
     async with working() as (app, worker):
-        app.on()(app.calls.append)
+        app.on()(app.note)
         await app.add()
         record = await app.only()
         assert record.payload is not None
@@ -222,7 +224,7 @@ async def test_an_error_of_our_own_leaves_the_event_to_its_lease(
 ) -> None:
     """It comes back, and the worker goes on."""
     async with working() as (app, worker):
-        app.on()(app.calls.append)
+        app.on()(app.note)
         await app.add()
         opened = Inbox.open
 

@@ -198,7 +198,7 @@ async def test_outcomes_are_noted_by_the_next_renewal_where_the_first_one_fails(
 async def test_events_that_a_failed_question_has_taken_are_handled() -> None:
     """The same name asks again, and gets them without another attempt counted."""
     async with working() as (app, worker):
-        app.on()(app.calls.append)
+        app.on()(app.note)
         await app.add()
 
         async def take_and_fail() -> None:
@@ -255,7 +255,7 @@ async def test_a_handler_that_goes_on_after_its_time_out_is_told_of(
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(100)
 
-        app.on("b")(app.calls.append)
+        app.on("b")(app.note)
         await app.add("a")
         await app.add("b")
         with caplog.at_level(logging.WARNING):

@@ -159,6 +159,10 @@ class Working:
         await checkpoint()
         self.prepared.append(signed)
 
+    async def note(self, event: WebhookEvent) -> None:
+        """Note an event. A plain handler would run in a thread, beside which time jumps."""
+        self.calls.append(event)
+
     def worker(self, **options: Any) -> EventWorker:
         """Return a worker of its own, as another process has one."""
         defaults: dict[str, Any] = {

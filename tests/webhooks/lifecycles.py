@@ -1,4 +1,4 @@
-"""Processes of an app that apply events to its installations, for tests of many orders and places."""
+"""Processes of an app that apply events to its installations, for tests of many orders."""
 
 from __future__ import annotations
 

@@ -31,7 +31,6 @@ from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 from wix_asgi_backends.memory import MemoryStorage
 
-
 VISITOR: Final = "a-name-of-a-visitor"
 """Personal data in an event. Far from their use: Sentry shows the lines around a frame."""
 
@@ -51,6 +50,10 @@ class Failing(MemoryStorage):
     async def put(self, record: Record) -> None:
         self._reach("put")
         await super().put(record)
+
+    async def add(self, record: Record) -> bool:
+        self._reach("put")
+        return await super().add(record)
 
     async def add_event(self, record: EventRecord) -> bool:
         self._reach("add_event")

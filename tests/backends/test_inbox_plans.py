@@ -84,7 +84,7 @@ async def test_no_call_reads_all_done_events(database: Database) -> None:
 
 
 async def test_taking_looks_up_the_chosen_events(database: Database) -> None:
-    """Beside a backlog of due events the few that are taken are looked up by their key."""
+    """Beside a backlog of due events the few taken events are looked up by their key."""
     async with database.make_storage() as storage:
         engine = await storage._engines.current()
         await add_ended(storage, DONE, expires_at=FAR)

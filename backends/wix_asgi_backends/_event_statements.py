@@ -130,8 +130,8 @@ def _ended(state: EventState, **changes: Any) -> dict[str, Any]:
 class EventWrites:
     """The statements that change events, for the dialect that `insert` belongs to.
 
-    A statement whose name ends with `again` takes the place of the other where it is not known
-    whether an earlier attempt was carried out: it finds the event in the state after it, too.
+    Where nobody knows whether an earlier attempt was carried out, a statement whose name ends with
+    `again` is the next attempt: it finds the event in the state after the earlier one, too.
 
     Args:
         insert: The dialect's function.

@@ -68,7 +68,7 @@ async def test_number_out_of_range(database: Database, column: str, value: int) 
 
 
 async def test_moment_that_python_has_not(database: Database) -> None:
-    """A moment of issue outside Python's years counts as 1970, and one of receipt as unknown."""
+    """A moment of issue outside Python's years counts as 1970; a moment of receipt is unknown."""
     async with database.make_storage() as storage:
         await keep_all(storage, "b")
         await change(database, f"UPDATE wix_events SET issued_at = {LAST}, received_at = {LAST}")
@@ -117,7 +117,7 @@ async def test_columns_of_a_newer_release(database: Database) -> None:
 async def test_key_that_is_not_utf_8(
     database: Database, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
-    """An event whose key cannot be read is left out, and named in hexadecimal; the others come."""
+    """An event whose key cannot be read is left out, and named in hexadecimal; others come."""
     async with database.make_storage() as storage:
         await keep_all(storage, *NAMES, "d", due_in=-1.0)
         await change(database, f"UPDATE wix_events SET event_id = X'{key}' WHERE {B}")

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.concurrency.purge import Purge
 from wix_asgi.errors import (
     HandshakeRefused,
     NotInstalled,
@@ -33,7 +34,6 @@ from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
 from wix_asgi.handshake._install_proof import InstallProof, ProvenInstall
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused
-from wix_asgi.handshake._purge import Purge
 from wix_asgi.handshake._query import Query, read_query
 from wix_asgi.handshake._repeats import Repeats
 from wix_asgi.handshake._requests import refuse_automatic_loads, refuse_other_methods
@@ -120,7 +120,7 @@ class Callback:
             responses=responses,
             policy=self._policy,
         )
-        self._purge = Purge(storage, detached)
+        self._purge = Purge(storage.purge, detached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI app."""
@@ -204,7 +204,7 @@ class Callback:
         """Use up the state and the proof, keep the installation, and tell the app of it."""
         proven = await self._proof.prove(query, run, self._turn(request, run.use))
         run.claims = proven.claims
-        stored = await self._store(proven)
+        stored = await self._store(proven, run.begun_at)
         response = await self._on_install.tell(stored, request)
         if self._settings.finish_setup:
             await self._finish_setup(proven.instance_id, proven.grant.access_token)
@@ -251,9 +251,11 @@ class Callback:
         self._responses.clear_cookie(response, flow.cookie_name)
         return response
 
-    async def _store(self, proven: ProvenInstall) -> StoredInstallation:
+    async def _store(self, proven: ProvenInstall, begun_at: float) -> StoredInstallation:
         instance_id = proven.instance_id
-        stored = await self._completion.store(proven, owes_on_install=self._on_install.is_wanted)
+        stored = await self._completion.store(
+            proven, begun_at=begun_at, owes_on_install=self._on_install.is_wanted
+        )
         self._tokens.adopt(instance_id, proven.grant.access_token)
         logger.info("installed on site %s", instance_id, extra={"instance_id": instance_id})
         return stored

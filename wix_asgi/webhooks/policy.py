@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,43 @@ class WebhookPolicy:
     max_body: int = 1_000_000
     """Bytes of a body that are read at most (R42); real tokens have some kilobytes."""
 
+    body_timeout: float = 10.0
+    """How long a body may take to arrive; Wix itself gives up after 1.25 s."""
+
+    max_bodies: int = 500
+    max_bytes: int = 32_000_000
+    """Bodies under way on an event loop, and their bytes. Above it the oldest body is given up.
+
+    A body of Wix's arrives within milliseconds, so that the oldest one is a stranger's. To have a
+    body of 50 ms given up, a stranger has to begin 10,000 others in a second.
+    """
+
+    small_body: int = 64_000
+    """Bytes of a body that is verified at once, in 0.4 ms, or 0.1 ms for a forgery (measured).
+
+    No event of Wix's was seen to be longer. Those that are, whose forgeries take up to 2.3 ms, are
+    verified in a thread, one at a time in a process.
+    """
+
+    max_long_bodies: int = 16
+    long_body_wait: float = 0.5
+    """Longer bodies that wait for their turn, and how long, before they are answered 503."""
+
+    clock_leeway: float = 60.0
+    """How far ahead of our clock an event may be issued (R42), and so how much sooner than
+    `keep_keys` it is too old to be run."""
+
+    keep_wait: float = 1.0
+    """How long an answer waits for the storage. Wix waits for 1.25 s ("Webhook Resend Policy");
+    the rest is for the way of the request and of the answer."""
+
+    max_keeping: int = 4
+    """Events that an event loop writes at one time; more wait for their turn. A process has ten
+    connections, and refreshes and installs need some, too."""
+
+    retry_after: int = 60
+    """The `Retry-After` of a 503: Wix's first repetition comes after a minute."""
+
     # The keys of events
 
     keep_keys: float = 72 * _HOUR
@@ -38,6 +76,22 @@ class WebhookPolicy:
     warn_dead: float = _DAY
     """How long before its end a dead letter is told of in the log."""
 
+    # Installations
+
+    clock_difference: float = 60.0
+    """By how much Wix's clock and that of the store may differ, where the moment of an event is
+    compared with that of an installation (as for `iat` in R42)."""
+
+    recent: float = 60.0
+    """How old an event may be for its news not to have reached all of Wix's servers."""
+
+    repeats: tuple[float, ...] = (0.5, 1.5)
+    """The pauses after which Wix is asked again where its answer is against a recent event.
+
+    Wix documents no delay between its events and its token endpoint, and none was observed: a
+    choice, whose two seconds reinstalls pay, and sites that remove the app at once.
+    """
+
     # The inbox
 
     max_waiting: int = 100_000
@@ -47,16 +101,27 @@ class WebhookPolicy:
     """
 
     count_interval: float = 1.0
+    calm_count_interval: float = 100.0
     count_after: int = 1000
-    """How seldom waiting events are counted: once a second, or after so many new events of this
-    process, while the inbox is less than half full each hundred seconds."""
+    """How seldom a process counts the waiting events: once in the first interval, in the second
+    while less than half of `max_waiting` wait, or after that number of new events of its own.
+
+    To count 100,000 events takes a Postgres some 10 ms.
+    """
 
     # Leases and attempts
 
     lease: float = 20.0
     """How long a process has an event, renewed each third of it while the handlers run.
 
-    A killed process costs its events so long, and a storage that restarts is back within it.
+    A killed process delays its events by it, and a storage that restarts is back within it.
+    """
+
+    lease_margin: float = 5.0
+    """How long before the end of its lease an async handler is cancelled, if it is not renewed.
+
+    The seconds are for the handler to end before another process begins; two renewals come before
+    them, the second while one has failed. (`OnlyOnePolicy` has three of ten seconds.)
     """
 
     first_delay: float = 10.0
@@ -72,7 +137,71 @@ class WebhookPolicy:
 
     poll_pause: float = 0.5
     max_poll_pause: float = 10.0
-    """Between two looks for events of other processes: longer each time that none is found."""
+    """Between two looks for events of other processes: twice as long each time that none is found.
 
-    handler_threads: int = 40
-    """Plain handlers that run at one time in a process, in threads of their own."""
+    Times 0.5 to 1.5, by chance. A look is one statement.
+    """
+
+    storage_pause: float = 1.0
+    """Between two tries to note the end of an event, while the storage fails."""
+
+    # Handlers
+
+    max_attempts: int = 8
+    """How often an event is prepared (its installation is brought up to date) or unsealed at most.
+
+    These attempts count against no handler. With the delays above they cover a day: an outage of
+    Wix, or a deploy that brings a key.
+    """
+
+    prepare_timeout: float = 60.0
+    """How long the preparation of an event may take; a few calls to Wix with their repetitions."""
+
+    still_running: float = 1000.0
+    """How long after its time-out a handler that goes on keeps the event from other processes.
+
+    A thread cannot be cancelled. One that waits for a dead connection ends by itself after 925
+    seconds (Linux, `tcp_retries2` of 15); one that goes on for longer may never end, and its event
+    is tried again beside it. Its slot stays taken.
+    """
+
+    cancel_patience: float = 1.0
+    """How long a cancelled async handler may clean up until it is told of as still running."""
+
+    shutdown_grace: float = 8.0
+    """How long a shutdown waits for running handlers.
+
+    Docker kills a container ten seconds after it was told to stop; two of them are for giving the
+    events back.
+    """
+
+    shutdown_cleanup: float = 2.0
+    """How long a shutdown then waits for cancelled handlers, and for their events to be given back.
+    """
+
+    # Operating
+
+    log_pause: float = 60.0
+    """The least time between two log lines about a storage that fails."""
+
+    watch_interval: float = 60.0
+    """How often waiting events and dead letters are counted, by one of all processes."""
+
+    watch_lease: float = 150.0
+    """How long a killed process that counted them delays the next one: two and a half intervals."""
+
+    warn_waiting: int = 1000
+    warn_age: float = 900.0
+    """How many waiting events, or seconds since the oldest came, are told of in the log.
+
+    A healthy inbox is empty within seconds; a deploy or a restart of the database takes minutes. A
+    thousand events are more than the four handlers of a process do in a minute, at 0.2 s each.
+    """
+
+    warn_growth: float = 2.0
+    """By what factor either has grown when it is told of again: seven lines for a day's age."""
+
+    def delay_after(self, attempt: int, jitter: float) -> float:
+        """Return the pause after a failed attempt, 1 for the first; `jitter` is from 0 to 1."""
+        steps = min(attempt - 1, math.log(self.max_delay / self.first_delay, self.delay_factor))
+        return self.first_delay * math.pow(self.delay_factor, steps) * (0.75 + jitter / 2)

@@ -1,7 +1,8 @@
 """An app whose handlers note their calls in files, and a worker without HTTP.
 
-`uvicorn tests.processes.handling:app`, or `python -m tests.processes.handling NAME` for a worker;
-the settings are in the environment, and `NOTES` names the directory of the notes.
+`uvicorn --factory tests.processes.handling:make_app`, or, for a worker, `python -m
+tests.processes.handling LEASE`. The settings are in the environment, and `NOTES` names the file of
+the notes; slow handlers end once there is a file of that name with `.go` behind it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,22 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
 from wix_asgi import Wix, WixMiddleware
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.events import WebhookEvent
+from wix_asgi.sealing.vault import Vault
+from wix_asgi.storage import EventStorage
+from wix_asgi.webhooks.handlers import Handlers
+from wix_asgi.webhooks.inbox import Inbox
+from wix_asgi.webhooks.policy import WebhookPolicy
+from wix_asgi.webhooks.worker import EventWorker
 
-__all__ = ["APP", "QUICK", "SLOW", "app"]
+__all__ = ["APP", "QUICK", "SLOW", "make_app"]
 
-APP: Final = "tests.processes.handling:app"
+APP: Final = "tests.processes.handling:make_app"
 QUICK: Final = "quick"
 SLOW: Final = "slow"
 
@@ -36,7 +45,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def register(wix: Wix) -> None:
+def register(wix: Wix | Handlers) -> None:
     """Register the handlers."""
 
     @wix.on("*")
@@ -63,18 +72,48 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
     say("app closes")
 
 
-async def work() -> None:
-    """Handle events, and nothing else."""
+def make_app() -> WixMiddleware:
+    """Return an app that handles the events it gets."""
+    wix = Wix()
+    register(wix)
+    return WixMiddleware(Starlette(lifespan=lifespan), wix)
+
+
+async def work(lease: float) -> None:
+    """Handle events under leases of so many seconds, and do nothing else."""
+    handlers = Handlers()
+    register(handlers)
     async with Wix() as wix:
-        register(wix)
+        vault = Vault(wix.settings.key_ring())
+        assert isinstance(wix.storage, EventStorage)
+        worker = EventWorker(
+            Inbox(wix.settings.app_id, wix.storage, vault),
+            handlers,
+            app_id=wix.settings.app_id,
+            storage=wix.storage,
+            prepare=lambda _: checkpoint(),
+            make_event=lambda signed, event_id, attempt: WebhookEvent(
+                event_type=signed.event_type,
+                instance_id=signed.instance_id,
+                data=signed.data,
+                identity=signed.identity,
+                id=event_id,
+                issued_at=signed.issued_at,
+                attempt=attempt,
+                client=wix.client(signed.instance_id),
+            ),
+            detached=DetachedTasks(),
+            # So that nothing but renewals goes to the storage while a handler runs: a process that
+            # is frozen inside of a statement keeps the lock of SQLite.
+            concurrency=1,
+            ready=wix.open,
+            policy=WebhookPolicy(lease=lease, lease_margin=lease / 4, max_poll_pause=0.5),
+        )
         say("works")
-        await wix.work_events()
+        await worker.run()
 
 
 if __name__ == "__main__":
+    # Whatever runs the tests in the background may have left it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work)
-else:
-    _wix = Wix()
-    register(_wix)
-    app = WixMiddleware(Starlette(lifespan=lifespan), _wix)
+    anyio.run(work, float(sys.argv[1]))

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import SettingsError
-from wix_asgi.events import WebhookEvent
+from wix_asgi.events import make_event
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
@@ -34,7 +33,6 @@ from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
-from wix_asgi.protocol.webhook_event import SignedEvent
 from wix_asgi.protocol.webhook_token import WebhookTokens
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
@@ -205,7 +203,9 @@ def assemble(
             app_id=settings.app_id,
             storage=storage,
             prepare=lifecycle.apply,
-            make_event=partial(_make_event, clients),
+            make_event=lambda event, event_id, attempt: make_event(
+                event, event_id, attempt, clients.for_instance(event.instance_id)
+            ),
             detached=detached,
             concurrency=settings.webhook_concurrency,
             ready=ready,
@@ -248,21 +248,6 @@ def _make_inbox(settings: WixSettings, storage: Storage, vault: Vault) -> Inbox 
         f"{type(storage).__name__} lacks {', '.join(missing)} of wix_asgi.storage.EventStorage. "
         "Expected: sqlite://, postgresql:// or memory:// as storage, or no public key, for an app "
         "without webhooks."
-    )
-
-
-def _make_event(
-    clients: ClientFactory, event: SignedEvent, event_id: str, attempt: int
-) -> WebhookEvent:
-    return WebhookEvent(
-        event_type=event.event_type,
-        instance_id=event.instance_id,
-        data=event.data,
-        identity=event.identity,
-        id=event_id,
-        issued_at=event.issued_at,
-        attempt=attempt,
-        client=clients.for_instance(event.instance_id),
     )
 
 

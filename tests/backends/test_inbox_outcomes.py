@@ -70,11 +70,11 @@ def _storage(database: Database) -> SQLStorage:
     return storage
 
 
-def lost(engine: AsyncEngine) -> Exception:
+def lost(engine: AsyncEngine) -> Any:
     """Return the driver's error for a statement whose outcome nobody was told."""
     if engine.dialect.name == "postgresql":
         return asyncpg.ConnectionDoesNotExistError("test: closed in the middle of operation")
-    error = sqlite3.OperationalError("test: disk I/O error after the commit")
+    error: Any = sqlite3.OperationalError("test: disk I/O error after the commit")
     error.sqlite_errorcode = sqlite3.SQLITE_BUSY
     return error
 

@@ -62,7 +62,7 @@ async def plans(storage: SQLStorage, statements: Sent) -> str:
 
 
 async def test_no_call_reads_all_done_events(database: Database) -> None:
-    """Among many done events each call finds its rows by an index, and by one of a few rows."""
+    """Among many done events each call finds its rows by an index with a few rows."""
     async with database.make_storage() as storage:
         await storage.add_event(event())
         await storage.take_events(APP, OWNER, limit=1, lease=LONG)
@@ -84,7 +84,7 @@ async def test_no_call_reads_all_done_events(database: Database) -> None:
 
 
 async def test_taking_looks_up_the_chosen_events(database: Database) -> None:
-    """Beside a backlog of due events the few that are taken are looked up by their key."""
+    """Beside a backlog of due events the few taken events are looked up by their key."""
     async with database.make_storage() as storage:
         engine = await storage._engines.current()
         await add_ended(storage, DONE, expires_at=FAR)

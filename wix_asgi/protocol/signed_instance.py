@@ -11,13 +11,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import math
 import re
 from typing import Any, Final
 
 from wix_asgi.errors import CallerReason, Unauthenticated
 from wix_asgi.models import Identity
+from wix_asgi.protocol.strict_json import read_json
 from wix_asgi.settings import WixSettings
 
 __all__ = ["MAX_INSTANCE", "SIGNED", "SignedInstances"]
@@ -91,23 +91,10 @@ def _parse_claims(data: str) -> dict[str, Any]:
     try:
         raw = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
         is_canonical = base64.urlsafe_b64encode(raw).rstrip(b"=") == data.encode()
-        claims = json.loads(
-            raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError, binascii.Error):
+        claims = read_json(raw.decode())
+    except (ValueError, binascii.Error):
         claims, is_canonical = None, False
     # Raised out here, without a context, whose frames would hold the claims.
     if not isinstance(claims, dict) or not is_canonical:
         raise _forged("The signed instance is no JSON object in base64url.")
     return claims
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    claims = dict(pairs)
-    if len(claims) != len(pairs):
-        raise ValueError("a key is there twice")
-    return claims
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

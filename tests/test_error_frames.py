@@ -126,7 +126,7 @@ def test_locals_of_a_hook_stay() -> None:
         except LookupError as exc:
             raise LookupError("again") from exc
 
-    error = without_locals(caught(of("wix_asgi.x", of("wix_asgi.hooks", hook))))
+    error = without_locals(caught(of("wix_asgi.x", of("wix_asgi.concurrency.app_calls", hook))))
 
     assert 1 == shown(error).count("secret = 'test-secret")
     assert not hasattr(error, "__notes__")

@@ -21,9 +21,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from tests.limits import PATIENCE
 from tests.support import SITE, SlowHook
+from wix_asgi.concurrency.app_calls import outcome_of, result_of
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, NotInstalled, Reason
-from wix_asgi.hooks import Hook, HookPolicy, Hooks, _outcome, _result
+from wix_asgi.hooks import Hook, HookPolicy, Hooks
 from wix_asgi.models import Installation
 
 REFUSAL = HandshakeRefused(Reason.DENIED)
@@ -299,9 +300,9 @@ async def hang_up(hooks: Hooks, hook: SlowHook, *, natively: bool) -> None:
 def test_the_outcome_of_a_call_is_what_it_returns_or_raises() -> None:
     """Every error comes back from a thread, the exit of an app among them."""
     with pytest.raises(SystemExit) as caught:
-        _result(_outcome(functools.partial(sys.exit, 3)))
+        result_of(outcome_of(functools.partial(sys.exit, 3)))
 
-    assert ANSWER is _result(_outcome(lambda: ANSWER))
+    assert ANSWER is result_of(outcome_of(lambda: ANSWER))
     assert 3 == caught.value.code
 
 
@@ -320,4 +321,4 @@ async def test_the_error_of_a_plain_hook_has_no_frames_of_its_thread() -> None:
                 await call()
             modules = {entry.frame.f_globals["__name__"] for entry in caught.traceback}
 
-            assert {"wix_asgi.hooks", __name__} == modules
+            assert {"wix_asgi.hooks", "wix_asgi.concurrency.app_calls", __name__} == modules

@@ -18,8 +18,8 @@ E = TypeVar("E", bound=BaseException)
 _OURS: Final = frozenset({"wix_asgi", "wix_asgi_backends"})
 """The packages whose frames leave every error that goes out."""
 
-_DOOR: Final = "wix_asgi.hooks"
-"""The module through which the app's own hooks are called: the frames below it are the app's."""
+_DOOR: Final = "wix_asgi.concurrency.app_calls"
+"""The module through which the app's own functions are called: the frames below are the app's."""
 
 
 def without_frames(exc: E, *, until: BaseException | None = None) -> E:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from wix_asgi._frames import without_locals
 from wix_asgi.asgi.client_network import client_network
 from wix_asgi.asgi.scopes import without_secrets
+from wix_asgi.concurrency.app_calls import Call, Outcome, call_function, outcome_of, result_of
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.fair_slots import FairSlots
 from wix_asgi.concurrency.per_loop import PerLoop
@@ -26,8 +26,6 @@ from wix_asgi.reporting.line_limit import LineLimit, and_more
 __all__ = ["Hook", "HookPolicy", "Hooks"]
 
 Hook = Callable[..., Any]
-
-_Call: TypeAlias = Callable[[], Any]
 
 logger = logging.getLogger("wix_asgi")
 
@@ -162,7 +160,7 @@ class Hooks:
             Exception: The error of a hook; the hooks after it are not called.
         """
 
-        async def in_thread(call: _Call) -> Any:
+        async def in_thread(call: Call) -> Any:
             network = "" if request is None else client_network(request.scope)
             if not await self._error_slots.acquire(network):
                 self._note_left_out()
@@ -170,17 +168,17 @@ class Hooks:
             # Detached, since a server may cancel the request whose client hung up: the slot is
             # taken for as long as the thread runs, or strangers could begin any number of them.
             task = self._detached.start(functools.partial(self._run_in_slot, call))
-            return _result(await task.result())
+            return result_of(await task.result())
 
         return await _call_all(self.on_error, refusal, request, in_thread)
 
-    async def _in_thread(self, call: _Call) -> Any:
+    async def _in_thread(self, call: Call) -> Any:
         limiter = self._install_threads.here()
-        return _result(await to_thread.run_sync(_outcome, call, limiter=limiter))
+        return result_of(await to_thread.run_sync(outcome_of, call, limiter=limiter))
 
-    async def _run_in_slot(self, call: _Call) -> _Outcome:
+    async def _run_in_slot(self, call: Call) -> Outcome:
         try:
-            return await to_thread.run_sync(_outcome, call, limiter=self._error_threads.here())
+            return await to_thread.run_sync(outcome_of, call, limiter=self._error_threads.here())
         finally:
             self._error_slots.release()
 
@@ -197,69 +195,14 @@ async def _call_all(
     hooks: list[Hook],
     event: object,
     request: Request | None,
-    in_thread: Callable[[_Call], Awaitable[Any]],
+    in_thread: Callable[[Call], Awaitable[Any]],
 ) -> Response | None:
     if not hooks:
         # Anybody can cause refusals, and most apps have no hook for them.
         return None
     response, args = None, (event, request and without_secrets(request))
     for hook in hooks:
-        call = functools.partial(hook, *args[: _arity(hook)])
-        result = call() if _is_async(hook) else await in_thread(call)
-        if inspect.isawaitable(result):
-            result = await result
+        result = await call_function(hook, args, in_thread)
         if response is None and isinstance(result, Response):
             response = result
     return response
-
-
-def _is_async(hook: Hook) -> bool:
-    """Whether `hook` is an async function or object, or a partial or decorator of one.
-
-    Such a decorator may need the event loop before it returns its coroutine.
-    """
-    call = getattr(hook, "__call__", None)  # noqa: B004 - of an object, not whether there is one
-    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call):
-        return True
-    inner = hook.func if isinstance(hook, functools.partial) else getattr(hook, "__wrapped__", None)
-    return inner is not None and _is_async(inner)
-
-
-class _Outcome:
-    """The result or the error of a call in a thread.
-
-    The error is no exception of the thread's: the frames of anyio would show trackers their
-    locals, among which are all context variables.
-    """
-
-    __slots__ = ("error", "value")
-
-    def __init__(self, value: Any, error: BaseException | None) -> None:
-        self.value = value
-        self.error = error
-
-
-def _outcome(call: _Call) -> _Outcome:
-    try:
-        return _Outcome(call(), None)
-    except BaseException as exc:
-        return _Outcome(None, exc)
-
-
-def _result(outcome: _Outcome) -> Any:
-    if outcome.error is None:
-        return outcome.value
-    try:
-        raise outcome.error
-    finally:
-        # The error holds this frame, and must not be held by it.
-        del outcome
-
-
-def _arity(hook: Hook) -> int | None:
-    """Return how many positional arguments `hook` takes; None for any number."""
-    kinds = [parameter.kind for parameter in inspect.signature(hook).parameters.values()]
-    if inspect.Parameter.VAR_POSITIONAL in kinds:
-        return None
-    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    return sum(kind in positional for kind in kinds)

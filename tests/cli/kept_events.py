@@ -14,11 +14,12 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import EventStorage, open_storage
 from wix_asgi.webhooks.inbox import Inbox, KeptEvent
-from wix_asgi.webhooks.outcomes import Outcome, write_outcomes
+from wix_asgi.webhooks.outcomes import HandlerOutcome, Outcomes
 
 __all__ = [
     "BROKEN",
     "FIELDS",
+    "HANDLERS",
     "change",
     "found",
     "keep",
@@ -29,7 +30,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-BROKEN = write_outcomes({"app.welcome": Outcome.RETURNED, "app.count": Outcome.GIVEN_UP})
+HANDLERS = {"app.welcome": HandlerOutcome.RETURNED, "app.count": HandlerOutcome.GIVEN_UP}
+BROKEN = str(Outcomes(HANDLERS))
 FIELDS = [
     "id",
     "type",

@@ -13,7 +13,7 @@ from tests.operations.events import id_of
 from wix_asgi.cli._app import app
 from wix_asgi.models import EventState
 from wix_asgi.webhooks.inbox import Inbox
-from wix_asgi.webhooks.outcomes import Outcome, read_outcomes
+from wix_asgi.webhooks.outcomes import HandlerOutcome, Outcomes
 
 pytestmark = pytest.mark.usefixtures("kept_inbox")
 
@@ -28,7 +28,7 @@ def test_dead_letter_is_retried() -> None:
     assert (0, f"{event_id} is due now.\n") == (result.exit_code, result.stdout)
     assert (EventState.WAITING, 0) == (after.state, after.attempts)
     assert after.due_in <= 0
-    assert {"app.welcome": Outcome.RETURNED} == read_outcomes(after.outcomes)
+    assert {"app.welcome": HandlerOutcome.RETURNED} == Outcomes.read(after.outcomes).handlers
 
 
 def test_postponed_event_is_retried_now() -> None:

@@ -9,7 +9,7 @@ from tests.handshake.handshaking import CLOSE_WINDOW
 from tests.limits import PATIENCE
 from tests.support import Browser, running
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.handshake._purge import Purge
+from wix_asgi.concurrency.purge import Purge
 from wix_asgi.testing import Clock, FakeWix
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -65,7 +65,7 @@ async def test_purge_is_due_a_minute_after_the_last() -> None:
     """No purge starts beside another; the minute until the next begins with its end (R8)."""
     clock = Clock(1_000)
     storage, detached = SlowStorage(), DetachedTasks()
-    purge = Purge(storage, detached, clock=clock.now)
+    purge = Purge(storage.purge, detached, clock=clock.now)
     begun = []
 
     async def start_after(seconds: float) -> None:
@@ -104,7 +104,7 @@ async def test_purges_go_on_until_no_claim_is_left() -> None:
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    Purge(storage, detached, sleep=sleep).start()
+    Purge(storage.purge, detached, sleep=sleep).start()
     await anyio.wait_all_tasks_blocked()
 
     assert [0] == storage.removes
@@ -114,7 +114,7 @@ async def test_purges_go_on_until_no_claim_is_left() -> None:
 async def test_endless_purge_holds_up_no_shutdown() -> None:
     """A shutdown does not wait until all claims are gone: the next start goes on (R56)."""
     storage, detached = FullStorage([5000] * 2), DetachedTasks()
-    Purge(storage, detached, sleep=lambda _: anyio.sleep_forever()).start()
+    Purge(storage.purge, detached, sleep=lambda _: anyio.sleep_forever()).start()
     await anyio.wait_all_tasks_blocked()
     await detached.aclose(PATIENCE)
 
@@ -124,7 +124,7 @@ async def test_endless_purge_holds_up_no_shutdown() -> None:
 async def test_shutdown_cuts_no_purge_off() -> None:
     """A purge under way ends by itself before the storage is closed, and none follows it (R56)."""
     storage, detached = SlowStorage(), DetachedTasks()
-    Purge(storage, detached).start()
+    Purge(storage.purge, detached).start()
     await anyio.wait_all_tasks_blocked()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(detached.aclose, PATIENCE)
@@ -139,14 +139,14 @@ async def test_purge_that_fails_is_tried_again() -> None:
     clock = Clock(1_000)
     storage, detached = FlakyStorage(), DetachedTasks()
     storage.down = {"purge"}
-    purge = Purge(storage, detached, clock=clock.now)
+    purge = Purge(storage.purge, detached, clock=clock.now)
     for seconds in (0, 60):
         clock.advance(seconds)
         purge.start()
         await anyio.wait_all_tasks_blocked()
     failed = storage.steps.count("purge")
-    lost, never = Purge(storage, detached, clock=clock.now), SlowStorage()
-    lost._storage = never
+    never = SlowStorage()
+    lost = Purge(never.purge, detached, clock=clock.now)
     lost.start()
     await anyio.wait_all_tasks_blocked()
     clock.advance(600)

@@ -24,7 +24,7 @@ from wix_asgi.errors import UnsealError
 from wix_asgi.models import EventRecord, EventState
 from wix_asgi.protocol.webhook_event import SignedEvent
 from wix_asgi.webhooks.inbox import Inbox, KeptEvent
-from wix_asgi.webhooks.outcomes import for_another_try, read_outcomes
+from wix_asgi.webhooks.outcomes import Outcomes
 from wix_asgi.webhooks.policy import WebhookPolicy
 
 __all__ = ["app"]
@@ -122,7 +122,7 @@ def show(
     """Print one event, and what has become of it in each handler.
 
     The JSON object has the fields that `list` prints, and handlers (the outcome of
-    each that has one: returned or given_up), opens (whether the keys at hand open
+    each that has one: returned, failed or given up), opens (whether the keys at hand open
     the payload; null where it is gone) and trouble (why not, or null). With
     --payload it has data and identity, too.
 
@@ -223,7 +223,7 @@ async def _show(url: str | None, event_id: str, wants_payload: bool, as_json: bo
     async with opened_inbox(url) as inbox:
         kept = await the_event(inbox, event_id)
     event, trouble = _unsealed(inbox, kept)
-    handlers = {name: one.value for name, one in read_outcomes(kept.record.outcomes).items()}
+    handlers = dict(Outcomes.read(kept.record.outcomes).handlers)
     payload = None if event is None else {"data": event.data, "identity": dict(event.identity)}
     if as_json:
         opens = None if kept.record.payload is None else trouble is None
@@ -281,7 +281,7 @@ async def _retry_named(inbox: Inbox, given: str) -> tuple[str, str]:
 
 
 async def _retry_one(inbox: Inbox, kept: KeptEvent) -> str:
-    if await inbox.retry(kept, outcomes=for_another_try(kept.record.outcomes)):
+    if await inbox.retry(kept, outcomes=str(Outcomes.read(kept.record.outcomes).for_retry())):
         return _RETRIED
     now = await inbox.find(kept.id)
     if now is None:

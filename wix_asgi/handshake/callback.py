@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.concurrency.purge import Purge
 from wix_asgi.errors import (
     HandshakeRefused,
     NotInstalled,
@@ -33,7 +34,6 @@ from wix_asgi.handshake._flows import Copies, FlowRun, Flows, UsedState
 from wix_asgi.handshake._install_proof import InstallProof, ProvenInstall
 from wix_asgi.handshake._next_page import NextPage
 from wix_asgi.handshake._outcome import Installed, Refused
-from wix_asgi.handshake._purge import Purge
 from wix_asgi.handshake._query import Query, read_query
 from wix_asgi.handshake._repeats import Repeats
 from wix_asgi.handshake._requests import refuse_automatic_loads, refuse_other_methods
@@ -120,7 +120,7 @@ class Callback:
             responses=responses,
             policy=self._policy,
         )
-        self._purge = Purge(storage, detached)
+        self._purge = Purge(storage.purge, detached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as an ASGI app."""

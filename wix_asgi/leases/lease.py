@@ -7,6 +7,7 @@ import logging
 import math
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -16,7 +17,7 @@ import anyio
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.storage import Storage
 
-__all__ = ["FixedTerms", "Lease", "Terms"]
+__all__ = ["FixedTerms", "Lease", "RenewedLease", "Terms"]
 
 T = TypeVar("T")
 
@@ -54,34 +55,31 @@ class FixedTerms:
         """Change nothing."""
 
 
-class Lease:
-    """A name held for some seconds at a time, and renewed while the work goes on.
+class RenewedLease(ABC):
+    """A lease that is taken for some seconds at a time, and renewed while the work goes on.
 
     A holder that is killed or frozen holds up other processes for no more than those seconds. No
     connection and no lock of the database is held meanwhile.
     """
 
     def __init__(
-        self,
-        storage: Storage,
-        name: str,
-        *,
-        terms: Terms,
-        title: str,
-        clock: Callable[[], float] = time.monotonic,
+        self, name: str, *, terms: Terms, title: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Prepare to hold `name`, under an owner's name that no other lease has.
+        """Begin without the lease.
 
-        `terms` tell for how long; log lines begin with `title`; `clock` gives monotonic seconds.
+        `terms` tell for how long it is taken; log lines begin with `title` and end with `name`;
+        `clock` gives monotonic seconds.
         """
-        self._storage = storage
         self._name = name
         self._terms = terms
         self._title = title
         self._clock = clock
-        self._owner = secrets.token_hex(16)
         self._asked_at = self._ends_at = -math.inf
         self._ttl = 0.0
+
+    @abstractmethod
+    async def _ask(self, ttl: float) -> bool:
+        """Ask the storage for `ttl` seconds from now; return whether they are ours."""
 
     @property
     def is_held(self) -> bool:
@@ -96,13 +94,6 @@ class Lease:
     def is_due(self, pause: float) -> bool:
         """Whether to ask for it: at first, and then when `pause` has passed since the last time."""
         return self._clock() - self._asked_at >= pause
-
-    async def take(self) -> bool:
-        """Try to get the lease, once; return whether it is ours."""
-        self._ends_at = -math.inf
-        ends_at = await self._claim()
-        self._ends_at = ends_at
-        return self.is_held
 
     async def renew(self) -> None:
         """Hold the lease for longer, unless another owner has it, or it ran out meanwhile.
@@ -123,12 +114,6 @@ class Lease:
         if self.is_held and self.seconds_left < seconds:
             await self.renew()
         return self.is_held and self.seconds_left >= seconds
-
-    async def give_back(self) -> None:
-        """Free the lease if it is still ours; a lease that cannot be freed runs out by itself."""
-        self._asked_at = self._ends_at = -math.inf
-        with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
-            await self._storage.release(self._name, self._owner)
 
     async def while_renewing(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work` and keep the lease until it is done.
@@ -171,17 +156,20 @@ class Lease:
                 await self.renew()
             except Exception as exc:
                 # The work goes on: whether it may is not for its lease to say.
-                logger.warning(
-                    "%s could not be renewed: %s (%s)", self._title, type(exc).__name__, self._name
-                )
+                self._tell_failure(exc)
             else:
                 renewed()
+
+    def _tell_failure(self, error: Exception) -> None:
+        logger.warning(
+            "%s could not be renewed: %s (%s)", self._title, type(error).__name__, self._name
+        )
 
     async def _claim(self) -> float:
         """Ask for the lease; return the moment of its end, which is past where it is not ours."""
         asked_at = self._asked_at = self._clock()
         ttl = self._terms.ttl
-        is_ours = await self._storage.claim(self._name, self._owner, ttl)
+        is_ours = await self._ask(ttl)
         self._terms.note_delay(self._clock() - asked_at)
         self._ttl = ttl
         return asked_at + ttl if is_ours else -math.inf
@@ -190,3 +178,37 @@ class Lease:
         """Return a pause that spares a slow storage and does not let the lease run out."""
         pause = self._ttl * _MIN_RENEWAL_PAUSE
         return min(pause, self.seconds_left / 2) if self.is_held else pause
+
+
+class Lease(RenewedLease):
+    """A name in the storage: of all owners at most one holds it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        name: str,
+        *,
+        terms: Terms,
+        title: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare to hold `name`, under an owner's name that no other lease has."""
+        super().__init__(name, terms=terms, title=title, clock=clock)
+        self._storage = storage
+        self._owner = secrets.token_hex(16)
+
+    async def take(self) -> bool:
+        """Try to get the lease, once; return whether it is ours."""
+        self._ends_at = -math.inf
+        ends_at = await self._claim()
+        self._ends_at = ends_at
+        return self.is_held
+
+    async def give_back(self) -> None:
+        """Free the lease if it is still ours; a lease that cannot be freed runs out by itself."""
+        self._asked_at = self._ends_at = -math.inf
+        with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
+            await self._storage.release(self._name, self._owner)
+
+    async def _ask(self, ttl: float) -> bool:
+        return await self._storage.claim(self._name, self._owner, ttl)

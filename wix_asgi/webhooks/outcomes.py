@@ -1,50 +1,103 @@
-"""The outcomes of an event's handlers, as the text that a storage keeps beside the event."""
+"""What has become of each handler of an event, in the text that the inbox keeps."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any, Self
 
-__all__ = ["Outcome", "for_another_try", "read_outcomes", "write_outcomes"]
+__all__ = ["HandlerOutcome", "Outcomes"]
 
 
-class Outcome(StrEnum):
-    """The end of one handler for one event; a handler that is still to be called has none."""
+class HandlerOutcome(StrEnum):
+    """What has become of one handler of an event; a handler without one was not called yet."""
 
     RETURNED = "returned"
-    """It has returned, and is not called again for this event."""
+    """It is not called again."""
 
-    GIVEN_UP = "given_up"
-    """It has failed for the last time, and is called again only where an operator wants it."""
+    FAILED = "failed"
+    """It is called again."""
 
-
-def write_outcomes(outcomes: Mapping[str, Outcome]) -> str:
-    """Return the text for the storage: JSON, with the names of the handlers; empty for none."""
-    return json.dumps(outcomes, separators=(",", ":")) if outcomes else ""
+    GIVEN_UP = "given up"
+    """It has failed for the last time."""
 
 
-def read_outcomes(text: str) -> dict[str, Outcome]:
-    """Return the outcome of each handler that has one.
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The outcomes of an event so far.
 
-    Words of another release, and a text from an operator's hand, count as no outcome: the handler
-    is called, as "at least once" says.
+    Attributes:
+        handlers: The outcomes by the names of the handlers.
+        is_prepared: Whether the installation is up to date with the event (`Lifecycle`).
+        spared: The attempts that ended before any handler; they count against none.
     """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    words = set(Outcome)
-    return {
-        name: Outcome(word)
-        for name, word in found.items()
-        if isinstance(word, str) and word in words
-    }
+
+    handlers: Mapping[str, HandlerOutcome] = field(default_factory=dict)
+    is_prepared: bool = False
+    spared: int = 0
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return the outcomes of a stored text; those that another release wrote are left out.
+
+        A handler whose outcome is not known is called: an event is handled at least once.
+        """
+        try:
+            written = json.loads(text)
+        except ValueError:
+            return cls()
+        if not isinstance(written, dict):
+            return cls()
+        known = frozenset(HandlerOutcome)
+        handlers = {
+            name: HandlerOutcome(word)
+            for name, word in _mapping(written.get("handlers")).items()
+            if word in known
+        }
+        return cls(handlers, written.get("prepared") is True, _count(written.get("spared")))
+
+    def __str__(self) -> str:
+        """Return the text for the inbox."""
+        written: dict[str, Any] = {}
+        if self.handlers:
+            written["handlers"] = dict(self.handlers)
+        if self.is_prepared:
+            written["prepared"] = True
+        if self.spared:
+            written["spared"] = self.spared
+        return json.dumps(written, separators=(",", ":")) if written else ""
+
+    def has_ended(self, handler: str) -> bool:
+        """Whether the handler is not to be called again."""
+        return self.handlers.get(handler) in {HandlerOutcome.RETURNED, HandlerOutcome.GIVEN_UP}
+
+    def of(self, handler: str, outcome: HandlerOutcome) -> Self:
+        """Return these outcomes with that of `handler`."""
+        return replace(self, handlers={**self.handlers, handler: outcome})
+
+    def prepared(self) -> Self:
+        """Return these outcomes with a preparation that has returned."""
+        return replace(self, is_prepared=True)
+
+    def with_spared_attempt(self) -> Self:
+        """Return these outcomes with one attempt more that counts against no handler."""
+        return replace(self, spared=self.spared + 1)
+
+    def for_retry(self) -> Self:
+        """Return the outcomes with which the attempts begin anew: those that are over for good."""
+        returned = {
+            name: outcome
+            for name, outcome in self.handlers.items()
+            if outcome is HandlerOutcome.RETURNED
+        }
+        return replace(self, handlers=returned, spared=0)
 
 
-def for_another_try(text: str) -> str:
-    """Return the outcomes without those given up: these handlers are called again, and no other."""
-    kept = read_outcomes(text)
-    return write_outcomes({name: one for name, one in kept.items() if one is Outcome.RETURNED})
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int:
+    return max(0, value) if isinstance(value, int) else 0

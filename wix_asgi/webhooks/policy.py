@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +60,13 @@ class WebhookPolicy:
     A killed process costs its events so long, and a storage that restarts is back within it.
     """
 
+    lease_margin: float = 5.0
+    """How long before the end of its lease an async handler is cancelled, if it is not renewed.
+
+    The seconds are for the handler to end before another process begins; two renewals come before
+    them, the second while one has failed. (`OnlyOnePolicy` has three of ten seconds.)
+    """
+
     first_delay: float = 10.0
     delay_factor: float = 5.2
     max_delay: float = 12 * _HOUR
@@ -72,7 +80,71 @@ class WebhookPolicy:
 
     poll_pause: float = 0.5
     max_poll_pause: float = 10.0
-    """Between two looks for events of other processes: longer each time that none is found."""
+    """Between two looks for events of other processes: twice as long each time that none is found.
 
-    handler_threads: int = 40
-    """Plain handlers that run at one time in a process, in threads of their own."""
+    Times 0.5 to 1.5, by chance. A look is one statement.
+    """
+
+    storage_pause: float = 1.0
+    """Between two tries to note the end of an event, while the storage fails."""
+
+    # Handlers
+
+    max_attempts: int = 8
+    """How often an event is prepared (its installation is brought up to date) or unsealed at most.
+
+    These attempts count against no handler. With the delays above they cover a day: an outage of
+    Wix, or a deploy that brings a key.
+    """
+
+    prepare_timeout: float = 60.0
+    """How long the preparation of an event may take; a few calls to Wix with their repetitions."""
+
+    still_running: float = 1000.0
+    """How long after its time-out a handler that goes on keeps the event from other processes.
+
+    A thread cannot be cancelled. One that waits for a dead connection ends by itself after 925
+    seconds (Linux, `tcp_retries2` of 15); one that goes on for longer may never end, and its event
+    is tried again beside it. Its slot stays taken.
+    """
+
+    cancel_patience: float = 1.0
+    """How long a cancelled async handler may clean up until it is told of as still running."""
+
+    shutdown_grace: float = 8.0
+    """How long a shutdown waits for running handlers.
+
+    Docker kills a container ten seconds after it was told to stop; two of them are for giving the
+    events back.
+    """
+
+    shutdown_cleanup: float = 2.0
+    """How long a shutdown then waits for cancelled handlers, and for their events to be given back.
+    """
+
+    # Operating
+
+    log_pause: float = 60.0
+    """The least time between two log lines about a storage that fails."""
+
+    watch_interval: float = 60.0
+    """How often waiting events and dead letters are counted, by one of all processes."""
+
+    watch_lease: float = 150.0
+    """How long a killed process that counted them delays the next one: two and a half intervals."""
+
+    warn_waiting: int = 1000
+    warn_age: float = 900.0
+    """How many waiting events, or seconds since the oldest came, are told of in the log.
+
+    A healthy inbox is empty within seconds; a deploy or a restart of the database takes minutes. A
+    thousand events are more than the four handlers of a process do in a minute, at 0.2 s each.
+    """
+
+    warn_growth: float = 2.0
+    """By what factor either has grown when it is told of again: seven lines for a day's age."""
+
+    def delay_after(self, attempt: int, jitter: float) -> float:
+        """Return the pause after a failed attempt, 1 for the first; `jitter` is from 0 to 1."""
+        steps = min(attempt - 1, math.log(self.max_delay / self.first_delay, self.delay_factor))
+        return self.first_delay * math.pow(self.delay_factor, steps) * (0.75 + jitter / 2)

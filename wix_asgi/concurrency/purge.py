@@ -1,4 +1,4 @@
-"""The purge of the claims in storage that ran out."""
+"""The purge of rows in storage whose time is over, in the background."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Final
 import anyio
 
 from wix_asgi.concurrency.detached import DetachedTasks
-from wix_asgi.storage import Storage
 
 __all__ = ["Purge"]
 
@@ -23,11 +22,11 @@ kept for a quarter of an hour anyway, so a minute more matters to nobody.
 
 _PAUSE: Final = 2.0
 _MANY: Final = 1000
-"""Seconds between two purges, while a purge removes at least this number of claims.
+"""Seconds between two purges, while a purge removes at least this number of rows.
 
-A purge of the backends has a bounded time, and may have left claims behind. A thousand are more
+A purge of the backends has a bounded time, and may have left rows behind. A thousand are more
 than a minute leaves where no stranger makes any, and a purge of fewer has reached the end. The
-pause belongs to the claims of others.
+pause belongs to the statements of others.
 """
 
 _LONGEST: Final = 600.0
@@ -38,18 +37,18 @@ The backends give up after some ten seconds, so a purge that lives has ended lon
 
 
 class Purge:
-    """Has storage forget the claims that ran out: once a minute at most, and then all of them."""
+    """Has storage forget the rows whose time is over: once a minute at most, and then all."""
 
     def __init__(
         self,
-        storage: Storage,
+        purge: Callable[[], Awaitable[int]],
         detached: DetachedTasks,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        """Be due at once; `clock` gives monotonic seconds."""
-        self._storage = storage
+        """Be due at once; `purge` returns how many it removed, `clock` gives monotonic seconds."""
+        self._purge = purge
         self._detached = detached
         self._clock = clock
         self._sleep = sleep
@@ -72,9 +71,9 @@ class Purge:
             self._due_at = self._clock() + _INTERVAL
 
     async def _leaves_many(self) -> bool:
-        """Purge once; return whether many claims may be left."""
+        """Purge once; return whether many rows may be left."""
         removed = 0
         # To cut a statement off costs its connection, and aiosqlite may never close that.
         with anyio.CancelScope(shield=True):
-            removed = await self._storage.purge()
+            removed = await self._purge()
         return removed >= _MANY

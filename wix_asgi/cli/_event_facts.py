@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ def print_row(record: EventRecord) -> None:
     typer.echo(row.rstrip())
 
 
-def print_facts(record: EventRecord, handlers: dict[str, str], keys: str) -> None:
+def print_facts(record: EventRecord, handlers: Mapping[str, str], keys: str) -> None:
     """Print all about one event, a line for each of its facts and each of its handlers."""
     facts = event_facts(record)
     for name, value in [

@@ -36,10 +36,12 @@ from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
+from wix_asgi.tokens.presence import Presence
 from wix_asgi.tokens.recheck import Rechecks
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
+from wix_asgi.webhooks.lifecycle import Lifecycle
 
 __all__ = ["Assembly", "assemble"]
 
@@ -63,6 +65,7 @@ class Assembly:
     handshake: Handshake
     only_one: OnlyOne
     removal: Removal
+    lifecycle: Lifecycle
 
 
 def assemble(
@@ -95,20 +98,17 @@ def assemble(
         # Made below, of clients that need these tokens.
         on_install.owe(instance_id)
 
-    tokens = TokenCache(
-        Refresher(
-            installations,
-            storage,
-            oauth,
-            app_id=settings.app_id,
-            flow=settings.flow,
-            recover=settings.recover,
-            note_owed=note_owed,
-            note_lost=hooks.tell,
-        ),
-        detached,
-        Rechecks(installations),
+    refresher = Refresher(
+        installations,
+        storage,
+        oauth,
+        app_id=settings.app_id,
+        flow=settings.flow,
+        recover=settings.recover,
+        note_owed=note_owed,
+        note_lost=hooks.tell,
     )
+    tokens = TokenCache(refresher, detached, Rechecks(installations))
     signed = SignedCallers(settings)
 
     async def generation_of(instance_id: str) -> str | None:
@@ -132,6 +132,13 @@ def assemble(
         resolve=resolve,
         ready=ready,
     )
+
+    def forget(instance_id: str) -> None:
+        tokens.forget(instance_id)
+        if sessions is not None:
+            sessions.forget(instance_id)
+
+    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=forget)
     on_install = OnInstall(
         app_id=settings.app_id,
         storage=storage,
@@ -139,6 +146,18 @@ def assemble(
         hooks=hooks,
         clients=clients,
         detached=detached,
+        pay_removal=removal.pay,
+    )
+    lifecycle = Lifecycle(
+        app_id=settings.app_id,
+        flow=settings.flow,
+        installations=installations,
+        refresher=refresher,
+        tokens=tokens,
+        presence=Presence(refresher, detached),
+        removal=removal,
+        pay_on_install=on_install.pay,
+        forget=forget,
     )
     signer, responses = StateSigner(settings), Responses(settings, hooks, sessions=sessions)
     handshake = Handshake(
@@ -160,14 +179,17 @@ def assemble(
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
 
-    def forget(instance_id: str) -> None:
-        tokens.forget(instance_id)
-        if sessions is not None:
-            sessions.forget(instance_id)
-
-    removal = Removal(settings.app_id, storage, hooks, detached=detached, forget=forget)
     return Assembly(
-        pools, installations, oauth, tokens, clients, sessions, handshake, only_one, removal
+        pools,
+        installations,
+        oauth,
+        tokens,
+        clients,
+        sessions,
+        handshake,
+        only_one,
+        removal,
+        lifecycle,
     )
 
 

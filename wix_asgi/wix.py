@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, TypedDict, TypeVar, Unpack
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -50,6 +50,8 @@ class WixOptions(TypedDict, total=False):
     flow: str
     install_path: str
     callback_path: str
+    webhook_path: str
+    public_key: str | list[str]
     encryption_keys: list[str]
     after_install: str
     finish_setup: bool
@@ -60,6 +62,8 @@ class WixOptions(TypedDict, total=False):
     allowed_subjects: list[str]
     session: bool
     instance_max_age: int
+    webhooks: Literal["run", "store"]
+    webhook_concurrency: int
     wix_url: str
     api_url: str
     on_install: Hook

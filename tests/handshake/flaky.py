@@ -39,6 +39,11 @@ class FlakyStorage(MemoryStorage):
         await self._reach("put")
         await super().put(record)
 
+    async def add(self, record: Record) -> bool:
+        # An installation of a callback is written by either.
+        await self._reach("put")
+        return await super().add(record)
+
     async def replace(self, record: Record, *, expected: str) -> bool:
         await self._reach("replace")
         return await super().replace(record, expected=expected)

@@ -39,7 +39,7 @@ def make_storage(request: pytest.FixtureRequest, room: Path) -> str | Storage:
 
 
 OTHER_SITE = "2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02"
-SOON = OnInstallPolicy(poll_pause=0.01)
+SOON = OnInstallPolicy(callback_wait=0.0, poll_pause=0.01)
 
 
 @dataclass

@@ -42,7 +42,7 @@ BEFORE_STORING: Final = [
     (FlakyStorage, "claim"),
     (OAuthClient, "grant"),
     (OAuthClient, "prove"),
-    (InstallationRepository, "put"),
+    (InstallationRepository, "add"),
 ]
 
 
@@ -135,7 +135,7 @@ async def test_a_broken_part_is_never_a_success(monkeypatch: pytest.MonkeyPatch)
     async with running(fake, recover=False) as app:
         browser = Browser(app)
         url = await begin(browser, fake)
-        monkeypatch.setattr(InstallationRepository, "put", broken)
+        monkeypatch.setattr(InstallationRepository, "add", broken)
         refused = await call_back(browser, url)
         called = await browser.http.get(
             "/echo", params={"instance": fake.signed_instance(SITE)}, headers=JSON

@@ -30,9 +30,10 @@ pytestmark = pytest.mark.usefixtures("flow")
 class ForgetfulStorage(FlakyStorage):
     """A storage that loses each installation at once."""
 
-    async def put(self, record: Record) -> None:
-        await super().put(record)
+    async def add(self, record: Record) -> bool:
+        is_added = await super().add(record)
         await self.delete(record.app_id, record.instance_id)
+        return is_added
 
 
 async def test_storage_is_down(flow: FlowUnderTest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar, cast
 
 import anyio
 import pytest
@@ -26,12 +27,14 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.testing import Clock, FakeWix
 
+T = TypeVar("T")
+
 APP = "test-app"
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
 
 class LostAnswers(FlakyStorage):
-    """A storage that loses the answers to some of its puts, which it carries out or not."""
+    """A storage that loses the answers to some new records, which it writes or not."""
 
     def __init__(self, *, lost: int, carries_out: bool) -> None:
         super().__init__()
@@ -39,11 +42,17 @@ class LostAnswers(FlakyStorage):
         self.carries_out = carries_out
 
     async def put(self, record: Record) -> None:
+        await self._lose(super().put, record)
+
+    async def add(self, record: Record) -> bool:
+        return await self._lose(super().add, record)
+
+    async def _lose(self, write: Callable[[Record], Awaitable[T]], record: Record) -> T:
         self.lost -= 1
-        if self.lost < 0 or self.carries_out:
-            await super().put(record)
+        outcome = await write(record) if self.lost < 0 or self.carries_out else None
         if self.lost >= 0:
             raise StorageUnavailable("The answer of the test storage was lost.")
+        return cast("T", outcome)
 
 
 class Scene:
@@ -81,7 +90,8 @@ class Scene:
     async def store(self, name: str) -> str:
         """Store a grant; return the refresh token that is stored then."""
         proven = ProvenInstall(SITE, self.grant(name))
-        return (await self.completion.store(proven, owes_on_install=False)).refresh_token
+        stored = await self.completion.store(proven, begun_at=0.0, owes_on_install=False)
+        return stored.refresh_token
 
     async def exchange(self) -> Grant:
         """Return a grant of the fake Wix."""
@@ -110,7 +120,7 @@ async def test_put_of_unknown_outcome_without_a_refresh_token(*, carries_out: bo
     storage = LostAnswers(lost=1, carries_out=carries_out)
     scene = Scene(storage)
     proven = ProvenInstall(SITE, scene.credentials("new"))
-    stored = await scene.completion.store(proven, owes_on_install=True)
+    stored = await scene.completion.store(proven, begun_at=0.0, owes_on_install=True)
 
     assert stored.access_token is not None
     assert "test-access-new" == stored.access_token.value

@@ -120,14 +120,15 @@ async def test_debt_that_another_process_has_paid(
     """Where another process came first, the callback leads its browser on, without the hook."""
     fake = FakeWix()
     async with process(fake, storage) as one, process(fake, storage) as other:
-        put = one.wix._installations.put
+        add = one.wix._installations.add
 
-        async def put_and_pay(*args: Any, **options: Any) -> None:
-            await put(*args, **options)
+        async def add_and_pay(*args: Any, **options: Any) -> bool:
+            is_added = await add(*args, **options)
             other.on_install.owe(SITE)
             await other.settled()
+            return is_added
 
-        monkeypatch.setattr(one.wix._installations, "put", put_and_pay)
+        monkeypatch.setattr(one.wix._installations, "add", add_and_pay)
         answer = await one.browser().install(fake)
 
     assert 303 == answer.status_code

@@ -143,7 +143,7 @@ async def test_debts_are_paid_within_a_bound() -> None:
     """Of many installations that are owed at once, a few are told at one time."""
     fake, go_on = FakeWix(), anyio.Event()
     sites = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(5)]
-    policy = OnInstallPolicy(poll_pause=0.01, max_owed=2)
+    policy = OnInstallPolicy(callback_wait=0.0, poll_pause=0.01, max_owed=2)
     async with process(fake, FlakyStorage(), go_on.wait, policy=policy) as one:
         for site in sites:
             await one.add(site)

@@ -22,8 +22,17 @@ class Completion:
         # By instance id, the install that was proved last: an older one never overwrites it.
         self._newest: dict[str, ProvenInstall] = {}
 
-    async def store(self, proven: ProvenInstall, *, owes_on_install: bool) -> StoredInstallation:
+    async def store(
+        self, proven: ProvenInstall, *, begun_at: float, owes_on_install: bool
+    ) -> StoredInstallation:
         """Store the installation, and read it back before anybody is told of a success.
+
+        An installation that was found at Wix since its flow has `begun_at` (seconds since the
+        epoch) is of this install: a webhook or a caller came before its browser, and `on_install`
+        is owed for it, or was told. It gets the grant, and stays the same installation. Every other
+        row is that of an earlier install, which this one replaces: with a row that is older, or
+        that a browser has brought, or to which Wix has refused its grants since, this is a
+        reinstall.
 
         Raises:
             HandshakeRefused: The installation is gone already, a later install of the same site has
@@ -31,7 +40,9 @@ class Completion:
         """
         instance_id = proven.instance_id
         self._newest[instance_id] = proven
-        saving = _Saving(self._installations, proven, owes_on_install=owes_on_install)
+        saving = _Saving(
+            self._installations, proven, begun_at=begun_at, owes_on_install=owes_on_install
+        )
 
         async def save() -> StoredInstallation:
             if self._newest.get(instance_id) is not proven:
@@ -55,37 +66,67 @@ class _Saving:
         installations: InstallationRepository,
         proven: ProvenInstall,
         *,
+        begun_at: float,
         owes_on_install: bool,
     ) -> None:
         self._installations = installations
         self._proven = proven
+        self._begun_at = begun_at
         self._owes_on_install = owes_on_install
-        self._is_put = False
-        self._may_be_put = False
+        self._is_written = False
+        self._may_be_written = False
 
     async def run(self) -> StoredInstallation:
-        """Put the installation where that was not done, and return it as it is stored."""
-        instance_id = self._proven.instance_id
-        if self._may_be_put and not self._is_put:
-            self._is_put = await self._is_there()
-        if not self._is_put:
-            self._may_be_put = True
-            await self._installations.put(
-                instance_id,
-                self._proven.grant,
-                origin_instance_id=self._proven.origin_instance_id,
-                owes_on_install=self._owes_on_install,
-            )
+        """Write the installation where that was not done, and return it as it is stored."""
+        if self._may_be_written and not self._is_written:
+            self._is_written = await self._is_there()
+        while not self._is_written:
+            self._may_be_written = True
             # Once: the site's token may be refreshed by another process from here on, and a second
             # `put` would bring a revoked refresh token back, and have on_install told twice.
-            self._is_put = True
-        stored = await self._installations.get(instance_id)
+            self._is_written = await self._add() or await self._write_over()
+        stored = await self._installations.get(self._proven.instance_id)
         if stored is None:
             raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
         return stored
 
+    async def _add(self) -> bool:
+        """Write it where there is none; a `put` would not see one that came a moment before."""
+        return await self._installations.add(
+            self._proven.instance_id,
+            self._proven.grant,
+            origin_instance_id=self._proven.origin_instance_id,
+            owes_on_install=self._owes_on_install,
+            is_found=False,
+        )
+
+    async def _write_over(self) -> bool:
+        """Write it over the row that there is; False where that has changed meanwhile."""
+        stored = await self._installations.get(self._proven.instance_id)
+        if stored is None:
+            return False
+        if stored.is_found and not stored.is_lost and self._is_younger(stored):
+            return await self._installations.take_over(
+                stored, self._proven.grant, origin_instance_id=self._proven.origin_instance_id
+            )
+        await self._installations.put(
+            self._proven.instance_id,
+            self._proven.grant,
+            origin_instance_id=self._proven.origin_instance_id,
+            owes_on_install=self._owes_on_install,
+        )
+        return True
+
+    def _is_younger(self, stored: StoredInstallation) -> bool:
+        """Whether the row was made since the flow began, by the clocks of the store and a host.
+
+        Where these differ, `on_install` is called once more than it had to be, or the app was
+        removed and installed again within the difference.
+        """
+        return stored.installed_at.timestamp() >= self._begun_at
+
     async def _is_there(self) -> bool:
-        """Whether a `put` without an answer was carried out all the same."""
+        """Whether a write without an answer was carried out all the same."""
         stored = await self._installations.get(self._proven.instance_id)
         return stored is not None and _holds(stored, self._proven.grant)
 

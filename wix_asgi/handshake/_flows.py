@@ -57,6 +57,7 @@ class FlowRun:
 
     Attributes:
         use: The use of its state by the first load.
+        begun_at: Seconds since the epoch by the clock of the host at which the flow began.
         incident: The id in the log and on the pages that tell of the unfinished install.
         task: The work. Its result is the response for all loads; None where the outcome that was
             kept answers them.
@@ -64,9 +65,10 @@ class FlowRun:
 
     task: DetachedTask[Copies | None]
 
-    def __init__(self, use: StateUse) -> None:
+    def __init__(self, use: StateUse, *, begun_at: float) -> None:
         """Belong to the running event loop."""
         self.use = use
+        self.begun_at = begun_at
         self.incident = secrets.token_hex(6)
         self.claims: Mapping[str, Any] | None = None
         self._is_granted = False
@@ -144,7 +146,8 @@ class Flows:
         self, flow: Flow, use: StateUse, work: Callable[[FlowRun], Awaitable[Copies | None]]
     ) -> FlowRun:
         """Start the work of a flow, which no cancellation of its browser reaches."""
-        name, running, run = name_of(flow), self._loops.here().running, FlowRun(use)
+        name, running = name_of(flow), self._loops.here().running
+        run = FlowRun(use, begun_at=flow.begun_at)
 
         async def run_and_leave() -> Copies | None:
             try:

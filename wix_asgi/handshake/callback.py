@@ -204,7 +204,7 @@ class Callback:
         """Use up the state and the proof, keep the installation, and tell the app of it."""
         proven = await self._proof.prove(query, run, self._turn(request, run.use))
         run.claims = proven.claims
-        stored = await self._store(proven)
+        stored = await self._store(proven, run.begun_at)
         response = await self._on_install.tell(stored, request)
         if self._settings.finish_setup:
             await self._finish_setup(proven.instance_id, proven.grant.access_token)
@@ -251,9 +251,11 @@ class Callback:
         self._responses.clear_cookie(response, flow.cookie_name)
         return response
 
-    async def _store(self, proven: ProvenInstall) -> StoredInstallation:
+    async def _store(self, proven: ProvenInstall, begun_at: float) -> StoredInstallation:
         instance_id = proven.instance_id
-        stored = await self._completion.store(proven, owes_on_install=self._on_install.is_wanted)
+        stored = await self._completion.store(
+            proven, begun_at=begun_at, owes_on_install=self._on_install.is_wanted
+        )
         self._tokens.adopt(instance_id, proven.grant.access_token)
         logger.info("installed on site %s", instance_id, extra={"instance_id": instance_id})
         return stored

@@ -3,6 +3,10 @@
 That it is owed stands on the installation's row, and goes when the hooks have ended. In between the
 process holds a lease, so that of all processes one tells. The next process that reads the row of a
 killed one tells again.
+
+A debt is paid with the request of the callback, or without one: by the process that reads the row
+for a caller or for an event. These give the callback of the same install some seconds to come
+first, since only a callback can show the response of a hook.
 """
 
 from __future__ import annotations
@@ -21,10 +25,10 @@ from starlette.responses import Response
 
 from wix_asgi._frames import without_locals
 from wix_asgi.client.client import STATE_KEY, ClientFactory
-from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks
+from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupted
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.concurrency.slots import Slots
-from wix_asgi.errors import HandshakeRefused, Reason, StorageUnavailable
+from wix_asgi.errors import HandshakeRefused, Reason, StorageUnavailable, WixUnavailable
 from wix_asgi.handshake.policy import OnInstallPolicy
 from wix_asgi.hooks import Hooks
 from wix_asgi.installations.claims import on_install_lease
@@ -50,6 +54,21 @@ class _Told:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Payment:
+    """A debt that is being paid without a request.
+
+    Attributes:
+        hurry: Ends the wait for the callback of the same install.
+    """
+
+    task: DetachedTask[None]
+    hurry: anyio.Event
+
+
+async def _pay_nothing(_: str) -> None: ...
+
+
 class OnInstall:
     """Tells the `on_install` hooks of one app; shared by all requests and event loops."""
 
@@ -62,13 +81,16 @@ class OnInstall:
         hooks: Hooks,
         clients: ClientFactory,
         detached: DetachedTasks,
+        pay_removal: Callable[[str], Awaitable[None]] = _pay_nothing,
         policy: OnInstallPolicy | None = None,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
         """Keep leases in `storage`; all arguments are the app's, whose owner closes them.
 
-        `jitter` gives 0 to 1.
+        `pay_removal` tells of the removal before this install, where that is owed still: an app
+        that hears of it later would clear away what belongs to the new installation. `jitter` gives
+        0 to 1.
         """
         self._app_id = app_id
         self._storage = storage
@@ -76,11 +98,12 @@ class OnInstall:
         self._hooks = hooks
         self._clients = clients
         self._detached = detached
+        self._pay_removal = pay_removal
         self._policy = policy or OnInstallPolicy()
         self._jitter = jitter
         self._sleep = sleep
         self._slots = Slots(self._policy.max_owed)
-        self._owed: PerLoop[set[str]] = PerLoop(set)
+        self._owed: PerLoop[dict[str, _Payment]] = PerLoop(dict)
 
     @property
     def is_wanted(self) -> bool:
@@ -113,18 +136,47 @@ class OnInstall:
 
     def owe(self, instance_id: str) -> None:
         """Tell in the background of an installation without a request, if its row says so."""
-        owed = self._owed.here()
-        if not self.is_wanted or instance_id in owed:
-            return
-        owed.add(instance_id)
-        # Waiting for a lease needs no shutdown to wait; a hook that has begun does.
-        task = self._detached.start(lambda: self._pay(instance_id, task), is_waited_for=False)
+        if self.is_wanted:
+            self._payment(instance_id)
 
-    async def _pay(self, instance_id: str, task: DetachedTask[None]) -> None:
+    async def pay(self, instance_id: str, *, at_once: bool = False) -> None:
+        """Do the same, and wait for its end, or for that of a process which is telling already.
+
+        It waits for a callback no longer if `at_once`: that has come, or comes no more. The error
+        of a hook is logged.
+
+        Raises:
+            WixUnavailable: The process is shutting down; it may be owed still.
+        """
+        if not self.is_wanted:
+            return
+        payment = self._payment(instance_id)
+        if at_once:
+            payment.hurry.set()
+        try:
+            await payment.task.result()
+        except Interrupted:
+            raise WixUnavailable("The process is shutting down.") from None
+
+    def _payment(self, instance_id: str) -> _Payment:
+        """Return the payment that is under way in this process, or begin it."""
+        owed = self._owed.here()
+        if instance_id not in owed:
+            hurry = anyio.Event()
+            # Waiting for a lease needs no shutdown to wait; a hook that has begun does.
+            task = self._detached.start(
+                lambda: self._pay(instance_id, owed[instance_id]), is_waited_for=False
+            )
+            owed[instance_id] = _Payment(task, hurry)
+        return owed[instance_id]
+
+    async def _pay(self, instance_id: str, payment: _Payment) -> None:
         def begin() -> None:
-            task.is_waited_for = True
+            payment.task.is_waited_for = True
 
         try:
+            with anyio.move_on_after(self._policy.callback_wait):
+                await payment.hurry.wait()
             with self._slots.slot() as slot:
                 await slot.wait(math.inf)
                 told = await self._tell_owed(instance_id, begin)
@@ -132,7 +184,7 @@ class OnInstall:
         except Exception as exc:
             error = exc
         finally:
-            self._owed.here().discard(instance_id)
+            del self._owed.here()[instance_id]
         if error is not None:
             logger.error(
                 "on_install failed for site %s, which no browser installs just now",
@@ -195,6 +247,7 @@ class OnInstall:
             stored.origin_instance_id,
             stored.grant_type,
         )
+        await self._answer(lambda: self._pay_removal(stored.instance_id))
         try:
             return _Told(await self._hooks.installed(installation, request))
         except (Exception, SystemExit) as exc:

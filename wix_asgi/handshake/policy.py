@@ -116,6 +116,14 @@ class OnInstallPolicy:
     A third of it passes between two renewals, so that two of them may fail (`OnlyOnePolicy`).
     """
 
+    callback_wait: float = 3.0
+    """How long a debt without a request waits for the callback of the same install.
+
+    Wix sends AppInstalled at the moment in which it sends the browser back: the two questions of a
+    callback take about a second. Whoever comes first tells, and only a callback has a browser to
+    which the response of a hook can be sent. A choice, not a measurement.
+    """
+
     poll_pause: float = 1.0
     """The pause between two tries for a lease that another process has, or at a storage that fails;
     times 0.5 to 1.5, by chance.

@@ -33,6 +33,9 @@ install. Synchronized clocks differ by less than a second; five minutes is the d
 Kerberos for the same question (`clockskew` in krb5.conf).
 """
 
+_MOMENT: Final = "~"
+"""Stands in a nonce between its random text, which has none, and the moment in milliseconds."""
+
 _COOKIE_PREFIX: Final = "wix-"
 _HOST_PREFIX: Final = "__Host-"
 
@@ -46,11 +49,13 @@ class Flow:
     """One install on its way: a state for the URL, and a cookie that binds it to the browser.
 
     Attributes:
-        nonce: 256 random bits, in base64url; its use is claimed in storage.
+        nonce: 256 random bits, in base64url, and a moment; its use is claimed in storage.
         cookie_name: A name for this flow only, so that several installs in one browser work.
         browser_digest: The SHA-256 of the cookie's value, in hexadecimal.
         cookie_value: 256 random bits, in base64url; known only when the flow begins.
         state: The signed text that goes to Wix and comes back; known only when the flow begins.
+        begun_at: Seconds since the epoch by the minting host's clock, to the millisecond; to the
+            second before it in a state of the release before.
     """
 
     nonce: str = field(repr=False)
@@ -58,6 +63,7 @@ class Flow:
     browser_digest: str = field(repr=False)
     cookie_value: str = field(default="", repr=False)
     state: str = field(default="", repr=False)
+    begun_at: float = 0.0
 
     def is_bound_to(self, cookies: _Cookies) -> bool:
         """Whether these cookies are of the browser in which the flow began."""
@@ -106,10 +112,16 @@ class StateSigner:
 
     def mint(self) -> Flow:
         """Begin a flow, good for one callback within `state_ttl` seconds."""
-        nonce, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        # The moment in the nonce: the signed one has whole seconds, and workers of the release
+        # before read four parts and no more.
+        milliseconds = int(self._clock() * 1000)
+        nonce = f"{secrets.token_urlsafe(32)}{_MOMENT}{milliseconds}"
+        browser = secrets.token_urlsafe(32)
         digest = _digest(browser)
         state = self._serializer.dumps([nonce, self._app_id, self._redirect_url, digest])
-        return Flow(nonce, self._cookie_name(nonce), digest, browser, str(state))
+        return Flow(
+            nonce, self._cookie_name(nonce), digest, browser, str(state), milliseconds / 1000
+        )
 
     def check(self, state: str | None) -> Flow:
         """Return the flow that `state` began at any browser; the flow knows its own.
@@ -123,10 +135,12 @@ class StateSigner:
         """
         if not state:
             raise HandshakeRefused(Reason.STATE_MISSING)
-        nonce, browser_digest = self._read(state)
-        return Flow(nonce, self._cookie_name(nonce), browser_digest)
+        nonce, browser_digest, minted_at = self._read(state)
+        moment = nonce.partition(_MOMENT)[2]
+        begun_at = int(moment) / 1000 if moment else minted_at
+        return Flow(nonce, self._cookie_name(nonce), browser_digest, begun_at=begun_at)
 
-    def _read(self, state: str) -> tuple[str, str]:
+    def _read(self, state: str) -> tuple[str, str, float]:
         try:
             # Not max_age: itsdangerous takes a state of a host that is a second ahead for expired.
             payload: Any
@@ -137,7 +151,7 @@ class StateSigner:
         nonce, app_id, redirect_url, browser_digest = payload
         if (app_id, redirect_url) != (self._app_id, self._redirect_url):
             raise HandshakeRefused(Reason.STATE_INVALID, "state of another app or redirect URL")
-        return nonce, browser_digest
+        return nonce, browser_digest, minted_at.timestamp()
 
     def _check_age(self, age: int) -> None:
         if age > self._ttl:

@@ -8,7 +8,7 @@ from typing import Final
 
 from wix_asgi.models import Record
 
-__all__ = ["EPOCH", "believed"]
+__all__ = ["EPOCH", "believed", "is_origin"]
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 """Stands for the time of an installation that its row does not tell."""
@@ -50,16 +50,20 @@ def believed(record: Record) -> Record:
         expires_in=_within(record.expires_in, _LONG_AGO, lifetime),
         retry_in=max(_LONG_AGO, pause),
         installed_at=installed_at if installed_at and installed_at >= EPOCH else None,
-        origin_instance_id=record.origin_instance_id if _is_copy(record) else None,
+        origin_instance_id=(
+            record.origin_instance_id
+            if is_origin(record.origin_instance_id, of=record.instance_id)
+            else None
+        ),
         owes_on_install=record.owes_on_install is True,
     )
 
 
-def _is_copy(record: Record) -> bool:
-    origin = record.origin_instance_id
+def is_origin(origin: object, *, of: str) -> bool:
+    """Whether the installation `of` this id may be a copy of that with the id `origin`."""
     if not isinstance(origin, str) or not 0 < len(origin) <= _LONGEST_ID:
         return False
-    return origin.isprintable() and origin != record.instance_id
+    return origin.isprintable() and origin != of
 
 
 def _within(value: float, least: float, most: float) -> float:

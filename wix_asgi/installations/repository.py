@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from wix_asgi.errors import NotInstalled, UnsealError
-from wix_asgi.installations._bounds import EPOCH, believed
+from wix_asgi.installations._bounds import EPOCH, believed, is_origin
 from wix_asgi.installations.scan import RecordScan
 from wix_asgi.installations.stored import RefreshFailure, StoredInstallation, UnreadableToken
 from wix_asgi.installations.versions import next_version
@@ -92,15 +93,19 @@ class InstallationRepository:
         *,
         origin_instance_id: str | None = None,
         owes_on_install: bool = False,
+        is_found: bool = True,
     ) -> bool:
         """Store a new installation, if there is none of this site.
 
         A storage that cannot add (`AddingStorage`) overwrites one that came a moment before.
+        `is_found` where no browser brings it.
 
         Returns:
             Whether it was stored.
         """
-        record = self._new_record(instance_id, grant, origin_instance_id, owes_on_install)
+        record = self._new_record(
+            instance_id, grant, origin_instance_id, owes_on_install, is_found=is_found
+        )
         if isinstance(self._storage, AddingStorage):
             return await self._storage.add(record)
         await self._storage.put(record)
@@ -132,6 +137,27 @@ class InstallationRepository:
         )
         return await self._storage.replace(record, expected=stored.version)
 
+    async def take_over(
+        self, stored: StoredInstallation, grant: Grant, *, origin_instance_id: str | None = None
+    ) -> bool:
+        """Give a found installation the grant that its browser has brought, if it is unchanged.
+
+        It stays the same installation: neither its time nor what it owes changes.
+
+        Returns:
+            Whether it was stored.
+        """
+        record = self._seal(
+            stored.instance_id,
+            grant.refresh_token or "",
+            grant.access_token,
+            version=next_version(),
+            grant_type=_type_of(grant),
+            origin_instance_id=origin_instance_id or stored.origin_instance_id,
+            owes_on_install=stored.owes_on_install,
+        )
+        return await self._storage.replace(record, expected=stored.version)
+
     async def note_failure(
         self, stored: StoredInstallation, failure: RefreshFailure, retry_in: float
     ) -> bool:
@@ -143,18 +169,8 @@ class InstallationRepository:
         Returns:
             Whether it was written.
         """
-        record = self._seal(
-            stored.instance_id,
-            _refresh_token(stored),
-            stored.access_token,
-            version=next_version(stored.version),
-            failure=failure,
-            retry_in=retry_in,
-            grant_type=stored.grant_type,
-            origin_instance_id=stored.origin_instance_id,
-            owes_on_install=stored.owes_on_install,
-        )
-        return await self._storage.replace(record, expected=stored.version)
+        noted = dataclasses.replace(stored, failure=failure, retry_in=retry_in)
+        return await self._rewrite(noted)
 
     async def note_told(self, stored: StoredInstallation) -> bool:
         """Note that `on_install` was told, if nothing was written since `stored` was read.
@@ -162,18 +178,19 @@ class InstallationRepository:
         Returns:
             Whether it was written.
         """
-        record = self._seal(
-            stored.instance_id,
-            _refresh_token(stored),
-            stored.access_token,
-            version=next_version(stored.version),
-            failure=stored.failure,
-            retry_in=stored.retry_in,
-            grant_type=stored.grant_type,
-            origin_instance_id=stored.origin_instance_id,
-            owes_on_install=False,
+        return await self._rewrite(dataclasses.replace(stored, owes_on_install=False))
+
+    async def note_origin(self, stored: StoredInstallation, origin_instance_id: str) -> bool:
+        """Note the origin of a copy, if nothing was written since `stored` was read.
+
+        Returns:
+            Whether it was written, or is no id of an origin.
+        """
+        if not is_origin(origin_instance_id, of=stored.instance_id):
+            return True
+        return await self._rewrite(
+            dataclasses.replace(stored, origin_instance_id=origin_instance_id)
         )
-        return await self._storage.replace(record, expected=stored.version)
 
     async def all(self) -> AsyncIterator[Installation]:
         """Yield every installation, in the order of the instance ids, a page at a time."""
@@ -186,21 +203,36 @@ class InstallationRepository:
         grant: Grant,
         origin_instance_id: str | None,
         owes_on_install: bool,
+        *,
+        is_found: bool = False,
     ) -> Record:
-        has_refresh_token = grant.refresh_token is not None
-        # Without that capability a storage may keep the mark or not, and nobody would clear it.
-        owes_on_install = owes_on_install and isinstance(self._storage, AddingStorage)
+        # Without that capability a storage may keep the debt or not, and nobody would clear it;
+        # and a callback could not tell whether it was paid.
+        keeps_debts = isinstance(self._storage, AddingStorage)
         return self._seal(
             instance_id,
             grant.refresh_token or "",
             grant.access_token,
-            version=next_version(),
-            grant_type=(
-                GrantType.REFRESH_TOKEN if has_refresh_token else GrantType.CLIENT_CREDENTIALS
-            ),
+            version=next_version(is_found=is_found and keeps_debts),
+            grant_type=_type_of(grant),
             origin_instance_id=origin_instance_id,
-            owes_on_install=owes_on_install,
+            owes_on_install=owes_on_install and keeps_debts,
         )
+
+    async def _rewrite(self, changed: StoredInstallation) -> bool:
+        """Write an installation whose grant is as it was read, if nothing was written since."""
+        record = self._seal(
+            changed.instance_id,
+            _refresh_token(changed),
+            changed.access_token,
+            version=next_version(changed.version),
+            failure=changed.failure,
+            retry_in=changed.retry_in,
+            grant_type=changed.grant_type,
+            origin_instance_id=changed.origin_instance_id,
+            owes_on_install=changed.owes_on_install,
+        )
+        return await self._storage.replace(record, expected=changed.version)
 
     def _seal(
         self,
@@ -271,6 +303,11 @@ class InstallationRepository:
 
 def _refresh_token(stored: StoredInstallation) -> str | UnreadableToken:
     return stored.unreadable or stored.refresh_token
+
+
+def _type_of(grant: Grant) -> GrantType:
+    has_refresh_token = grant.refresh_token is not None
+    return GrantType.REFRESH_TOKEN if has_refresh_token else GrantType.CLIENT_CREDENTIALS
 
 
 def installation_of(record: Record) -> Installation:

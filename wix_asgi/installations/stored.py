@@ -6,9 +6,10 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from wix_asgi.errors import NotInstalled, UnsealError, WixError, WixMisconfigured, WixUnavailable
-from wix_asgi.installations.versions import is_of_rotated_token
+from wix_asgi.installations.versions import is_of_found_installation, is_of_rotated_token
 from wix_asgi.models import AccessToken, GrantType
 
 __all__ = ["RefreshFailure", "StoredInstallation", "UnreadableToken"]
@@ -28,6 +29,11 @@ class RefreshFailure(StrEnum):
 
     MISCONFIGURED = "misconfigured"
     UNAVAILABLE = "unavailable"
+
+
+_LOST: Final = frozenset(
+    {RefreshFailure.REFUSED, RefreshFailure.NOT_INSTALLED, RefreshFailure.UNREADABLE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,16 @@ class StoredInstallation:
     def has_rotated_token(self) -> bool:
         """Whether a refresh brought the refresh token, so that Wix may end it at the next one."""
         return is_of_rotated_token(self.version)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it was found at Wix, and no browser has brought it since."""
+        return is_of_found_installation(self.version)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether Wix has refused its grants, and given none since."""
+        return self.failure in _LOST
 
     @property
     def is_of_client_credentials(self) -> bool:

@@ -8,8 +8,23 @@ for pytest, and `storage_check` checks a storage in use. The package may import 
 from wix_asgi.testing.fake_wix.app import FakeWix
 from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.clock import Clock
+from wix_asgi.testing.fake_wix.deliveries import Delivery
+from wix_asgi.testing.fake_wix.events import FakeEvent
 from wix_asgi.testing.fake_wix.faults import Gate
+from wix_asgi.testing.fake_wix.forgeries import FORGERIES, Forgery
 from wix_asgi.testing.fake_wix.installer import InstallerRefused
 from wix_asgi.testing.fake_wix.world import DEMO_SITES, FakeSite
 
-__all__ = ["DEMO_SITES", "Call", "Clock", "FakeSite", "FakeWix", "Gate", "InstallerRefused"]
+__all__ = [
+    "DEMO_SITES",
+    "FORGERIES",
+    "Call",
+    "Clock",
+    "Delivery",
+    "FakeEvent",
+    "FakeSite",
+    "FakeWix",
+    "Forgery",
+    "Gate",
+    "InstallerRefused",
+]

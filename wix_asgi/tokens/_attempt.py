@@ -25,6 +25,7 @@ class Attempt:
         unwanted: Values of access tokens that it must not return; they may grow in number.
         lease: The lease on the installation, over all processes; its length is that of `terms`.
         slot: The slot at Wix, in this process.
+        is_question: Whether Wix is asked in any case, to hear whether the app is there still.
     """
 
     instance_id: str
@@ -33,6 +34,7 @@ class Attempt:
     terms: RefreshTerms
     slot: Slot
     progress: Progress
+    is_question: bool = False
 
     async def hold_lease(self) -> None:
         """Make sure of the lease for one request to Wix.

@@ -14,9 +14,13 @@ from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.tokens._grant_rules import GrantRules
 
-__all__ = ["GrantSource", "Granted"]
+__all__ = ["GrantSource", "Granted", "NoAnswer"]
 
 logger = logging.getLogger("wix_asgi")
+
+
+class NoAnswer(Exception):
+    """No grant is left by which Wix could say whether the app is on a site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,28 @@ class GrantSource:
                 raise
             return await self._recover(stored.instance_id, str(exc), before_sending)
         return Granted(grant, GrantType.REFRESH_TOKEN)
+
+    async def ask(
+        self, stored: StoredInstallation, before_sending: Callable[[], Awaitable[None]]
+    ) -> Granted:
+        """Do as `renew` does, where a refusal is to prove that the app is not there any more.
+
+        A refresh token is good "as long as the app is installed on the user's site" (Wix,
+        "Authentication"), so that its refusal is a proof by itself; that of client credentials is
+        one unless Wix gives them to no site of the app.
+
+        Raises:
+            Exception: The errors of `renew`. A `GrantRefused` is such a proof.
+            NoAnswer: There is no refresh token to ask by, and no client credentials.
+        """
+        if self._rules.obstacle(stored) is not None:
+            raise NoAnswer
+        try:
+            return await self.renew(stored, before_sending)
+        except GrantRefused as exc:
+            if stored.is_without_refresh_token and isinstance(exc.__cause__, WixMisconfigured):
+                raise NoAnswer from exc
+            raise
 
     async def find(self, instance_id: str, before_sending: Callable[[], Awaitable[None]]) -> Grant:
         """Have Wix grant an access token to an installation without a good row.

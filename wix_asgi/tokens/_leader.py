@@ -74,6 +74,7 @@ class Leader:
 
         Raises:
             NotInstalled: There is no such installation, or Wix refuses each grant that is tried.
+            NoAnswer: To a question, from an installation without a grant to ask by.
             WixUnavailable: Wix is failing, and the token in hand is dead.
             WixMisconfigured: Wix refuses the app's credentials, and the token in hand is dead.
             UnsealError: The refresh token cannot be read, and nothing may take its place.
@@ -82,6 +83,8 @@ class Leader:
         stored = await self._installations.get(attempt.instance_id)
         attempt.terms.set_for(stored)
         try:
+            if attempt.is_question:
+                return await self._ask(stored, attempt)
             if stored is None:
                 return await self._finder.find(attempt)
             return await self._refresh(stored, attempt)
@@ -114,6 +117,21 @@ class Leader:
             if isinstance(exc, GrantRefused):
                 raise NotInstalled(instance_id=stored.instance_id) from exc
             raise
+        attempt.progress.enter(Stage.STORAGE)
+        return await self._save(stored, granted)
+
+    async def _ask(
+        self, stored: StoredInstallation | None, attempt: Attempt
+    ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
+        """Hear whether the app is there still: a grant is stored, and a refusal noted nowhere."""
+        if stored is None:
+            raise NotInstalled
+        attempt.progress.enter(Stage.WIX)
+        with attempt.slot:
+            try:
+                granted = await self._source.ask(stored, attempt.hold_lease)
+            except GrantRefused as exc:
+                raise NotInstalled(instance_id=stored.instance_id) from exc
         attempt.progress.enter(Stage.STORAGE)
         return await self._save(stored, granted)
 

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Container, Iterator
 from functools import partial
+from typing import Final
 
 import anyio
 
@@ -32,6 +33,16 @@ __all__ = ["Refresher"]
 
 
 def _ignore(_: object) -> None: ...
+
+
+class _EveryToken:
+    """The values of all tokens."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERY_TOKEN: Final = _EveryToken()
 
 
 class Refresher:
@@ -119,12 +130,21 @@ class Refresher:
             UnsealError: The refresh token cannot be read, and nothing may take its place.
             StorageUnavailable: The storage is failing, or too many refreshes queue for it.
         """
-        progress = progress or Progress(self._clock)
-        try:
-            return await self._refresh(instance_id, unwanted, progress)
-        except StorageUnavailable as exc:
-            self.storage_watch.note_failure(instance_id, exc, self._clock() - progress.since)
-            raise
+        return await self._watched(instance_id, unwanted, progress or Progress(self._clock))
+
+    async def ask(self, instance_id: str) -> None:
+        """Ask Wix whether the app is still on the site of a stored installation.
+
+        It is where Wix grants a token, which is stored; a refusal is noted nowhere.
+
+        Raises:
+            NotInstalled: Wix refuses each grant of the installation, or there is none.
+            NoAnswer: The installation has no grant to ask by.
+            WixUnavailable: Wix is failing, or another process or other refreshes take too long.
+            WixMisconfigured: Wix refuses the app's credentials.
+            StorageUnavailable: The storage is failing, or too many refreshes queue for it.
+        """
+        await self._watched(instance_id, _EVERY_TOKEN, Progress(self._clock), is_question=True)
 
     def forget(self, instance_id: str) -> None:
         """Drop a remembered no of Wix: the app may have been installed on this site since."""
@@ -134,8 +154,22 @@ class Refresher:
         """Note the origin of a copied site, for the case that its installation is not stored."""
         self._finder.note_origin(instance_id, origin_instance_id)
 
+    async def _watched(
+        self,
+        instance_id: str,
+        unwanted: Container[str],
+        progress: Progress,
+        *,
+        is_question: bool = False,
+    ) -> AccessToken:
+        try:
+            return await self._refresh(instance_id, unwanted, progress, is_question=is_question)
+        except StorageUnavailable as exc:
+            self.storage_watch.note_failure(instance_id, exc, self._clock() - progress.since)
+            raise
+
     async def _refresh(
-        self, instance_id: str, unwanted: Container[str], progress: Progress
+        self, instance_id: str, unwanted: Container[str], progress: Progress, *, is_question: bool
     ) -> AccessToken:
         began = self._clock()
         polls = self._poll_pauses(began + self._leader.usual_seconds)
@@ -149,7 +183,7 @@ class Refresher:
         )
         await self._admission.spread_arrivals()
         with self._admission.slot_at_wix() as slot:
-            attempt = Attempt(instance_id, unwanted, lease, terms, slot, progress)
+            attempt = Attempt(instance_id, unwanted, lease, terms, slot, progress, is_question)
             while self._clock() < began + self.policy.budget:
                 progress.enter(Stage.STORAGE)
                 step = await self._look(attempt)
@@ -173,7 +207,7 @@ class Refresher:
             slot.take()
             stored = await self._installations.get(attempt.instance_id)
             self.storage_watch.note_answer()
-            if token := self._token_without_refresh(stored, attempt):
+            if not attempt.is_question and (token := self._token_without_refresh(stored, attempt)):
                 return token
             if self._admission.is_hopeless(slot):
                 if stored and (token := stored.live_token(self._clock(), attempt.unwanted)):

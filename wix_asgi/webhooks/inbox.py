@@ -29,7 +29,7 @@ _KEY_DIGITS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class KeptEvent:
-    """An event of the inbox: what the storage knows of it, without its payload."""
+    """An event as the storage has it, with its payload sealed."""
 
     record: EventRecord
 
@@ -230,10 +230,10 @@ def event_keys(event: SignedEvent, body: bytes) -> tuple[str, str | None]:
     Whether a repetition keeps Wix's `webhookId` is not documented, so that the `id` inside the data
     is a second key. An event without both is known by its whole body.
     """
-    first = _key(event, "webhookId", event.webhook_id) if event.webhook_id else None
     second = _key(event, "id", event.data_id) if event.data_id else None
-    by_body = hashlib.sha256(body).hexdigest()
-    return first or second or _key(event, "body", by_body), second
+    if event.webhook_id:
+        return _key(event, "webhookId", event.webhook_id), second
+    return second or _key(event, "body", hashlib.sha256(body).hexdigest()), second
 
 
 def _key(event: SignedEvent, kind: str, value: str) -> str:

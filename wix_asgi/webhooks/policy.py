@@ -24,6 +24,40 @@ class WebhookPolicy:
     max_body: int = 1_000_000
     """Bytes of a body that are read at most (R42); real tokens have some kilobytes."""
 
+    body_timeout: float = 10.0
+    """How long a body may take to arrive; Wix itself gives up after 1.25 s."""
+
+    max_bodies: int = 500
+    max_bytes: int = 32_000_000
+    """Bodies under way on an event loop, and their bytes. Above it the oldest body is given up.
+
+    A body of Wix's arrives within milliseconds, so that the oldest one is a stranger's. To have a
+    body of 50 ms given up, a stranger has to begin 10,000 others in a second.
+    """
+
+    small_body: int = 64_000
+    """Bytes of a body that is verified at once. A longer one, which no event of Wix's was seen to
+    have, is verified in a thread, one at a time in a process: its bytes are anybody's."""
+
+    max_long_bodies: int = 16
+    long_body_wait: float = 0.5
+    """Longer bodies that wait for their turn, and how long, before they are answered 503."""
+
+    clock_leeway: float = 60.0
+    """How far ahead of our clock an event may be issued (R42), and so how much sooner than
+    `keep_keys` it is too old to be run."""
+
+    keep_wait: float = 1.0
+    """How long an answer waits for the storage. Wix waits for 1.25 s ("Webhook Resend Policy");
+    the rest is for the way of the request and of the answer."""
+
+    max_keeping: int = 4
+    """Events that an event loop writes at one time; more wait for their turn. A process has ten
+    connections, and refreshes and installs need some, too."""
+
+    retry_after: int = 60
+    """The `Retry-After` of a 503: Wix's first repetition comes after a minute."""
+
     # The keys of events
 
     keep_keys: float = 72 * _HOUR
@@ -39,6 +73,25 @@ class WebhookPolicy:
     warn_dead: float = _DAY
     """How long before its end a dead letter is told of in the log."""
 
+    # Installations
+
+    clock_difference: float = 60.0
+    """By how much Wix's clock and that of the store may differ, where the moment of an event is
+    compared with that of an installation (as for `iat` in R42)."""
+
+    recent: float = 60.0
+    """How old an event may be for its news not to have reached all of Wix's servers."""
+
+    repeats: tuple[float, ...] = (0.5, 1.5)
+    """The pauses after which Wix is asked again where its answer is against a recent event.
+
+    Wix documents no delay between its events and its token endpoint, and none was observed: a
+    choice, whose two seconds reinstalls pay, and sites that remove the app at once.
+    """
+||||||| a8b5837
+    handler_threads: int = 40
+    """Plain handlers that run at one time in a process, in threads of their own."""
+
     # The inbox
 
     max_waiting: int = 100_000
@@ -48,16 +101,20 @@ class WebhookPolicy:
     """
 
     count_interval: float = 1.0
+    calm_count_interval: float = 100.0
     count_after: int = 1000
-    """How seldom waiting events are counted: once a second, or after so many new events of this
-    process, while the inbox is less than half full each hundred seconds."""
+    """How seldom a process counts the waiting events: once in the first interval, in the second
+    while less than half of `max_waiting` wait, or after that number of new events of its own.
+
+    To count 100,000 events takes a Postgres some 10 ms.
+    """
 
     # Leases and attempts
 
     lease: float = 20.0
     """How long a process has an event, renewed each third of it while the handlers run.
 
-    A killed process costs its events so long, and a storage that restarts is back within it.
+    A killed process delays its events by it, and a storage that restarts is back within it.
     """
 
     lease_margin: float = 5.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import uuid
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -17,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from wix_asgi.sealing.keys import derive_key
+from wix_asgi.testing.fake_wix._event_data import installation_entity
 from wix_asgi.testing.fake_wix._grants import Grants
-from wix_asgi.testing.fake_wix._installations import Installation
 from wix_asgi.testing.fake_wix._wire import api_refusal, read_authorization, read_object
-from wix_asgi.testing.fake_wix.world import World, site_id
+from wix_asgi.testing.fake_wix.world import World
 
 __all__ = ["INSTALLATIONS_QUERY_PATH", "InstallationsQuery"]
 
@@ -87,8 +86,9 @@ class InstallationsQuery:
 
     def _entries(self) -> list[dict[str, Any]]:
         world, known = self._world, self._grants.installations.all()
-        others = [_entry(world, it, str(uuid.uuid5(uuid.NAMESPACE_URL, "other"))) for it in known]
-        return [*(_entry(world, it, world.app_id) for it in known), *others[:1]]
+        other = str(uuid.uuid5(uuid.NAMESPACE_URL, "other"))
+        others = [installation_entity(world, it, other) for it in known]
+        return [*(installation_entity(world, it, world.app_id) for it in known), *others[:1]]
 
     def _page(self, body: dict[str, Any]) -> _Page:
         query = body.get("query", {})
@@ -115,26 +115,6 @@ class InstallationsQuery:
         except (BadSignature, TypeError, UnicodeError) as exc:
             raise api_refusal(400, "INVALID_CURSOR", "the cursor is not of this query") from exc
         return _Page(**{**page, "limit": limit})
-
-
-def _entry(world: World, installation: Installation, app_id: str) -> dict[str, Any]:
-    site = site_id(installation.instance_id)
-    unique = f"fake-wix:installation:{app_id}:{installation.instance_id}"
-    is_ours = app_id == world.app_id
-    installed_at = _date(installation.installed_at)
-    return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, unique)),
-        "appId": app_id,
-        "instanceId": installation.instance_id if is_ours else str(uuid.uuid3(uuid.UUID(site), "")),
-        "appVersion": "1",
-        "status": "INSTALLED" if installation.is_installed else "UNINSTALLED",
-        "firstInstallationDate": installed_at,
-        "createdDate": installed_at,
-        "updatedDate": _date(installation.updated_at),
-        "revision": str(installation.revision),
-        "planInfo": {},
-        "siteInfo": {"siteId": site, "url": f"{world.url}/site/{site}"},
-    }
 
 
 def _filter(given: Any) -> dict[str, list[str]]:
@@ -169,11 +149,6 @@ def _sort(given: Any) -> tuple[str, bool]:
 
 def _matches(entry: dict[str, Any], wanted: dict[str, list[str]]) -> bool:
     return all(entry[name] in values for name, values in wanted.items())
-
-
-def _date(moment: float) -> str:
-    written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return written.replace("+00:00", "Z")
 
 
 def _refuse(why: str) -> NoReturn:

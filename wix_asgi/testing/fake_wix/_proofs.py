@@ -25,8 +25,8 @@ def sign_instance(world: World, instance_id: str, claims: dict[str, Any]) -> str
     Its form is `<signature>.<data>`, both in base64url without padding; the signature is
     HMAC-SHA256 of the encoded data with the app secret (Wix, "Parse Encoded App Instance Data").
     """
-    # Real time: the app under test compares it with the host's clock, not with the fake's.
-    signed_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    # The app under test compares it with the host's clock, not with the fake's.
+    signed_at = datetime.fromtimestamp(world.host_clock(), UTC).isoformat(timespec="milliseconds")
     owner = owner_id(instance_id)
     # The claims of today's Wix in its order, without spaces; None stands for a claim left out.
     told = {

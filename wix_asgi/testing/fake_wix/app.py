@@ -23,17 +23,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
+from wix_asgi.settings import WixSettings
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
     INSTALLATIONS_QUERY_PATH,
     InstallationsQuery,
 )
-from wix_asgi.testing.fake_wix._installs import Installs
 from wix_asgi.testing.fake_wix._pages import error_page, not_found_page
 from wix_asgi.testing.fake_wix._site_api import ApiRoute, SiteApi
 from wix_asgi.testing.fake_wix._token_endpoints import TokenEndpoints
 from wix_asgi.testing.fake_wix._transport import InProcessTransport
+from wix_asgi.testing.fake_wix._webhooks import Webhooks
 from wix_asgi.testing.fake_wix._wire import Refusal
 from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.clock import Clock
@@ -49,7 +50,7 @@ from wix_asgi.testing.fake_wix.world import FakeSite
 __all__ = ["FakeWix"]
 
 
-class FakeWix(Installs):
+class FakeWix(Webhooks):
     """Wix for one app, as an ASGI app: the pages of www.wix.com and the API, on one origin.
 
     In process, hand `transport` to the HTTP client; with sockets, use `with fake.serve() as url`.
@@ -81,6 +82,8 @@ class FakeWix(Installs):
         rotate_refresh_tokens: Answer every refresh with a new refresh token; using a refresh token
             twice revokes its whole grant.
         url: The origin of all pages and endpoints while it is not served.
+        webhook_key: A private RSA key in PEM that signs the events, so that the public key stays
+            the same after a restart; by default one that is made in this process.
 
     Attributes:
         calls: The requests in the order of their arrival, without those whose connection was
@@ -98,6 +101,7 @@ class FakeWix(Installs):
         sites: Mapping[str, str | FakeSite] | None = None,
         rotate_refresh_tokens: bool = False,
         url: str = "https://wix.example",
+        webhook_key: str | None = None,
     ) -> None:
         super().__init__(
             app_id=app_id,
@@ -108,6 +112,7 @@ class FakeWix(Installs):
             sites=sites,
             rotate_refresh_tokens=rotate_refresh_tokens,
             url=url,
+            webhook_key=webhook_key,
         )
         self._site_api = SiteApi(self, self._grants, self._answers)
         self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installers)
@@ -145,6 +150,7 @@ class FakeWix(Installs):
             "app_secret": self.app_secret,
             "wix_url": self.url,
             "api_url": self.url,
+            **({"public_key": self.public_key} if "public_key" in WixSettings.model_fields else {}),
         }
 
     def serve(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
 
 from wix_asgi.testing.fake_wix._products import make_products
 from wix_asgi.testing.fake_wix.clock import Clock
@@ -55,7 +58,9 @@ class World:
             the callback of the external install flow may have; None allows every URL.
         permissions: The permissions that the consent page lists.
         sites: The name of every site, by instance ID.
-        clock: The clock by which codes and tokens expire.
+        clock: The clock by which codes and tokens expire, and events are repeated.
+        host_clock: The clock of the app's host, which dates signed instances and events, in seconds
+            since the epoch: real time, unless the app under test reads another.
         url: The origin of all pages and endpoints.
         rotate_refresh_tokens: A refresh spends its refresh token and answers with a new token.
         answer_without_refresh_token: A refresh is answered with an access token alone.
@@ -74,6 +79,19 @@ class World:
         uninstalled_refusal: Status and error code of client credentials for a site that had the
             app; of Wix only the 404 for a site that never had it is known.
         client_refusal: Status and error code of the token endpoints for a wrong app ID or secret.
+        webhook_url: The target of the events that installs, uninstalls and copies of sites cause
+            from now on: a URL, or an app in this process; None for no events.
+        holds_events: Such events wait for `send_queued`; else they are sent with the next request
+            to the fake, right after its answer.
+        delivery_timeout: Seconds of real time after which a delivery without an answer is given up;
+            a minute by default, since a test runs on busy machines.
+        subscriptions: The types of the events that `webhook_url` gets; None for all.
+        installs_at_consent: In the legacy flow the app is on the site from the consent on; else
+            from the exchange of the code on. Of Wix this is not documented.
+        repeats_keep_webhook_id: A repeated event has the `webhookId` of the first attempt; else a
+            new one. Of Wix this is not documented.
+        repeats_are_signed_anew: A repeated event has the `iat` of its repetition; else that of the
+            first attempt. Of Wix this is not documented.
         origins: The installation that a copied site comes from, by the instance ID of the copy.
         api_key: The only credential of App Installations Query; None for access tokens of the app.
         token_info_override: A function from the true answer of token-info to the answer to send.
@@ -103,9 +121,11 @@ class World:
         self.permissions: Sequence[str] = _PERMISSIONS
         self.sites: dict[str, str] = {}
         self._products: dict[str, list[dict[str, Any]]] = {}
+        self._given: dict[str, FakeSite] = {}
         for instance_id, site in (DEMO_SITES if sites is None else sites).items():
             self._begin_site(instance_id, site)
         self.clock = clock or Clock()
+        self.host_clock: Callable[[], float] = time.time
         self.url = url.rstrip("/")
         self.rotate_refresh_tokens = rotate_refresh_tokens
         self.answer_without_refresh_token = False
@@ -117,6 +137,13 @@ class World:
         self.client_credentials_wrapped: Literal["text", "object"] | None = None
         self.uninstalled_refusal: tuple[int, str] = (404, "not_found")
         self.client_refusal: tuple[int, str] = (401, "invalid_client")
+        self.webhook_url: str | ASGIApp | None = None
+        self.holds_events = False
+        self.delivery_timeout = 60.0
+        self.subscriptions: Collection[str] | None = None
+        self.installs_at_consent = False
+        self.repeats_keep_webhook_id = True
+        self.repeats_are_signed_anew = False
         self.origins: dict[str, str] = {}
         self.api_key: str | None = None
         self.token_info_override: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
@@ -153,6 +180,17 @@ class World:
             raise LookupError(f"no site has the instance ID {instance_id!r}: add_site() adds one")
         return instance_id
 
+    def id_of(self, site: FakeSite) -> str:
+        """Return the instance ID of a `FakeSite` that this fake Wix was made with.
+
+        Raises:
+            LookupError: It was not made with this one.
+        """
+        for instance_id, given in self._given.items():
+            if given is site:
+                return instance_id
+        raise LookupError(f"the site {site.name!r} is not one of this FakeWix")
+
     def open_url(self) -> str | None:
         """Return the URL that opens the app, without the signed instance, or None."""
         if self.dashboard_url is not None or self.app_url is None:
@@ -162,6 +200,7 @@ class World:
     def _begin_site(self, instance_id: str, site: str | FakeSite) -> None:
         if isinstance(site, FakeSite):
             self._products[instance_id] = [dict(product) for product in site.products]
+            self._given[instance_id] = site
             site = site.name
         self.sites[instance_id] = site
 

@@ -1,0 +1,217 @@
+"""A test's hands on the webhooks: sent at once or later, in any order, again and again."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+import anyio
+
+from wix_asgi._http import httpx
+from wix_asgi.testing.fake_wix._events import Events
+from wix_asgi.testing.fake_wix.deliveries import Delivery, Repeat, Repeats, Target, post
+from wix_asgi.testing.fake_wix.events import EventOptions, FakeEvent, Installed, make_webhook_id
+from wix_asgi.testing.fake_wix.forgeries import Forgery
+from wix_asgi.testing.fake_wix.world import FakeSite
+
+__all__ = ["Webhooks"]
+
+
+class Webhooks(Events):
+    """A fake Wix that delivers the events of its app, and repeats those that fail.
+
+    A target is the URL of a webhook endpoint, the URL of an app on a port (`http://127.0.0.1:8000`,
+    whose path is then `/wix/webhook`), or an ASGI app in this process, such as a `WixMiddleware`.
+    """
+
+    def __init__(self, **state: Any) -> None:
+        """Begin with the state of a `World`, and with no delivery."""
+        super().__init__(**state)
+        self._delivery_lock = threading.Lock()
+        self._deliveries: list[Delivery] = []
+        self._queue: list[FakeEvent] = []
+        self._repeats = Repeats()
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """The attempts to deliver events, in the order of their ends; `clear()` forgets them."""
+        return self._deliveries
+
+    @property
+    def queued(self) -> list[FakeEvent]:
+        """The events that wait for `send_queued`, in their order; a copy."""
+        with self._delivery_lock:
+            return list(self._queue)
+
+    @property
+    def next_repeat(self) -> float | None:
+        """The moment of the next repetition by the fake's clock, or None where nothing failed."""
+        return self._repeats.next_at()
+
+    async def send_event(
+        self,
+        to: Target,
+        event_type: str,
+        site: str | FakeSite | Installed | None = None,
+        data: Any = None,
+        *,
+        path: str | None = None,
+        **options: Unpack[EventOptions],
+    ) -> httpx.Response:
+        """Make an event and deliver it; return the answer, whatever it is.
+
+        Args:
+            to: The target.
+            event_type: As for `make_event`, and so are `site`, `data` and the options.
+            site: The installation.
+            data: The data of the event.
+            path: The path of the endpoint; by default that of the URL, or of the `WixMiddleware`.
+            options: See `EventOptions`.
+
+        Raises:
+            httpx.TransportError: There is no answer; the event will be repeated.
+        """
+        return await self.deliver(to, self.make_event(event_type, site, data, **options), path=path)
+
+    async def deliver(
+        self, to: Target, event: FakeEvent | Forgery, *, path: str | None = None
+    ) -> httpx.Response:
+        """Deliver an event that was made before, or a forgery; return the answer.
+
+        An event is noted in `deliveries`, and repeated by `redeliver_due` if its answer is not 200
+        within 1250 ms of the fake's clock: a clock that stands still finds no answer late. A
+        forgery is neither noted nor repeated.
+
+        Raises:
+            httpx.TransportError: There is no answer.
+        """
+        if isinstance(event, Forgery):
+            return await post(to, path, event.body, event.headers, self.delivery_timeout)
+        _, answer = await self._attempt(Repeat(event, to, path, 1, 0.0))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def deliver_copies(
+        self, to: Target, event: FakeEvent, copies: int, *, path: str | None = None
+    ) -> list[httpx.Response]:
+        """Deliver an event several times at once; return the answers.
+
+        Raises:
+            ExceptionGroup: Some have no answer.
+        """
+        answers: list[httpx.Response] = []
+
+        async def deliver_one() -> None:
+            answers.append(await self.deliver(to, event, path=path))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(copies):
+                tasks.start_soon(deliver_one)
+        return answers
+
+    def queue_event(
+        self,
+        event_type: str,
+        site: str | FakeSite | Installed | None = None,
+        data: Any = None,
+        **options: Unpack[EventOptions],
+    ) -> FakeEvent:
+        """Make an event that waits for `send_queued`, and return it.
+
+        The arguments are those of `make_event`.
+        """
+        event = self.make_event(event_type, site, data, **options)
+        self._enqueue(event)
+        return event
+
+    async def send_queued(
+        self,
+        to: Target | None = None,
+        *,
+        order: Sequence[int] | None = None,
+        seed: int | None = None,
+        path: str | None = None,
+    ) -> list[Delivery]:
+        """Deliver the queued events one after another; return what became of them.
+
+        Args:
+            to: The target; `webhook_url` by default.
+            order: The places in the queue in the order of sending, as `[2, 0, 1]`. A place may be
+                there twice, and an event whose place is not there is dropped.
+            seed: Sends them in the order of a shuffle with this seed.
+            path: The path of the endpoint, as for `send_event`.
+
+        Raises:
+            ValueError: There is no target.
+        """
+        target = self.webhook_url if to is None else to
+        if target is None:
+            raise ValueError("there is no target: give one, or set webhook_url")
+        with self._delivery_lock:
+            if order is not None:
+                self._queue = [self._queue[place] for place in order]
+            if seed is not None:
+                random.Random(seed).shuffle(self._queue)  # noqa: S311 - the order of a test
+        sent: list[Delivery] = []
+        while event := self._take_queued():
+            delivery, _ = await self._attempt(Repeat(event, target, path, 1, 0.0))
+            sent.append(delivery)
+        return sent
+
+    async def redeliver_due(self) -> list[Delivery]:
+        """Repeat the failed events that are due by the fake's clock; return what became of them.
+
+        Wix repeats after 1 min, 10 min, 1 h, 3 times 2 h, 3 times 4 h, 2 times 8 h and 12 h, each
+        counted from the failure before. `next_repeat` is the moment to set the clock to.
+        `repeats_keep_webhook_id` and `repeats_are_signed_anew` choose what Wix does not document.
+        """
+        due = self._repeats.take(self.clock.now())
+        return [(await self._attempt(self._again(repeat)))[0] for repeat in due]
+
+    def _enqueue(self, event: FakeEvent) -> None:
+        with self._delivery_lock:
+            self._queue.append(event)
+
+    def _take_queued(self) -> FakeEvent | None:
+        with self._delivery_lock:
+            return self._queue.pop(0) if self._queue else None
+
+    def _again(self, repeat: Repeat) -> Repeat:
+        event, now = repeat.event, self.host_clock()
+        if event.webhook_id is not None and not self.repeats_keep_webhook_id:
+            event = replace(event, webhook_id=make_webhook_id(now))
+        if self.repeats_are_signed_anew:
+            event = replace(event, issued_at=int(now))
+        if event is not repeat.event:
+            event = event.signed(self._webhook_key)
+        return replace(repeat, event=event)
+
+    async def _attempt(
+        self, attempt: Repeat
+    ) -> tuple[Delivery, httpx.Response | httpx.TransportError]:
+        sent_at, status = self.clock.now(), 0
+        answer: httpx.Response | httpx.TransportError
+        body, seconds = attempt.event.token.encode(), self.delivery_timeout
+        try:
+            answer = await post(attempt.target, attempt.path, body, {}, seconds)
+            status = answer.status_code
+        except httpx.TransportError as exc:
+            answer = exc
+        finally:
+            # A cancelled request is a failure, too: Wix does not know of cancellations.
+            delivery = self._note(attempt, sent_at, status)
+        return delivery, answer
+
+    def _note(self, attempt: Repeat, sent_at: float, status: int) -> Delivery:
+        now = self.clock.now()
+        delivery = Delivery(attempt.event, attempt.attempt, sent_at, now - sent_at, status)
+        with self._delivery_lock:
+            self._deliveries.append(delivery)
+        if delivery.is_failure:
+            self._repeats.add(attempt, now)
+        self._signal.notify()
+        return delivery

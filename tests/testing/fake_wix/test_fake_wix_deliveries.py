@@ -197,7 +197,7 @@ async def test_queued_events_need_a_target(fake: FakeWix) -> None:
 
 
 async def test_the_data_are_on_the_wire(fake: FakeWix) -> None:
-    """What a test gives is what the app gets, umlauts and all."""
+    """The app gets the data of the test, umlauts and all."""
     endpoint = Endpoint()
     await fake.send_event(endpoint, "x", YOGA, {"name": "Bäckerei"})
 

@@ -98,10 +98,10 @@ class Row:
 def test_a_site_is_an_id_an_object_or_the_first_site() -> None:
     """A `FakeSite`, anything with an `instance_id`, and an ID that nobody knows are taken."""
     bakery = FakeSite("Bakery", products=[])
-    fake = FakeWix(sites={BAKERY: bakery})
+    fake = FakeWix(sites={YOGA: FakeSite("Yoga", products=[]), BAKERY: bakery})
     events = [fake.make_event("x", site) for site in (None, bakery, Row(), "nobody")]
 
-    assert [BAKERY, BAKERY, YOGA, "nobody"] == [event.instance_id for event in events]
+    assert [YOGA, BAKERY, YOGA, "nobody"] == [event.instance_id for event in events]
 
 
 def test_a_site_of_another_fake_is_a_mistake(fake: FakeWix) -> None:

@@ -83,7 +83,7 @@ class FakeWix(Webhooks):
             twice revokes its whole grant.
         url: The origin of all pages and endpoints while it is not served.
         webhook_key: A private RSA key in PEM that signs the events, so that the public key stays
-            the same after a restart; by default one that is made in this process.
+            the same after a restart; by default a key that is made in this process.
 
     Attributes:
         calls: The requests in the order of their arrival, without those whose connection was
@@ -219,6 +219,7 @@ class FakeWix(Webhooks):
         self._log.answered(call, answer[0]["status"])
         for message in answer:
             await send(message)
+        await self._send_told()
 
     async def _answer(
         self, call: Call, scope: Scope, body: bytes, fault: Fault | None

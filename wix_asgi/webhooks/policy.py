@@ -88,9 +88,6 @@ class WebhookPolicy:
     Wix documents no delay between its events and its token endpoint, and none was observed: a
     choice, whose two seconds reinstalls pay, and sites that remove the app at once.
     """
-||||||| a8b5837
-    handler_threads: int = 40
-    """Plain handlers that run at one time in a process, in threads of their own."""
 
     # The inbox
 

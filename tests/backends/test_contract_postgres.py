@@ -39,7 +39,9 @@ def make_storage(
     if request.param == "pgbouncer":
         url = request.getfixturevalue("pgbouncer").url(shared_url)
     yield partial(PostgresStorage.from_url, url)
-    asyncio.run(execute(shared_url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
+    asyncio.run(
+        execute(shared_url, "DROP TABLE IF EXISTS wix_installations, wix_claims, wix_events")
+    )
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ async def _check(url: str) -> None:
         except RuntimeError as exc:
             fail(str(exc))
     for finding in findings:
-        typer.echo(f"{finding.rule}\n    {finding.case}: {finding.seen}")
+        typer.echo(f"{finding.rule} ({finding.capability})\n    {finding.case}: {finding.seen}")
     for told in shortcomings(storage):
         typer.echo(told)
     if findings:

@@ -184,12 +184,13 @@ async def test_the_test_event_of_the_dashboard_is_told(
         ("AppInstalled", {"appId": "TEST-APP-ONE"}),
         ("AppInstalled", {}),
         ("AppInstalled", "no object"),
+        ("AppInstalled", {"appId": ["no", "text"]}),
         ("wix.contacts.v4.contact_created", {"appId": "another-app"}),
         (f"{INSTALLATION}_updated", {"updatedEvent": {"currentEntity": {"appId": "test-app-one"}}}),
         (f"{INSTALLATION}_deleted", {"deletedEvent": "an-id"}),
         (f"{INSTALLATION}_deleted", {"deletedEvent": {"deletedEntity": "an-id"}}),
     ],
-    ids=["ours", "no app", "no object", "of a site", "updated", "deleted", "an id"],
+    ids=["ours", "no app", "no object", "no text", "of a site", "updated", "deleted", "an id"],
 )
 async def test_events_of_the_app_are_no_tests(event_type: str, data: object) -> None:
     """An event that names this app, or no app, is kept; a site's own data may name any app."""

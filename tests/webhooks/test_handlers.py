@@ -6,6 +6,7 @@ import functools
 import math
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +146,17 @@ def test_a_program_knows_its_handlers_by_the_name_of_its_file(
     assert "shop.greet\n" == told.stdout
 
 
-def test_a_program_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("spec", "module"),
+    [(None, "__main__"), (ModuleSpec("shop.work", None), "shop.work")],
+    ids=["typed", "module"],
+)
+def test_a_program_without_a_file(
+    spec: ModuleSpec | None, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is typed into an interpreter has its own name for its module."""
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
 
     def typed(event: WebhookEvent) -> None: ...
 
@@ -156,7 +164,7 @@ def test_a_program_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     handlers = Handlers()
     handlers.on("a")(typed)
 
-    assert ["__main__.typed"] == names(handlers, "a")
+    assert [f"{module}.typed"] == names(handlers, "a")
 
 
 class Foreign(WebhookEvent):

@@ -115,7 +115,7 @@ def _next(record: EventRecord) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return seconds in the largest unit of which there are two."""
+    """Return seconds in the largest unit that they are two of, or more."""
     for unit, size in _UNITS:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -32,7 +32,7 @@ class EventFilter(NamedTuple):
     event_type: str | None
 
     def wants(self, record: EventRecord) -> bool:
-        """Return whether the event is one of these."""
+        """Return whether the command is about this event."""
         return (
             record.state in self.states
             and self.site in {None, record.instance_id}
@@ -92,7 +92,7 @@ async def found_events(inbox: Inbox, given: str) -> list[KeptEvent]:
     if whole is not None or not given:
         return [whole] if whole else []
     found: list[KeptEvent] = []
-    # The first ids behind a beginning are those that begin so.
+    # The first ids behind a beginning have this beginning.
     async with aclosing(inbox.all(after=given)) as events:
         async for kept in events:
             if len(found) == 2 or not kept.id.startswith(given):

@@ -119,7 +119,7 @@ def show(
     storage: _StorageUrl = None,
     as_json: _Json = False,
 ) -> None:
-    """Print one event, and what has become of it in each handler.
+    """Print one event, and its outcome in each handler.
 
     The JSON object has the fields that `list` prints, and handlers (the outcome of
     each that has one: returned, failed or given up), opens (whether the keys at hand open
@@ -145,12 +145,12 @@ def retry(
     """Make dead letters, or events that wait for their next attempt, due now.
 
     Their attempts begin anew. Handlers that have returned for such an event are not
-    called again; those that were given up are. A process of the app takes the event
+    called again; handlers that were given up are. A process of the app takes the event
     within seconds.
 
     JSON objects have id and outcome: retried, running, done, not_there or ambiguous.
 
-    The status is 1 where one of the named events was not retried.
+    The status is 1 where a named event was not retried.
     """
     if dead == bool(events):
         raise typer.BadParameter("Give ids, or --dead for all dead letters.")

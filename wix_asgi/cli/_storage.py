@@ -205,7 +205,7 @@ async def _copy(source_url: str, target_url: str, app_id: str, progress: Progres
 async def _copy_inbox(
     app_id: str, source: Storage, target: Storage, progress: Progress
 ) -> tuple[EventCopy, int]:
-    """Copy the events, and return the number of those that `target` cannot keep."""
+    """Copy the events, and return the number of events that `target` cannot keep."""
     if not isinstance(source, EventStorage):
         return EventCopy(), 0
     if not isinstance(target, EventStorage):

@@ -1,4 +1,4 @@
-"""Follows the events of an inbox: the new ones, and each change of the others."""
+"""Follows the events of an inbox: the new events, and each change of an event."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Tail:
         self.reads_done = True
 
     async def next(self) -> list[EventRecord]:
-        """Wait for a pause, and return what `look` returns.
+        """Wait for a pause, and look.
 
         Raises:
             StorageUnavailable: The storage cannot be reached.

@@ -109,7 +109,7 @@ async def _settle(
             copy.written += 1
             await _end(target, record)
         else:
-            # Another event has one of its keys: the same one, which Wix has sent to both.
+            # An event there has the same key: it is the same event, which Wix has sent to both.
             copy.kept += 1
     elif record.state is EventState.DONE:
         copy.same += there.state is EventState.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import calls, growth, importing, inbox, passing, rechecking
+from benchmarks import calls, growth, importing, inbox, passing, rechecking, webhooks
 
 ALL = {
     "importing": importing,
@@ -13,6 +13,7 @@ ALL = {
     "growth": growth,
     "inbox": inbox,
     "rechecking": rechecking,
+    "webhooks": webhooks,
 }
 
 

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable
+import tempfile
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Final
 
 from sqlalchemy import text
 
-from benchmarks.growth import APP, FEW, MANY, stores
+from benchmarks.growth import APP, FEW, MANY
+from tests.daemons import running
+from tests.postgres_server import PostgresServer, database
 from wix_asgi.models import EventRecord
+from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends.postgres import PostgresStorage
+from wix_asgi_backends.sqlite import SQLiteStorage
 
 __all__ = ["measure", "report"]
 
@@ -88,28 +96,53 @@ async def one_round(storage: SQLStorage) -> dict[str, float]:
     return {name: median(each) for name, each in times.items()}
 
 
-async def measure_inbox(storage: SQLStorage, statement: str) -> dict[str, float]:
-    """Return the seconds of each step among few done events and among many."""
-    figures: dict[str, float] = {}
-    async with storage:
-        done = 0
-        for name, number in (("few", FEW), ("many", MANY)):
-            await fill(storage, statement, done + 1, number)
-            done = number
-            rounds = [await one_round(storage) for _ in range(ROUNDS)]
-            figures |= {
-                f"{step}_{name}": median([each[step] for each in rounds]) for step in rounds[0]
-            }
-    return figures
+@contextmanager
+def stores() -> Iterator[dict[str, tuple[SQLStorage, SQLStorage, str]]]:
+    """Give two empty stores of each kind, and the statement that fills them."""
+    with (
+        running(PostgresServer()) as server,
+        database(server.url) as few,
+        database(server.url) as many,
+        tempfile.TemporaryDirectory() as room,
+    ):
+        # A quarter of a million rows are written by one statement.
+        urls = [f"{url}&command_timeout=600" for url in (few, many)]
+        first, second = (PostgresStorage(parse_url(url)) for url in urls)
+        yield {
+            "sqlite": (
+                SQLiteStorage(Path(room, "few.db")),
+                SQLiteStorage(Path(room, "many.db")),
+                FILL_SQLITE,
+            ),
+            "postgres": (first, second, FILL_POSTGRES),
+        }
+
+
+async def measure_inbox(few: SQLStorage, many: SQLStorage, statement: str) -> dict[str, float]:
+    """Return the seconds of each step among few done events and among many.
+
+    Rounds take turns, so that other work of the machine changes both.
+    """
+    rounds: dict[str, list[dict[str, float]]] = {"few": [], "many": []}
+    async with few, many:
+        await fill(few, statement, 1, FEW)
+        await fill(many, statement, 1, MANY)
+        for _ in range(ROUNDS):
+            rounds["few"].append(await one_round(few))
+            rounds["many"].append(await one_round(many))
+    return {
+        f"{step}_{name}": median([each[step] for each in made])
+        for name, made in rounds.items()
+        for step in made[0]
+    }
 
 
 def measure() -> dict[str, float]:
     """Measure all; seconds and ratios."""
     figures: dict[str, float] = {}
-    statements = {"sqlite": FILL_SQLITE, "postgres": FILL_POSTGRES}
     with stores() as made:
-        for name, (storage, _) in made.items():
-            found = asyncio.run(measure_inbox(storage, statements[name]))
+        for name, (few, many, statement) in made.items():
+            found = asyncio.run(measure_inbox(few, many, statement))
             for step in ("add", "take", "finish"):
                 found[f"{step}_growth"] = found[f"{step}_many"] / found[f"{step}_few"]
             figures |= {f"{name}_{key}": value for key, value in found.items()}

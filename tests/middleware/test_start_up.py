@@ -37,7 +37,7 @@ def _infos(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_start_up_tells_the_addresses(
     flow: str, line: str, infos: pytest.LogCaptureFixture
 ) -> None:
-    """Each start of the server has a line with the addresses that are entered or published, and one for webhooks."""
+    """Each start of the server tells the addresses that are entered or published at Wix."""
     app = WixMiddleware(make_app(), make_wix(FakeWix(), flow=flow))
     for _ in range(2):
         with TestClient(app, base_url="https://app.example.com") as browser:

@@ -261,7 +261,7 @@ class Wix:
     async def remove(self, instance_id: str, *, installed_before: datetime | None = None) -> bool:
         """Remove this installation with its tokens, and call the `on_uninstall` hooks.
 
-        The hooks are called in this process, and only by the call that removed it. Other processes
+        The hooks are called once over all processes, in the one that removed it. Other processes
         serve the site for a minute at most. A reinstall wins in any order: it stays if it comes
         during the call, or at or after `installed_before`, a time with a zone by the store's clock.
 
@@ -308,9 +308,10 @@ class Wix:
         """Register `hook(installation)`, called after an installation was removed.
 
         It may be async, else it runs in a thread; of two arguments the second is the request, which
-        is None. It is called once over all processes, in the process that removed the installation,
-        and not at all if that process is killed meanwhile. If it raises, that is logged, and the
-        installation stays removed.
+        is None. It is called at least once for each installation that is removed, and once where no
+        process dies in it: the debt of a killed process is paid with the next event of Wix about
+        the site, which comes again, or before its next `on_install`. If it raises, that is logged,
+        and the installation stays removed.
         """
         self._hooks.on_uninstall.append(hook)
         return hook

@@ -48,6 +48,11 @@ class Failing(MemoryStorage):
         self._reach("put")
         await super().put(record)
 
+    async def add(self, record: Record) -> bool:
+        # An install adds its row where there is none.
+        self._reach("put")
+        return await super().add(record)
+
     def _reach(self, step: str) -> None:
         if step == self.failing:
             raise self.error

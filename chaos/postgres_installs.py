@@ -77,6 +77,13 @@ class Storage(PostgresStorage):
         if self.after_put is not None:
             await self.after_put()
 
+    async def add(self, record: Record) -> bool:
+        """Do the same: an install adds its row where there is none."""
+        is_added = await super().add(record)
+        if self.after_put is not None:
+            await self.after_put()
+        return is_added
+
 
 class Installs:
     """Sites on which the app is being installed, each in a browser of its own.

@@ -43,9 +43,10 @@ class Registration(ABC):
         """Register `hook(installation)`, called after an installation was removed.
 
         It may be async, else it runs in a thread; of two arguments the second is the request, which
-        is None. It is called once over all processes, in the process that removed the installation,
-        and not at all if that process is killed meanwhile. If it raises, that is logged, and the
-        installation stays removed.
+        is None. It is called at least once for each installation that is removed, and once where no
+        process dies in it: the debt of a killed process is paid with the next event of Wix about
+        the site, which comes again, or before its next `on_install`. If it raises, that is logged,
+        and the installation stays removed.
         """
         self._hooks.on_uninstall.append(hook)
         return hook

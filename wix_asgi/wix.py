@@ -269,7 +269,7 @@ class Wix(Registration):
     async def remove(self, instance_id: str, *, installed_before: datetime | None = None) -> bool:
         """Remove this installation with its tokens, and call the `on_uninstall` hooks.
 
-        The hooks are called in this process, and only by the call that removed it. Other processes
+        The hooks are called once over all processes, in the one that removed it. Other processes
         serve the site for a minute at most. A reinstall wins in any order: it stays if it comes
         during the call, or at or after `installed_before`, a time with a zone by the store's clock.
 

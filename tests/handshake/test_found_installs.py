@@ -164,6 +164,25 @@ async def test_found_between_the_steps_of_a_callback(step: str) -> None:
     assert 1 == len(one.installed + other.installed)
 
 
+async def test_removed_between_the_steps_of_a_callback() -> None:
+    """A row that is gone when it is read is added after all."""
+    fake, storage = FakeWix(), Steps(lambda: 2e9)
+    async with app_process(fake, storage) as one:
+        browser = one.browser()
+        url = await consented(fake, browser)
+        await call(one)
+
+        async def remove_first() -> None:
+            storage.after.pop("add")
+            await remove(one)
+
+        storage.after["add"] = remove_first
+        answer = await browser.http.get(url)
+
+    assert 303 == answer.status_code
+    assert 2 == len(one.installed)
+
+
 async def refresh(process: Process) -> None:
     """Write another token of the same installation."""
     stored = await process.stored()

@@ -362,3 +362,22 @@ async def test_process_without_such_hooks() -> None:
         await one.removal.pay(SITE)
 
     assert (True, ["get", "delete"]) == (is_removed, storage.log)
+
+
+async def test_reinstall_between_the_debt_and_the_delete() -> None:
+    """It stays, and so nothing is told, nor owed."""
+    fake, storage = FakeWix(), Steps(lambda: 2e9)
+    async with app_process(fake, storage) as one:
+        await one.install()
+        fake.uninstall(SITE)
+
+        async def reinstall() -> None:
+            storage._clock = lambda: 2e9 + 1
+            fake.mark_installed(SITE)
+            await one.wix._installations.put(SITE, await grant_of(one))
+
+        storage.before["delete"] = reinstall
+        await one.apply("AppRemoved")
+        left = (len(await one.all()), one.uninstalled, await debt(one))
+
+    assert (1, [], None) == left

@@ -78,4 +78,4 @@ async def work(name: str, event_type: str, site: str) -> None:
 if __name__ == "__main__":
     # Whatever runs the tests in the background may have left it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work, *sys.argv[1:])
+    anyio.run(work, sys.argv[1], sys.argv[2], sys.argv[3])

@@ -342,3 +342,36 @@ async def test_recent_event_leaves_the_callback_its_hook() -> None:
 
     ((_, request),) = one.installed
     assert request is not None
+
+
+async def test_process_without_the_hook() -> None:
+    """It stores the installation, and leaves the debt to a process that has the hook."""
+    fake = FakeWix()
+    fake.mark_installed(SITE)
+    async with app_process(fake, "memory://") as one:
+        one.wix._hooks.on_install.clear()
+        await one.apply("AppInstalled")
+        stored = await one.stored()
+
+    assert stored is not None
+    assert stored.owes_on_install
+
+
+async def test_shutdown_ends_the_wait_for_a_callback() -> None:
+    """The event is to be tried again: on_install is owed still."""
+    fake = FakeWix()
+    fake.mark_installed(SITE)
+    policy = OnInstallPolicy(callback_wait=1e6)
+    async with app_process(fake, "memory://", policy=policy) as one:
+
+        async def apply() -> None:
+            with pytest.raises(WixUnavailable):
+                await one.lifecycle.apply(signed(fake, "AppInstalled"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(apply)
+            await one.is_paying(SITE)
+            await anyio.wait_all_tasks_blocked()
+            await one.wix._detached.aclose(0)
+
+    assert [] == one.installed

@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import pytest
 import stamina
 
 from tests.engine import MISCONFIGURED
 from tests.handshake.flaky import FlakyStorage
 from tests.handshake.handshaking import ACCESS, CREDENTIALS
+from tests.limits import PATIENCE
 from tests.support import SITE
-from tests.webhooks.lifecycles import DELETED, UPDATED, app_process
+from tests.webhooks.lifecycles import DELETED, UPDATED, app_process, signed
 from wix_asgi.errors import NotInstalled, WixUnavailable
 from wix_asgi.models import GrantType
 from wix_asgi.testing import FakeWix
@@ -238,3 +240,24 @@ async def test_another_installation_in_the_entity() -> None:
         left = await one.only()
 
     assert (SITE, [other]) == (left.instance_id, [it.instance_id for it in one.uninstalled])
+
+
+async def test_shutdown_ends_the_question() -> None:
+    """The event is to be tried again, and the installation stays."""
+    fake = FakeWix()
+    async with app_process(fake, "memory://") as one:
+        await one.install()
+
+        async def apply() -> None:
+            with pytest.raises(WixUnavailable):
+                await one.lifecycle.apply(signed(fake, "AppRemoved"))
+
+        with fake.hold(ACCESS) as gate:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(apply)
+                await gate.arrived(timeout=PATIENCE)
+                await one.wix._detached.aclose(0)
+            gate.release()
+        left = await one.all()
+
+    assert 1 == len(left)

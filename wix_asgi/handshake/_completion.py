@@ -91,7 +91,7 @@ class _Saving:
         return stored
 
     async def _add(self) -> bool:
-        """Write it where there is none; a `put` would not see one that came a moment before."""
+        """Write it where there is none; a `put` would not see a row of the moment before."""
         return await self._installations.add(
             self._proven.instance_id,
             self._proven.grant,

@@ -89,7 +89,7 @@ class OnInstall:
         """Keep leases in `storage`; all arguments are the app's, whose owner closes them.
 
         `pay_removal` tells of the removal before this install, where that is owed still: an app
-        that hears of it later would clear away what belongs to the new installation. `jitter` gives
+        that hears of it later would clear away the data of the new installation. `jitter` gives
         0 to 1.
         """
         self._app_id = app_id

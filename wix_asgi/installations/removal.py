@@ -55,7 +55,7 @@ class RemovalPolicy:
     and a process that lives pays its debt itself."""
 
     keep_debt: float = 72 * 3600.0
-    """How long a debt stands in storage: as long as the events by which it is paid are known
+    """How long a debt stands in storage: the time for which the inbox knows the events that pay it
     (`WebhookPolicy.keep_keys`)."""
 
 

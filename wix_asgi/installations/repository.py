@@ -142,7 +142,7 @@ class InstallationRepository:
     ) -> bool:
         """Give a found installation the grant that its browser has brought, if it is unchanged.
 
-        It stays the same installation: neither its time nor what it owes changes.
+        It stays the same installation: neither its time nor its debt changes.
 
         Returns:
             Whether it was stored.

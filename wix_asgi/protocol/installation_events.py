@@ -47,10 +47,10 @@ class InstallationChange:
     """An event about an installation.
 
     Attributes:
-        app_id: The app that the event names, whatever its value is; None where it names none.
+        app_id: The app that the event names, of any type; None where it names none.
         instance_id: The installation.
         state: Its state after the event; unknown where an update does not tell it.
-        origin_instance_id: The installation of which it is a copy, or None.
+        origin_instance_id: The installation that it was copied from, or None.
     """
 
     app_id: object
@@ -60,10 +60,10 @@ class InstallationChange:
 
 
 def read_change(event: SignedEvent) -> InstallationChange:
-    """Return what an event of `TYPES` tells of an installation.
+    """Return the change of an installation that an event of `TYPES` tells.
 
     The installation of a domain event is that of its entity: the second layer names the
-    installation to which the event was delivered, and the entity the one that has changed. Where
+    installation to which the event was delivered, and the entity the changed installation. Where
     the event has no entity, or an entity without an instance id (Wix's guide has a `deletedEvent`
     of an id alone), it is the installation of the second layer.
     """

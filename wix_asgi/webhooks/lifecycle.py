@@ -71,7 +71,7 @@ class Lifecycle:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        """Work with the parts of the app; `forget` drops what this process has of a site.
+        """Work with the parts of the app; `forget` drops the cached tokens of a site.
 
         `now` gives seconds since the epoch.
         """
@@ -91,8 +91,8 @@ class Lifecycle:
     async def apply(self, event: SignedEvent) -> None:
         """Store or remove the installation that an event is about; other types change nothing.
 
-        It may be called again at any time, also after it was cut off: what was done is found done,
-        and what was not is done then. When it returns, the hooks have ended.
+        It may be called again at any time, also after it was cut off: finished steps are not
+        repeated. When it returns, the hooks have ended.
 
         Raises:
             WixUnavailable: Wix gives no answer, or the process is shutting down: to be tried again.
@@ -117,7 +117,7 @@ class Lifecycle:
     async def _installed(
         self, event: SignedEvent, change: InstallationChange, stored: StoredInstallation | None
     ) -> None:
-        """Have the installation stored; a healthy row stays as it is, but for what it lacks."""
+        """Have the installation stored; a healthy row is only completed."""
         if stored is None:
             stored = await self._find(event, change)
         elif stored.is_lost:

@@ -171,13 +171,13 @@ class WebhookPolicy:
     shutdown_grace: float = 8.0
     """How long a shutdown waits for running handlers.
 
-    Docker kills a container ten seconds after it was told to stop; two of them are for giving the
-    events back.
+    Docker kills a container ten seconds after it was told to stop; the rest of them is for giving
+    the events back, which takes some milliseconds each.
     """
 
-    shutdown_cleanup: float = 2.0
-    """How long a shutdown then waits for cancelled handlers, and for their events to be given back.
-    """
+    shutdown_cleanup: float = 5.0
+    """How long a shutdown then waits at most for cancelled handlers, and for their events to be
+    given back: a slow storage must not lose that (as `DetachedTasks` has it)."""
 
     # Operating
 

@@ -259,6 +259,29 @@ async def test_plain_handlers_leave_the_threads_of_the_app_alone() -> None:
     assert borrowed <= 1
 
 
+async def test_a_plain_handler_goes_on_after_its_time_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A thread cannot be cancelled: it is told of as still running, and its end counts."""
+    slow = SlowHook()
+    async with working() as (app, worker):
+        app.on(handler_timeout=0.01)(slow)
+        await app.add()
+        with caplog.at_level(logging.WARNING):
+            worker.start()
+            await slow.has_begun()
+            while not caplog.messages:  # noqa: ASYNC110 - nothing else tells of a log line
+                await anyio.sleep(0.001)
+            slow.told.set()
+            await app.until_over()
+        record = await app.only()
+
+    assert [True] == [
+        "is still running after its time-out of 0.01 s" in line for line in caplog.messages
+    ]
+    assert (1, EventState.DONE) == (record.attempts, record.state)
+
+
 async def test_handlers_know_no_variables_of_the_request_that_came_first() -> None:
     """A worker that a request starts lives longer than the request."""
     async with working() as (app, worker):

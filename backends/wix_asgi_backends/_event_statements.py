@@ -36,6 +36,9 @@ from wix_asgi_backends._statements import BegunMs, NowMs
 
 __all__ = ["COUNT", "HELD", "LISTS", "READ_EVENT", "EventWrites"]
 
+_MOST: Final = 1_000_000_000
+"""Attempts that are counted: a number by another hand must not fail the statement for all rows."""
+
 _NOW: Final = NowMs()
 _ROW: Final = EVENTS.c
 _APP: Final = bindparam("the_app", type_=Key)
@@ -108,7 +111,7 @@ def _later(name: str) -> Any:
 
 
 def _nobody(**changes: Any) -> dict[str, Any]:
-    """Return the changes of an event that nobody has any more."""
+    """Return the changes of an event without an owner from now on."""
     return {"taken_due_at": null()} | changes
 
 
@@ -127,8 +130,8 @@ def _ended(state: EventState, **changes: Any) -> dict[str, Any]:
 class EventWrites:
     """The statements that change events, for the dialect that `insert` belongs to.
 
-    A statement whose name ends with `again` takes the place of the other where it is not known
-    whether an earlier attempt was carried out: it finds the event in the state after it, too.
+    Where nobody knows whether an earlier attempt was carried out, a statement whose name ends with
+    `again` is the next attempt: it finds the event in the state after the earlier one, too.
 
     Args:
         insert: The dialect's function.
@@ -175,10 +178,11 @@ class EventWrites:
             state: end.where(_ROW.owner == _OWNER, or_(_IS_TAKEN, _ROW.state == _state(state)))
             for state, end in ending.items()
         }
+        is_counted = _IS_TAKEN & (_ROW.attempts > 0)
         postpone = of_owner.values(
             _nobody(
                 due_at=_later("the_delay"),
-                attempts=_ROW.attempts - case((_IS_TAKEN, bindparam("the_uncounted")), else_=0),
+                attempts=_ROW.attempts - case((is_counted, bindparam("the_uncounted")), else_=0),
                 **_noted(),
             )
         )
@@ -230,7 +234,7 @@ def _take() -> Any:
         .where(
             due.c.app_id == _APP,
             due.c.due_at <= BegunMs(),
-            # Not a plain comparison: the owner may be null.
+            # Where the owner is null, too, as a comparison would not be.
             case((is_held, 0), else_=1) == 1,
         )
         .order_by(due.c.due_at)
@@ -242,13 +246,15 @@ def _take() -> Any:
     )
     both = union_all(earlier, select(longest)).subquery("both")
     taken = select(both.c.event_id).order_by(both.c.rank, both.c.due_at).limit(_LIMIT)
+    # Compared again: the row may have changed before its lock was got. No index helps to find this
+    # form, so that planners look up the few chosen events, and not all due ones.
+    is_ours = case((_IS_OWNED, 1), (event.due_at <= _NOW, 1), else_=0) == 1
     return (
         update(EVENTS)
-        # Compared again: the row may have changed before its lock was got.
-        .where(_OF_APP, event.event_id.in_(taken), or_(_IS_OWNED, event.due_at <= _NOW))
+        .where(_OF_APP, event.event_id.in_(taken), is_ours)
         .values(
             owner=_OWNER,
-            attempts=event.attempts + case((_IS_OWNED, 0), else_=1),
+            attempts=event.attempts + case((_IS_OWNED | (event.attempts >= _MOST), 0), else_=1),
             taken_due_at=case((_IS_OWNED, event.taken_due_at), else_=event.due_at),
             due_at=_later("the_lease"),
         )

@@ -30,7 +30,7 @@ class SQLEvents(Runner):
     _event_writes: ClassVar[EventWrites]
 
     async def add_event(self, record: EventRecord) -> bool:
-        """Keep `record` as waiting, unless one of its keys is known."""
+        """Keep `record` as waiting, unless a key of it is known."""
         return (await self._execute(self._event_writes.add, from_event(record))).count > 0
 
     async def take_events(

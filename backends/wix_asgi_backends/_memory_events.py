@@ -26,7 +26,7 @@ class MemoryEvents:
         self._inboxes: defaultdict[str, _AppInbox] = defaultdict(_AppInbox)
 
     async def add_event(self, record: EventRecord) -> bool:
-        """Keep `record` as waiting, unless one of its keys is known."""
+        """Keep `record` as waiting, unless a key of it is known."""
         with self._events_lock:
             return self._inboxes[record.app_id].add(record, self._now())
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import SettingsError
-from wix_asgi.events import WebhookEvent
+from wix_asgi.events import WebhookEvent, make_event
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
@@ -196,6 +195,9 @@ def assemble(
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
 
+    def event_for_handler(signed: SignedEvent, event_id: str, attempt: int) -> WebhookEvent:
+        return make_event(signed, event_id, attempt, clients.for_instance(signed.instance_id))
+
     inbox = _make_inbox(settings, storage, vault)
     worker = webhook = None
     if inbox is not None:
@@ -205,7 +207,7 @@ def assemble(
             app_id=settings.app_id,
             storage=storage,
             prepare=lifecycle.apply,
-            make_event=partial(_make_event, clients),
+            make_event=event_for_handler,
             detached=detached,
             concurrency=settings.webhook_concurrency,
             ready=ready,
@@ -248,21 +250,6 @@ def _make_inbox(settings: WixSettings, storage: Storage, vault: Vault) -> Inbox 
         f"{type(storage).__name__} lacks {', '.join(missing)} of wix_asgi.storage.EventStorage. "
         "Expected: sqlite://, postgresql:// or memory:// as storage, or no public key, for an app "
         "without webhooks."
-    )
-
-
-def _make_event(
-    clients: ClientFactory, event: SignedEvent, event_id: str, attempt: int
-) -> WebhookEvent:
-    return WebhookEvent(
-        event_type=event.event_type,
-        instance_id=event.instance_id,
-        data=event.data,
-        identity=event.identity,
-        id=event_id,
-        issued_at=event.issued_at,
-        attempt=attempt,
-        client=clients.for_instance(event.instance_id),
     )
 
 

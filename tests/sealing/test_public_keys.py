@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "nothing between": (lambda: "-----BEGIN PUBLIC KEY----------END PUBLIC KEY-----", DAMAGED),
     "base64 that is cut off": (lambda: encoded(LINES)[:200], CUT),
     "base64 with a foreign character": (lambda: encoded(LINES)[:99] + "!", DAMAGED),
-    "base64 of bytes": (lambda: encoded("-----BEGIN ")[:-2] + "4A==", CUT),
+    "base64 of bytes": (lambda: base64.b64encode(b"-----BEGIN \xff").decode(), CUT),
     "a bare body that is cut off": (lambda: "".join(LINES.splitlines()[1:3]), DAMAGED),
 }
 

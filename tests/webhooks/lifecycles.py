@@ -1,4 +1,4 @@
-"""Processes of an app that apply events to its installations, for tests of many orders and places."""
+"""Processes of an app that apply events to its installations, for tests of many orders."""
 
 from __future__ import annotations
 
@@ -100,6 +100,20 @@ class Process:
         """Return the only installation."""
         (found,) = await self.all()
         return found
+
+    async def is_paying(self, site: str = SITE) -> None:
+        """Wait until this process is about to tell of a site without a request."""
+        with anyio.fail_after(PATIENCE):
+            while site not in self._payments:
+                await checkpoint()
+
+    def hurry(self, site: str = SITE) -> None:
+        """End the wait of that for a callback."""
+        self._payments[site].hurry.set()
+
+    @property
+    def _payments(self) -> dict[str, Any]:
+        return self.wix.handshake.callback._on_install._owed.here()
 
     async def settled(self) -> None:
         """Wait until no work is under way."""

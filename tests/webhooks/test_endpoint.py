@@ -67,6 +67,15 @@ async def test_a_known_event_is_answered_200_and_kept_once() -> None:
     assert 1 == stage.woken
 
 
+async def test_copies_at_once_are_one_write() -> None:
+    """Copies of one moment share a write, so that they keep no other event waiting (R49)."""
+    stage = Stage(policy=WebhookPolicy(max_keeping=2, keep_wait=PATIENCE))
+    statuses = await stage.statuses(*[token()] * 20, numbered(1))
+
+    assert [200] * 21 == statuses
+    assert 2 == stage.storage.added
+
+
 async def test_white_space_around_the_body_makes_no_other_event() -> None:
     """An event without an id is known by its token, with white space around it or without (R43)."""
     stage = Stage()

@@ -11,7 +11,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 
-__all__ = ["Call", "Outcome", "call_function", "is_async", "outcome_of", "result_of"]
+__all__ = [
+    "Call",
+    "Outcome",
+    "call_function",
+    "check_arguments",
+    "is_async",
+    "outcome_of",
+    "result_of",
+]
 
 Call: TypeAlias = Callable[[], Any]
 
@@ -25,8 +33,8 @@ async def call_function(
 ) -> Any:
     """Call `function` with the first of `args`, up to its number of parameters.
 
-    A plain function is called by `in_thread`; what it returns is awaited on the event loop where it
-    can be. `bound` is around all that is awaited on the event loop.
+    A plain function is called by `in_thread`; its result is awaited on the event loop where it can
+    be. `bound` is around all that is awaited on the event loop.
 
     Raises:
         BaseException: The error of the function.
@@ -40,7 +48,7 @@ async def call_function(
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether `function` is an async function or object, or a partial or decorator of one.
+    """Whether `function` is an async function or object, or a partial or decorator of either.
 
     Such a decorator may need the event loop before it returns its coroutine.
     """
@@ -53,6 +61,20 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inner is not None and is_async(inner)
 
 
+def check_arguments(function: Callable[..., Any], count: int) -> None:
+    """Check that `call_function` can call `function` with `count` arguments.
+
+    Raises:
+        TypeError: It needs more of them, or has no signature.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        raise TypeError("It cannot be told which arguments the function takes.") from None
+    arity = _arity(function)
+    signature.bind(*[None] * (count if arity is None else min(arity, count)))
+
+
 class Outcome:
     """The result or the error of a call in a thread.
 
@@ -63,7 +85,7 @@ class Outcome:
     __slots__ = ("error", "value")
 
     def __init__(self, value: Any, error: BaseException | None) -> None:
-        """Hold the one or the other."""
+        """Hold a result, or an error."""
         self.value = value
         self.error = error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["read_public_keys"]
 
 _MIN_BITS: Final = 2048
-"""The least for RS256 (RFC 7518, 3.3); Wix's own keys have as many."""
+"""The least for RS256 (RFC 7518, 3.3), and the size of Wix's own keys."""
 
 _MAX_BITS: Final = 8192
 """Each doubling makes a verification four times slower; a longer key of RSA is a mistake."""

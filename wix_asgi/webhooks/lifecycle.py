@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 
 import anyio
 
-from wix_asgi.errors import NotInstalled, UnsealError, WixError, WixMisconfigured, WixUnavailable
+from wix_asgi.errors import NotInstalled, WixMisconfigured, WixUnavailable
 from wix_asgi.installations.removal import Removal, end_of_generation
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.stored import StoredInstallation
@@ -118,8 +118,12 @@ class Lifecycle:
         self, event: SignedEvent, change: InstallationChange, stored: StoredInstallation | None
     ) -> None:
         """Have the installation stored; a healthy row stays as it is, but for what it lacks."""
-        if stored is None or stored.is_lost:
-            stored = await self._find(event, change, stored)
+        if stored is None:
+            stored = await self._find(event, change)
+        elif stored.is_lost:
+            # A token that Wix grants takes the verdict from the row.
+            await self._presence.ask(change.instance_id)
+            stored = await self._installations.get(change.instance_id)
         origin = change.origin_instance_id
         while stored is not None and origin is not None and stored.origin_instance_id is None:
             if await self._installations.note_origin(stored, origin):
@@ -131,12 +135,12 @@ class Lifecycle:
             )
 
     async def _find(
-        self, event: SignedEvent, change: InstallationChange, stored: StoredInstallation | None
+        self, event: SignedEvent, change: InstallationChange
     ) -> StoredInstallation | None:
-        """Have Wix grant a token, by which the installation is stored, or heals; return its row."""
-        instance_id, refusal = change.instance_id, WixError()
+        """Have Wix grant a token, by which the installation is stored; return its row."""
+        instance_id, refusal = change.instance_id, ""
         # In the advanced flow a callback brings it, and the app may have no client credentials.
-        is_repeated = stored is None and self._flow is InstallFlow.CLIENT_CREDENTIALS
+        is_repeated = self._flow is InstallFlow.CLIENT_CREDENTIALS
         for pause in self._pauses(event, is_repeated=is_repeated):
             await self._sleep(pause)
             # The token, or the no of Wix, of an installation before this one.
@@ -147,8 +151,8 @@ class Lifecycle:
             try:
                 await self._tokens.get(instance_id)
                 break
-            except (NotInstalled, UnsealError) as exc:
-                refusal = exc
+            except NotInstalled as exc:
+                refusal = exc.message
             except WixMisconfigured as exc:
                 raise WixUnavailable(f"Wix gives no answer: {exc.message}") from exc
         else:
@@ -158,7 +162,7 @@ class Lifecycle:
                 "which its callback may bring"
                 if self._flow is InstallFlow.ADVANCED
                 else "since Wix knows none",
-                refusal.message,
+                refusal,
                 one_line(instance_id),
                 extra={"instance_id": instance_id},
             )

@@ -22,6 +22,7 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    UNINSTALL_PATH,
 )
 from wix_asgi.testing.fake_wix.world import World
 
@@ -32,6 +33,7 @@ PLAYED_PATHS = frozenset(
         INSTALL_PATH,
         EXTERNAL_INSTALL_PATH,
         CLOSE_WINDOW_PATH,
+        UNINSTALL_PATH,
         "/oauth/access",
         "/oauth/access/",
         "/oauth2/token",

@@ -158,8 +158,8 @@ class Events(Installs):
         """Return a body that an endpoint must refuse, to be sent by `deliver`.
 
         Args:
-            kind: A name in `FORGERIES`. With "jku" and "x5u" the token names this fake as the place of
-                its key: an endpoint that falls for it leaves a call in `calls`.
+            kind: A name in `FORGERIES`. With "jku" and "x5u" the token names this fake as the
+                place of its key: an endpoint that falls for it leaves a call in `calls`.
             event_type: The type of the event, as for `make_event`.
             site: The installation that the event would be about.
             data: The data that the event would have.

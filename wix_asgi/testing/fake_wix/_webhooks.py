@@ -189,6 +189,10 @@ class Webhooks(Events):
         finally:
             self._is_sending = False
 
+    def _deliveries_of(self, instance_id: str) -> list[Delivery]:
+        with self._delivery_lock:
+            return [it for it in self._deliveries if it.instance_id == instance_id]
+
     def _tell(self, before: Installation | None, after: Installation) -> None:
         if self.webhook_url is None:
             return

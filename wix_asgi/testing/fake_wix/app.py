@@ -23,7 +23,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
-from wix_asgi.settings import WixSettings
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
@@ -43,6 +42,7 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    UNINSTALL_PATH,
     InstallerRefused,
 )
 from wix_asgi.testing.fake_wix.world import FakeSite
@@ -115,7 +115,14 @@ class FakeWix(Webhooks):
             webhook_key=webhook_key,
         )
         self._site_api = SiteApi(self, self._grants, self._answers)
-        self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installers)
+        self._browser = BrowserPages(
+            self,
+            self._grants,
+            self._install_tokens,
+            self._installers,
+            tell=self._send_told,
+            deliveries_of=self._deliveries_of,
+        )
         api = self._api_routes()
         self._known = [
             f"{method} {route.path}"
@@ -150,7 +157,7 @@ class FakeWix(Webhooks):
             "app_secret": self.app_secret,
             "wix_url": self.url,
             "api_url": self.url,
-            **({"public_key": self.public_key} if "public_key" in WixSettings.model_fields else {}),
+            "public_key": self.public_key,
         }
 
     def serve(
@@ -170,6 +177,7 @@ class FakeWix(Webhooks):
                 for method, page in (("GET", self._browser.consent), ("POST", self._browser.decide))
             ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
+            Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
         ]
 
     def _api_routes(self) -> list[Route]:

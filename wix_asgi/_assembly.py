@@ -13,7 +13,7 @@ from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import SettingsError
-from wix_asgi.events import WebhookEvent, make_event
+from wix_asgi.events import make_event
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
@@ -33,7 +33,6 @@ from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
-from wix_asgi.protocol.webhook_event import SignedEvent
 from wix_asgi.protocol.webhook_token import WebhookTokens
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
@@ -195,9 +194,6 @@ def assemble(
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
 
-    def event_for_handler(signed: SignedEvent, event_id: str, attempt: int) -> WebhookEvent:
-        return make_event(signed, event_id, attempt, clients.for_instance(signed.instance_id))
-
     inbox = _make_inbox(settings, storage, vault)
     worker = webhook = None
     if inbox is not None:
@@ -207,7 +203,9 @@ def assemble(
             app_id=settings.app_id,
             storage=storage,
             prepare=lifecycle.apply,
-            make_event=event_for_handler,
+            make_event=lambda event, event_id, attempt: make_event(
+                event, event_id, attempt, clients.for_instance(event.instance_id)
+            ),
             detached=detached,
             concurrency=settings.webhook_concurrency,
             ready=ready,

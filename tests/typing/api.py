@@ -165,6 +165,17 @@ assert_type(fake.sites, dict[str, str])
 fake.products("site-2").append({"name": "Cake"})
 
 
+@wix.on(AppInstalled)
+async def note_install(event: AppInstalled) -> None:
+    """Handle one class of events."""
+    assert_type(event.origin_instance_id, str | None)
+
+
+@wix.on("*", max_attempts=3, handler_timeout=30)
+def note_event(event: WebhookEvent) -> None:
+    """Handle all events."""
+
+
 def plain_event(event: WebhookEvent) -> str:
     """Read an event of any kind."""
     assert_type(event.issued_at, datetime)

@@ -24,7 +24,7 @@ from wix_asgi.models import GrantType
 from wix_asgi.testing import FakeWix
 
 EXTERNAL: dict[str, Any] = {"flow": "client_credentials"}
-HOUR_AGO = {"issued_at": time.time() - 3600}
+HOUR_AGO: dict[str, Any] = {"issued_at": time.time() - 3600}
 OURS = {"appId": "fake-app-id"}
 
 

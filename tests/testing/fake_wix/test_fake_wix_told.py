@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -188,6 +189,27 @@ async def test_nobody_is_told_without_a_target(fake: FakeWix) -> None:
     fake.copy_site(YOGA)
 
     assert [] == fake.queued
+
+
+async def test_two_senders_keep_the_order(fake: FakeWix) -> None:
+    """A test that sends while the fake sends by itself waits, and then sends the rest."""
+    order: list[str] = []
+    fake.mark_installed(YOGA)
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = Endpoint()
+        await endpoint(scope, receive, send)
+        order.extend(endpoint.events)
+        if order == FIRST[:1]:
+            tasks.start_soon(fake.send_queued)
+            await anyio.wait_all_tasks_blocked()
+            fake.uninstall(YOGA)
+
+    fake.webhook_url = slow
+    async with anyio.create_task_group() as tasks:
+        await ask(fake, "/oauth2/token-info", {"token": "x"})
+
+    assert [*FIRST, *REMOVED] == order
 
 
 async def test_an_app_may_ask_while_it_is_told(fake: FakeWix) -> None:

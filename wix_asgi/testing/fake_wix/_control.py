@@ -22,6 +22,7 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    PUBLIC_KEY_PATH,
     UNINSTALL_PATH,
 )
 from wix_asgi.testing.fake_wix.world import World
@@ -34,6 +35,7 @@ PLAYED_PATHS = frozenset(
         EXTERNAL_INSTALL_PATH,
         CLOSE_WINDOW_PATH,
         UNINSTALL_PATH,
+        PUBLIC_KEY_PATH,
         "/oauth/access",
         "/oauth/access/",
         "/oauth2/token",

@@ -141,7 +141,9 @@ class Webhooks(Events):
         seed: int | None = None,
         path: str | None = None,
     ) -> list[Delivery]:
-        """Deliver the queued events one after another; return the deliveries.
+        """Deliver the queued events one after another; return the deliveries of this call.
+
+        While the fake sends events by itself, the call waits for the end of that.
 
         Args:
             to: The target; `webhook_url` by default.
@@ -151,21 +153,19 @@ class Webhooks(Events):
             path: The path of the endpoint, as for `send_event`.
 
         Raises:
+            IndexError: There is no such place in the queue; nothing was sent.
             ValueError: There is no target.
         """
         target = self.webhook_url if to is None else to
         if target is None:
             raise ValueError("there is no target: give one, or set webhook_url")
-        with self._delivery_lock:
-            if order is not None:
-                self._queue = [self._queue[place] for place in order]
-            if seed is not None:
-                random.Random(seed).shuffle(self._queue)  # noqa: S311 - the order of a test
-        sent: list[Delivery] = []
-        while event := self._take_queued():
-            delivery, _ = await self._attempt(Repeat(event, target, path, 1, 0.0))
-            sent.append(delivery)
-        return sent
+        while not self._begin_sending():
+            await self._signal.wait_until(lambda: not self._is_sending)
+        try:
+            self._arrange(order, seed)
+            return await self._send_all(target, path)
+        finally:
+            self._end_sending()
 
     async def redeliver_due(self) -> list[Delivery]:
         """Repeat the failed events that are due by the fake's clock; return the deliveries.
@@ -180,14 +180,37 @@ class Webhooks(Events):
 
     async def _send_told(self) -> None:
         """Send the events that installs and their ends have caused, unless a test holds them."""
-        if self.webhook_url is None or self.holds_events or self._is_sending:
-            return
-        # The app asks for tokens while it gets an event: the first sender sends all that comes.
-        self._is_sending = True
-        try:
-            await self.send_queued()
-        finally:
-            self._is_sending = False
+        # The app asks for tokens while it gets an event: the first sender sends the new ones, too.
+        if self.webhook_url is not None and not self.holds_events and self._begin_sending():
+            try:
+                await self._send_all(self.webhook_url, None)
+            finally:
+                self._end_sending()
+
+    def _begin_sending(self) -> bool:
+        with self._delivery_lock:
+            if self._is_sending:
+                return False
+            self._is_sending = True
+            return True
+
+    async def _send_all(self, target: Target, path: str | None) -> list[Delivery]:
+        sent: list[Delivery] = []
+        while event := self._take_queued():
+            delivery, _ = await self._attempt(Repeat(event, target, path, 1, 0.0))
+            sent.append(delivery)
+        return sent
+
+    def _end_sending(self) -> None:
+        self._is_sending = False
+        self._signal.notify()
+
+    def _arrange(self, order: Sequence[int] | None, seed: int | None) -> None:
+        with self._delivery_lock:
+            if order is not None:
+                self._queue = [self._queue[place] for place in order]
+            if seed is not None:
+                random.Random(seed).shuffle(self._queue)  # noqa: S311 - the order of a test
 
     def _deliveries_of(self, instance_id: str) -> list[Delivery]:
         with self._delivery_lock:

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -42,6 +42,7 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    PUBLIC_KEY_PATH,
     UNINSTALL_PATH,
     InstallerRefused,
 )
@@ -67,6 +68,11 @@ class FakeWix(Webhooks):
     and methods get a 404 that lists all known endpoints, and a browser gets a page.
     `answer("GET", "/contacts/v4/contacts", json={"contacts": []})` defines an answer, and
     `echo("/x/*")` sends calls back.
+
+    Its webhooks are signed by a key of its own, which `settings()` and `GET /public-key` tell.
+    `send_event` delivers an event, and `redeliver_due` repeats those that failed, by Wix's
+    schedule. `queue_event` and `send_queued` send in any order, `deliver` sends copies and the
+    bodies of `forge_event`. With a `webhook_url`, installs and their ends cause events.
 
     Args:
         app_id: The ID of the only app.
@@ -178,6 +184,7 @@ class FakeWix(Webhooks):
             ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
             Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
+            Route(PUBLIC_KEY_PATH, self._show_public_key, methods=["GET"]),
         ]
 
     def _api_routes(self) -> list[Route]:
@@ -193,6 +200,9 @@ class FakeWix(Webhooks):
             ApiRoute("POST", "/stores/v1/products/query", self._site_api.products),
             ApiRoute("POST", INSTALLATIONS_QUERY_PATH, query.answer),
         ]
+
+    async def _show_public_key(self, _request: Request) -> Response:
+        return PlainTextResponse(self.public_key)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

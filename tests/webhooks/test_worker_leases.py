@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.webhooks.working import jumping, working
+from tests.webhooks.working import APP, jumping, working
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.events import WebhookEvent
 from wix_asgi.models import EventState
@@ -150,6 +150,26 @@ async def test_the_end_of_a_handler_that_returned_is_noted_when_the_storage_is_b
         await app.until_over()
 
     assert [1] == app.calls
+
+
+async def test_a_lease_is_renewed_while_the_storage_fails_to_note_the_end_of_an_event() -> None:
+    """Also where no handler was called for it, since it cannot be read."""
+    async with working() as (app, worker):
+        app.on()(app.note)
+        await app.add()
+        record = await app.only()
+        await app.storage.reseal_event(
+            APP, record.event_id, b"changed", expected=record.payload or b""
+        )
+        app.storage.fail("finish")
+        worker.start()
+        await app.until_step("renew", 2)
+        app.storage.heal()
+        await app.until_over(EventState.DEAD)
+        record = await app.only()
+
+    assert [] == app.calls
+    assert 1 == record.attempts
 
 
 async def test_an_end_after_the_lease_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,7 +39,7 @@ class Taking:
         *,
         concurrency: int,
         ready: Callable[[], Awaitable[None]],
-        watch: InboxWatch | None,
+        watch: InboxWatch,
     ) -> None:
         """Belong to the running event loop."""
         self._parts = parts
@@ -71,18 +71,16 @@ class Taking:
         # Without the context variables of the request that happens to come first.
         begin = contextvars.Context().run
         self._tasks.append(begin(self._parts.detached.start, self._run))
-        if self._watch is not None:
-            watching = begin(self._parts.detached.start, self._watch.run, is_waited_for=False)
-            self._tasks.append(watching)
+        watching = begin(self._parts.detached.start, self._watch.run, is_waited_for=False)
+        self._tasks.append(watching)
 
     def wake(self) -> bool:
         """Look for events at once, from any thread; return False if this event loop is over."""
         return self._pid == os.getpid() and call_soon(self._loop, self._note_event)
 
-    def ask_to_stop(self) -> None:
-        """Take no more events, from any thread."""
-        if self._pid == os.getpid():
-            call_soon(self._loop, self._begin_stop)
+    def ask_to_stop(self) -> bool:
+        """Take no more events, from any thread; return False if this event loop is over."""
+        return self._pid == os.getpid() and call_soon(self._loop, self._begin_stop)
 
     async def stop(self) -> None:
         """Take no more, wait for handlers, then cancel them, and give their events back."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import calls, growth, importing, passing, rechecking
+from benchmarks import calls, growth, importing, inbox, passing, rechecking, webhooks
 
 ALL = {
     "importing": importing,
     "passing": passing,
     "calls": calls,
     "growth": growth,
+    "inbox": inbox,
     "rechecking": rechecking,
+    "webhooks": webhooks,
 }
 
 

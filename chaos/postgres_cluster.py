@@ -97,7 +97,9 @@ class Cluster:
         """Leave no tables in the database after a block, nor a session that locks a table."""
         yield
         asyncio.run(self.hang_up())
-        asyncio.run(execute(self.url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
+        asyncio.run(
+            execute(self.url, "DROP TABLE IF EXISTS wix_installations, wix_claims, wix_events")
+        )
 
     @contextlib.asynccontextmanager
     async def stopped(self, how: signal.Signals = signal.SIGINT) -> AsyncIterator[None]:

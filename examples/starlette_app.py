@@ -1,8 +1,10 @@
 """Starlette, with hooks: the app's own pages after an install, and after a refused install.
 
 Run it with `uvicorn examples.starlette_app:app`, with WIX_APP_ID, WIX_APP_SECRET and
-WIX_PUBLIC_URL in the environment.
+WIX_PUBLIC_URL in the environment; with WIX_PUBLIC_KEY it also takes the events of webhooks.
 """
+
+import logging
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -11,7 +13,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from wix_asgi import HandshakeRefused, Installation, Wix, WixMiddleware
+from wix_asgi.events import WebhookEvent
 
+log = logging.getLogger("uvicorn.error")
 wix = Wix()
 
 
@@ -29,6 +33,13 @@ async def sorry(refusal: HandshakeRefused) -> Response | None:
     if refusal.reason == "denied":
         return PlainTextResponse("No hard feelings. Come back any time.", refusal.status)
     return None
+
+
+@wix.on("PaidPlanPurchased")
+async def thank(event: WebhookEvent) -> None:
+    """Note a purchase; the same `event.id` may come again if this process is killed meanwhile."""
+    plan = event.data["vendorProductId"]
+    log.info("%s bought the plan %s (event %s)", event.instance_id, plan, event.id)
 
 
 async def about(request: Request) -> Response:

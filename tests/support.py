@@ -17,7 +17,7 @@ from starlette.routing import Route
 from tests.limits import PATIENCE
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
-from wix_asgi.storage import Storage
+from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 
@@ -71,6 +71,12 @@ def without_claim_owner(storage: type[S]) -> type[S]:
 def without_add(storage: type[S]) -> type[S]:
     """Return a third party's storage of the release before: it adds nothing (`AddingStorage`)."""
     return cast("type[S]", type(storage.__name__, (storage,), {"add": None}))
+
+
+def without_inbox(storage: type[S], *missing: str) -> type[S]:
+    """Return a third party's storage that lacks these methods of `EventStorage`, or all of them."""
+    names = missing or [name for name in vars(EventStorage) if not name.startswith("_")]
+    return cast("type[S]", type("TheirStorage", (storage,), dict.fromkeys(names)))
 
 
 class Browser:

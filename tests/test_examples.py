@@ -19,7 +19,7 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.limits import PATIENCE
-from tests.servers import ROOT, environment, free_port, serving, uvicorn
+from tests.servers import ROOT, Server, environment, free_port, serving, uvicorn
 from wix_asgi import StorageUnavailable, Wix
 from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
@@ -48,8 +48,9 @@ def _storage(tmp_path: Path) -> str:
 class Example:
     """An example that is being served, and a browser."""
 
-    def __init__(self, fake: FakeWix, url: str) -> None:
+    def __init__(self, fake: FakeWix, url: str, server: Server) -> None:
         self.fake = fake
+        self.server = server
         self.http = httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE)
 
     def begin(self, site: str) -> str:
@@ -73,9 +74,10 @@ def _example(
 ) -> Iterator[Example]:
     port = free_port()
     command = uvicorn(f"examples.{request.param}:app", port)
-    with serving(command, cwd=tmp_path, env=environment(fake, port, storage)) as server:
+    env = {**environment(fake, port, storage), "WIX_PUBLIC_KEY": fake.public_key}
+    with serving(command, cwd=tmp_path, env=env) as server:
         server.accepts(port)
-        example = Example(fake, f"http://127.0.0.1:{port}")
+        example = Example(fake, f"http://127.0.0.1:{port}", server)
         yield example
         example.http.close()
         server.stop()
@@ -115,14 +117,18 @@ def test_quickstart(example: Example) -> None:
 @pytest.mark.processes
 @pytest.mark.parametrize("example", ["starlette_app"], indirect=True)
 def test_starlette_app(example: Example) -> None:
-    """Its hooks answer the install and the refusal, and its routes know the caller."""
+    """Its hooks answer the install, the refusal and an event, and its routes know the caller."""
     installed = example.install(BAKERY)
+    url = str(example.http.base_url)
+    told = anyio.run(example.fake.send_event, url, "PaidPlanPurchased", BAKERY)
+    bought = example.server.printed(r"(\S+) bought the plan premium")
     example.fake.cancel_redirects = True
     refused = example.http.get(str(example.fake.cancel(example.begin(BAKERY))))
     elsewhere = example.http.get("/wix/callback?code=x&state=forged")
     about = example.open("/about", BAKERY)
     who = example.open("/who", BAKERY)
 
+    assert (200, BAKERY) == (told.status_code, bought[1])
     assert f"Welcome, Corner Bakery! You are {BAKERY}." == installed.text
     assert (403, "No hard feelings. Come back any time.") == (refused.status_code, refused.text)
     assert "This installation was not begun here" in elsewhere.text
@@ -141,7 +147,7 @@ def test_background_job_reads_every_installed_site(
     command = uvicorn("examples.background_job:app", port)
     with serving(command, cwd=tmp_path, env=env) as server:
         server.accepts(port)
-        example = Example(fake, f"http://127.0.0.1:{port}")
+        example = Example(fake, f"http://127.0.0.1:{port}", server)
         at_first = example.http.get("/counts").json()
         for site in (BAKERY, YOGA):
             example.install(site)
@@ -189,7 +195,7 @@ def test_background_job_survives_in_one_of_two_workers(
             command = uvicorn("examples.background_job:app", port)
             server = stack.enter_context(serving(command, cwd=tmp_path, env=env))
             server.accepts(port)
-            worker = Example(fake, f"http://127.0.0.1:{port}")
+            worker = Example(fake, f"http://127.0.0.1:{port}", server)
             stack.callback(worker.http.close)
             workers.append((server, worker))
             counts(workers[0][1], {})

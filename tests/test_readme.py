@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from tests.servers import ROOT
 from tests.support import PUBLIC_URL
 from wix_asgi import CallerReason, Reason, WixMiddleware, WixSettings
-from wix_asgi.testing import FakeSite, FakeWix
+from wix_asgi.testing import FORGERIES, FakeSite, FakeWix
 
 README = (ROOT / "README.md").read_text("utf-8")
 SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -97,6 +97,25 @@ def test_the_answers_snippet_defines_answers() -> None:
     assert [] == names["bakery"].products("site-2")
 
 
+async def test_the_snippet_of_events_sends_them() -> None:
+    """The lines about webhooks run beside an app, and their outcome is in the deliveries (R42)."""
+    fake = FakeWix()
+    app = WixMiddleware(
+        Starlette(), transport=fake.transport, flow="client_credentials", **fake.settings()
+    )
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(snippet("fake.send_event("), "README.md", "exec", flags=flags)
+    space: dict[str, Any] = {"fake": fake, "app": app, "site": fake.site(), "FORGERIES": FORGERIES}
+    await eval(code, space)  # noqa: S307 - ours
+    types = [delivery.event_type for delivery in fake.deliveries]
+    await app.wix.aclose()
+
+    assert {200} == {delivery.status for delivery in fake.deliveries}
+    assert ["AppInstalled", "AppRemoved", "AppInstalled"] == types[7:10]
+    assert types[-1].endswith("app_installation_deleted"), types
+    assert 200 == space["answer"].status_code
+
+
 def test_the_hooks_snippet_wraps_the_app() -> None:
     """The snippet of the hooks leaves an app that has them."""
     assert isinstance(run(snippet("@wix.on_install"), app=Starlette())["app"], WixMiddleware)
@@ -134,6 +153,7 @@ def test_the_table_of_settings_is_whole() -> None:
         "recover": "true",
         "session": "false",
         "share_url_id": "none",
+        "public_key": "none",
         "encryption_keys": "derived from `app_secret",
         "storage": "sqlite:///wix-asgi.db",
         "finish_setup": "false",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import pickle
 import secrets
 from datetime import UTC, datetime
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from wix_asgi import _setting_sources as setting_sources
 from wix_asgi._setting_sources import StorageURL
 from wix_asgi.settings import WixSettings
 
@@ -76,6 +74,9 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "WIX_STORAGE": "sqlite:///other.db",
         "WIX_INSTALL_PATH": "/in",
         "WIX_CALLBACK_PATH": "/back",
+        "WIX_WEBHOOK_PATH": "/events",
+        "WIX_WEBHOOKS": "store",
+        "WIX_WEBHOOK_CONCURRENCY": "8",
         "WIX_ENCRYPTION_KEYS": KEY,
         "WIX_AFTER_INSTALL": "/welcome",
         "WIX_FINISH_SETUP": "true",
@@ -103,6 +104,10 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "storage": StorageURL("sqlite:///other.db"),
         "install_path": "/in",
         "callback_path": "/back",
+        "webhook_path": "/events",
+        "webhooks": "store",
+        "webhook_concurrency": 8,
+        "public_key": (),
         "after_install": "/welcome",
         "finish_setup": True,
         "flow": "client_credentials",
@@ -129,6 +134,10 @@ def test_defaults() -> None:
         "storage": StorageURL("sqlite:///wix-asgi.db"),
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
+        "webhook_path": "/wix/webhook",
+        "webhooks": "run",
+        "webhook_concurrency": 4,
+        "public_key": (),
         "after_install": "close",
         "finish_setup": False,
         "flow": "advanced",
@@ -159,6 +168,9 @@ OVERRIDES = [
     ("storage", "memory://", "sqlite:///environment.db"),
     ("install_path", "/keyword", "/environment"),
     ("callback_path", "/keyword", "/environment"),
+    ("webhook_path", "/keyword", "/environment"),
+    ("webhooks", "run", "store"),
+    ("webhook_concurrency", 1, "40"),
     ("after_install", "/keyword", "/environment"),
     ("finish_setup", True, "false"),
     ("state_ttl", 30, "40"),
@@ -266,11 +278,12 @@ def test_https_is_not_loopback(url: str) -> None:
 
 
 def test_urls_are_joined_exactly() -> None:
-    """App URL and Redirect URL are the public URL, mount path included, and the paths (R11)."""
+    """App URL, Redirect URL and the webhooks' URL have the mount path of the public URL (R11)."""
     settings = load(public_url="https://app.example.com/sub/", callback_path="/cb")
 
     assert "https://app.example.com/sub/wix/install" == settings.app_url
     assert "https://app.example.com/sub/cb" == settings.redirect_url
+    assert "https://app.example.com/sub/wix/webhook" == settings.webhook_url
 
 
 AFTER_INSTALL = [
@@ -288,65 +301,12 @@ def test_after_install_may_lead_anywhere_of_the_app(value: str) -> None:
     assert value == load(after_install=value).after_install
 
 
-@pytest.mark.parametrize("workers", ["1", "0", "many", ""])
-def test_memory_storage_serves_one_worker(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
-    """memory:// is taken for one worker, and where WEB_CONCURRENCY is no number (R48)."""
-    monkeypatch.setenv("WEB_CONCURRENCY", workers)
-
-    assert "memory://" == load(storage="memory://").storage.get_secret_value()
-
-
-def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storage that workers share starts with any number of them (R48)."""
-    monkeypatch.setenv("WEB_CONCURRENCY", "8")
-
-    storage = load(storage="sqlite:///wix.db").storage
-
-    assert "sqlite:///wix.db" == storage.get_secret_value()
-
-
-def test_white_space_around_the_storage_is_dropped() -> None:
-    """White space around the URL is dropped: a secret from a file ends in a newline."""
-    assert "sqlite:///wix.db" == load(storage=" sqlite:///wix.db\n").storage.get_secret_value()
-
-
 def test_settings_are_immutable() -> None:
     """Settings that were checked together cannot be changed one by one."""
     settings = load()
 
     with pytest.raises(ValidationError):
         settings.public_url = "http://evil.example"
-
-
-@pytest.mark.parametrize(
-    ("given", "before", "after"), [({}, 0, 1), ({"storage": "sqlite:///other.db"}, 1, 1)]
-)
-def test_the_storage_is_built_once(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], before: int, after: int
-) -> None:
-    """The storage that the check of its URL builds is the one in use; the default has no check."""
-    built: list[str] = []
-
-    def build(url: str) -> object:
-        built.append(url)
-        return object()
-
-    monkeypatch.setattr(setting_sources, "open_storage", build)
-    settings = load(**given)
-    built_by_load = len(built)
-    backends = {settings.backend, settings.backend}
-
-    assert (before, after) == (built_by_load, len(built))
-    assert 1 == len(backends)
-
-
-def test_a_copy_builds_a_storage_of_its_own() -> None:
-    """A deep copy of the settings is equal to them, and shares no storage with them."""
-    settings = load(storage="memory://")
-    copied = copy.deepcopy(settings)
-
-    assert settings == copied
-    assert settings.backend is not copied.backend
 
 
 def test_settings_are_not_pickled() -> None:

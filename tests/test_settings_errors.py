@@ -74,6 +74,12 @@ BAD = [
     ("install_path", "/wix/in%73tall", "must begin with / and have plain segments only"),
     ("callback_path", "callback", "must begin with / and have plain segments only"),
     ("callback_path", "/wix/install", "must not be the same as install_path"),
+    ("webhook_path", "webhook", "must begin with / and have plain segments only"),
+    ("webhook_path", "/wix/install", "must not be the same as install_path"),
+    ("webhook_path", "/wix/callback", "must not be the same as callback_path"),
+    ("webhooks", "both", "has the wrong form"),
+    ("webhook_concurrency", 0, "is out of range"),
+    ("webhook_concurrency", "many", "has the wrong form"),
     ("storage", "wix.db", "The storage is not a URL"),
     ("storage", "mysql://host/db", "No storage backend for mysql://"),
     ("storage", "nosuch://host/db", "No storage backend for nosuch://"),
@@ -110,7 +116,7 @@ BAD = [
 ]
 
 # Where the remedy is not obvious from the name, the error says where in the dashboard it is.
-IN_DASHBOARD = ["app_id", "app_secret", "public_url", "install_path", "callback_path"]
+IN_DASHBOARD = [*REQUIRED, "install_path", "callback_path", "webhook_path", "public_key"]
 
 
 def load(**given: Any) -> WixSettings:

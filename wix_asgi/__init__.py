@@ -28,6 +28,17 @@ from wix_asgi.errors import (
     WixMisconfigured,
     WixUnavailable,
 )
+from wix_asgi.events import (
+    AppInstalled,
+    AppRemoved,
+    PaidPlanAutoRenewalCancelled,
+    PaidPlanChanged,
+    PaidPlanPurchased,
+    PlanConvertedToPaid,
+    PlanReactivated,
+    PlanTransferred,
+    WebhookEvent,
+)
 from wix_asgi.middleware import WixMiddleware
 from wix_asgi.models import Identity, Installation, Record
 from wix_asgi.settings import WixSettings
@@ -35,6 +46,8 @@ from wix_asgi.storage import Storage, open_storage
 from wix_asgi.wix import Wix
 
 __all__ = [
+    "AppInstalled",
+    "AppRemoved",
     "AuthorizationConflict",
     "BackendNotFound",
     "CallerReason",
@@ -45,6 +58,12 @@ __all__ = [
     "LeaseLost",
     "MiddlewareMissing",
     "NotInstalled",
+    "PaidPlanAutoRenewalCancelled",
+    "PaidPlanChanged",
+    "PaidPlanPurchased",
+    "PlanConvertedToPaid",
+    "PlanReactivated",
+    "PlanTransferred",
     "Reason",
     "Record",
     "ResponseTooLarge",
@@ -54,6 +73,7 @@ __all__ = [
     "Unauthenticated",
     "UnknownKey",
     "UnsealError",
+    "WebhookEvent",
     "Wix",
     "WixClient",
     "WixError",

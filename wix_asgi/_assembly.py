@@ -12,6 +12,8 @@ from typing import Final
 from wix_asgi._http import httpx
 from wix_asgi.client.client import ClientFactory
 from wix_asgi.concurrency.detached import DetachedTasks
+from wix_asgi.errors import SettingsError
+from wix_asgi.events import make_event
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
@@ -31,9 +33,10 @@ from wix_asgi.oauth.client import OAuthClient, OAuthPolicy
 from wix_asgi.oauth.shared_rate import SharedRateLimit
 from wix_asgi.oauth.throttle import FailureThrottle
 from wix_asgi.protocol.endpoints import Endpoints
+from wix_asgi.protocol.webhook_token import WebhookTokens
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import Storage
+from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.policy import RefreshPolicy
 from wix_asgi.tokens.presence import Presence
@@ -41,7 +44,11 @@ from wix_asgi.tokens.recheck import Rechecks
 from wix_asgi.tokens.refresh import Refresher
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
+from wix_asgi.webhooks.endpoint import WebhookEndpoint
+from wix_asgi.webhooks.handlers import Handlers
+from wix_asgi.webhooks.inbox import Inbox
 from wix_asgi.webhooks.lifecycle import Lifecycle
+from wix_asgi.webhooks.worker import EventWorker
 
 __all__ = ["Assembly", "assemble"]
 
@@ -54,6 +61,8 @@ class Assembly:
         pools: The connection pools that were made here, to be closed with the app; an empty list
             where the app handed in a transport of its own.
         sessions: None where the app has none.
+        webhook: The webhook path; None without a public key.
+        worker: None where the storage has no inbox.
     """
 
     pools: list[PoolTransport]
@@ -65,7 +74,8 @@ class Assembly:
     handshake: Handshake
     only_one: OnlyOne
     removal: Removal
-    lifecycle: Lifecycle
+    webhook: WebhookEndpoint | None
+    worker: EventWorker | None
 
 
 def assemble(
@@ -73,6 +83,7 @@ def assemble(
     storage: Storage,
     hooks: Hooks,
     *,
+    handlers: Handlers,
     detached: DetachedTasks,
     resolve: ResolveIdentity | None,
     transport: httpx.AsyncBaseTransport | None,
@@ -84,11 +95,15 @@ def assemble(
     pool wait for refreshes; and installs and questions about access tokens have one each, since
     anybody can cause them.
     `ready` is awaited before a part uses the storage.
+
+    Raises:
+        SettingsError: There is a public key, and the storage cannot keep events.
     """
     pools = [] if transport else _make_pools()
     calls, refreshes, installs, questions = [transport] * 4 if transport else pools
     endpoints = Endpoints(settings)
-    installations = InstallationRepository(settings.app_id, storage, Vault(settings.key_ring()))
+    vault = Vault(settings.key_ring())
+    installations = InstallationRepository(settings.app_id, storage, vault)
     shared_rate = SharedRateLimit(storage, f"pace:{settings.app_id}")
     oauth = OAuthClient(
         endpoints, refreshes, throttle=FailureThrottle(shared_rate=shared_rate.acquire)
@@ -179,6 +194,31 @@ def assemble(
     )
     only_one = OnlyOne(storage, settings.app_id, detached, ready=ready)
 
+    inbox = _make_inbox(settings, storage, vault)
+    worker = webhook = None
+    if inbox is not None:
+        worker = EventWorker(
+            inbox,
+            handlers,
+            app_id=settings.app_id,
+            storage=storage,
+            prepare=lifecycle.apply,
+            make_event=lambda event, event_id, attempt: make_event(
+                event, event_id, attempt, clients.for_instance(event.instance_id)
+            ),
+            detached=detached,
+            concurrency=settings.webhook_concurrency,
+            ready=ready,
+        )
+        if settings.public_key:
+            webhook = _make_endpoint(
+                settings,
+                inbox=inbox,
+                handlers=handlers,
+                worker=worker,
+                detached=detached,
+                ready=ready,
+            )
     return Assembly(
         pools,
         installations,
@@ -189,8 +229,55 @@ def assemble(
         handshake,
         only_one,
         removal,
-        lifecycle,
+        webhook,
+        worker,
     )
+
+
+def _make_inbox(settings: WixSettings, storage: Storage, vault: Vault) -> Inbox | None:
+    """Return the inbox, or None where the storage has none and no event can come."""
+    if isinstance(storage, EventStorage):
+        return Inbox(settings.app_id, storage, vault)
+    if not settings.public_key:
+        return None
+    methods = [name for name in vars(EventStorage) if not name.startswith("_")]
+    missing = [name for name in methods if not callable(getattr(storage, name, None))]
+    raise SettingsError(
+        "One setting is wrong:\n"
+        "  public_key (WIX_PUBLIC_KEY): events cannot be kept, since the storage "
+        f"{type(storage).__name__} lacks {', '.join(missing)} of wix_asgi.storage.EventStorage. "
+        "Expected: sqlite://, postgresql:// or memory:// as storage, or no public key, for an app "
+        "without webhooks."
+    )
+
+
+def _make_endpoint(
+    settings: WixSettings,
+    *,
+    inbox: Inbox,
+    handlers: Handlers,
+    worker: EventWorker,
+    detached: DetachedTasks,
+    ready: Callable[[], Awaitable[None]],
+) -> WebhookEndpoint:
+    runs = settings.webhooks == "run"
+
+    def is_wanted(event_type: str) -> bool:
+        return not runs or event_type in Lifecycle.TYPES or bool(handlers.of(event_type))
+
+    return WebhookEndpoint(
+        app_id=settings.app_id,
+        tokens=WebhookTokens(settings.public_key, app_id=settings.app_id),
+        inbox=inbox,
+        is_wanted=is_wanted,
+        wake=worker.wake if runs else _leave_asleep,
+        ready=ready,
+        detached=detached,
+    )
+
+
+def _leave_asleep() -> None:
+    """Leave the events of this process to the worker of another one."""
 
 
 _REFRESH_CONNECTIONS: Final = 2 * RefreshPolicy().max_refreshes

@@ -23,6 +23,7 @@ __all__ = [
     "refuse_placeholder",
     "refuse_weak_secret",
     "stripped",
+    "uncovered",
 ]
 
 _AROUND = re.compile(r"^[\s\ufeff]+|[\s\ufeff]+$")
@@ -63,6 +64,16 @@ def stripped(value: str) -> str:
     return _AROUND.sub("", quoted[2]) if quoted else text
 
 
+def uncovered(value: Any) -> Any:
+    """Return the text in a `SecretStr` or in bytes; any other object as it is."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bytes):
+        # Bytes that are no UTF-8 become characters that do not show.
+        return value.decode(errors="surrogateescape")
+    return value
+
+
 def read_text(value: Any) -> Any:
     """Return the text that `value` means, as `stripped` reads it; any other object as it is.
 
@@ -70,11 +81,7 @@ def read_text(value: Any) -> Any:
         ValueError: It has a character that does not show, the quote of a pair that was cut, or a
             reference such as `${NAME}`, for which nobody put the value in.
     """
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    if isinstance(value, bytes):
-        # Bytes that are no UTF-8 become characters that do not show.
-        value = value.decode(errors="surrogateescape")
+    value = uncovered(value)
     if not isinstance(value, str):
         return value
     text = stripped(value)

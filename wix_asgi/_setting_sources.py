@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -13,6 +13,9 @@ from wix_asgi._setting_checks import stripped
 from wix_asgi.storage import Storage, open_storage
 
 __all__ = ["Environment", "StorageURL"]
+
+_OTHER_VARIABLES: Final = {"public_key": "wix_app_jwt_key"}
+"""Second variables, in lower case as the source has all; Wix's own templates have this one."""
 
 
 class StorageURL(SecretStr):
@@ -33,4 +36,10 @@ class Environment(EnvSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
-        return (value if value is None or stripped(value) else None), key, is_complex
+        if not _is_set(value):
+            value = self.env_vars.get(_OTHER_VARIABLES.get(field_name, ""))
+        return (value if _is_set(value) else None), key, is_complex
+
+
+def _is_set(value: str | None) -> bool:
+    return value is not None and bool(stripped(value))

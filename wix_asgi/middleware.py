@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wix_asgi._addresses import Route, routes
 from wix_asgi._frames import without_locals, without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
@@ -22,7 +23,6 @@ from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.request_state import enter_state, leave_state
 from wix_asgi.client.session_app import SessionApp
 from wix_asgi.errors import BackendNotFound, SettingsError, WixError
-from wix_asgi.handshake.addresses import Route, routes
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
@@ -36,7 +36,7 @@ _OWN: Final = frozenset({"app", "wix"})
 
 
 class WixMiddleware:
-    """Puts Wix in front of an ASGI app: its install and callback paths, and `request.state.wix`.
+    """Puts Wix in front of an ASGI app: the paths that Wix calls, and `request.state.wix`.
 
     `WixMiddleware(app)`, `app.add_middleware(WixMiddleware)` and `WixMiddleware(app, wix)` with a
     `Wix` made before are the same. It opens its `Wix` when the server starts, or at the first
@@ -85,7 +85,7 @@ class WixMiddleware:
             self.__hot = app, {}, self.__refuse, None
             return
         self.wix.is_served = True
-        paths = routes(self.wix.settings, self.wix.handshake)
+        paths = routes(self.wix.settings, self.wix.handshake, self.wix.webhook)
         if protected is not None:
             wix_url = self.wix.settings.wix_url
             app = IdentityGuard(app, protected, self.wix.clients, wix_url=wix_url)

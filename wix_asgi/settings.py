@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import re
-from datetime import datetime
-from typing import Annotated, Any, Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, cast
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_core.core_schema import ValidationInfo
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wix_asgi._setting_checks import (
-    read_secure_url,
     read_text,
     read_texts,
-    read_utc,
     refuse_loose_text,
     refuse_placeholder,
-    refuse_weak_secret,
 )
 from wix_asgi._setting_errors import explain
 from wix_asgi._setting_sources import Environment, StorageURL
-from wix_asgi.errors import BackendNotFound, SettingsError
+from wix_asgi._setting_types import (
+    AppID,
+    AppSecret,
+    AppSecrets,
+    EncryptionKeys,
+    Names,
+    NextPage,
+    OwnPath,
+    PublicKeys,
+    SecureURL,
+    StorageText,
+    Time,
+    read_keys,
+)
+from wix_asgi.errors import SettingsError
 from wix_asgi.models import InstallFlow
 from wix_asgi.sealing.keys import derive_key, parse_key
 from wix_asgi.storage import Storage
@@ -42,16 +46,20 @@ _INSTANCE_MAX_AGE: Final = 86400
 """Seconds: a day, after which Wix wants an app to act on no signed instance ("About Security and
 Privacy"). Dashboard pages stay open for hours, so less would cost site owners their work."""
 
+_WEBHOOK_CONCURRENCY: Final = 4
+"""Events at once: handlers mostly wait for Wix or a database, and share the loop with requests."""
+
 _MAX_INSTANCE_AGE: Final = 1_000_000_000
 """Seconds: 31 years. Wix has signed instances for less long; 0 is the way to say "for ever"."""
 
-_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
-
-_LISTS: Final = frozenset(
-    {"previous_app_secrets", "encryption_keys", "allowed_permissions", "allowed_subjects"}
-)
-
-_Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "previous_app_secrets": read_texts,
+    "encryption_keys": read_texts,
+    "allowed_permissions": read_texts,
+    "allowed_subjects": read_texts,
+    "public_key": read_keys,
+}
+"""Readers of settings with several values; `read_text` reads all others."""
 
 
 class WixSettings(BaseSettings):
@@ -71,22 +79,22 @@ class WixSettings(BaseSettings):
         validate_default=False,
     )
 
-    app_id: str = Field(
+    app_id: AppID = Field(
         description="the App ID, found in the Wix dashboard of the app under Develop > OAuth"
     )
-    app_secret: SecretStr = Field(
+    app_secret: AppSecret = Field(
         description="the App Secret Key, found in the Wix dashboard of the app under Develop > "
         "OAuth"
     )
-    previous_app_secrets: _Secrets = Field(
+    previous_app_secrets: AppSecrets = Field(
         default=(), description="earlier App Secret Keys, separated by commas"
     )
-    previous_secrets_until: datetime | None = Field(
+    previous_secrets_until: Time = Field(
         default=None,
         description="the UTC time until which signed instances of an earlier App Secret Key are "
         "accepted, such as 2026-12-01T12:00:00Z",
     )
-    public_url: str = Field(
+    public_url: SecureURL = Field(
         description="the https address at which the world reaches this app, such as "
         "https://app.example.com; it begins the App URL and the Redirect URL in the Wix dashboard"
     )
@@ -95,26 +103,37 @@ class WixSettings(BaseSettings):
         description="advanced (the handshake with code and refresh token, of existing apps), or "
         "client_credentials (what Wix gives new apps)",
     )
-    install_path: str = Field(
+    install_path: OwnPath = Field(
         default="/wix/install",
         description="a path such as /wix/install; it ends the App URL in the Wix dashboard",
     )
-    callback_path: str = Field(
+    callback_path: OwnPath = Field(
         default="/wix/callback",
         description="a path such as /wix/callback; it ends the Redirect URL in the Wix dashboard",
     )
-    storage: SecretStr = Field(
+    webhook_path: OwnPath = Field(
+        default="/wix/webhook",
+        description="a path such as /wix/webhook; it ends the Callback URL of the webhooks in the "
+        "Wix dashboard",
+    )
+    public_key: PublicKeys = Field(
+        default=(),
+        description="the app's public key, found in the Wix dashboard of the app under Webhooks > "
+        "Get Public Key: RSA of 2048 bits or more, as PEM or base64 of PEM; several separated by "
+        "commas; WIX_APP_JWT_KEY is read, too",
+    )
+    storage: StorageText = Field(
         default_factory=lambda: StorageURL("sqlite:///wix-asgi.db"),
         description="a URL such as sqlite:///file.db or postgresql://user:password@host/database, "
         "or for tests memory://",
     )
-    encryption_keys: _Secrets = Field(
+    encryption_keys: EncryptionKeys = Field(
         default=(),
         description="keys of 32 random bytes, newest first, separated by commas; "
         "`wix-asgi keys new` makes one",
     )
-    after_install: str = Field(
-        default=None,  # by the flow: see `_choose_after_install`
+    after_install: NextPage = Field(
+        default=None,  # by the flow
         validate_default=True,
         description="close (Wix's close-window page), a path such as /welcome, or an https URL",
     )
@@ -130,12 +149,12 @@ class WixSettings(BaseSettings):
         default=None,
         description="the share URL ID of an unlisted app, found in the Wix dashboard of the app",
     )
-    allowed_permissions: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_permissions: Names = Field(
         default=("OWNER",),
         description="OWNER, or values of `permissions` in signed instances, separated by commas, "
         "or * for anybody's",
     )
-    allowed_subjects: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_subjects: Names = Field(
         default=("USER", "APP"),
         description="USER, APP, MEMBER or VISITOR, separated by commas: values of `subjectType` in "
         "Wix's answers about access tokens",
@@ -147,13 +166,21 @@ class WixSettings(BaseSettings):
         le=_MAX_INSTANCE_AGE,
         description=f"a number of seconds such as {_INSTANCE_MAX_AGE}, or 0 for ever",
     )
+    webhooks: Literal["run", "store"] = Field(
+        default="run",
+        description="run (keep events and run their handlers), or store (keep them for another "
+        "process)",
+    )
+    webhook_concurrency: int = Field(
+        default=_WEBHOOK_CONCURRENCY, ge=1, description="a number of events, 1 or more"
+    )
     # With the prefix its variable would be WIX_WIX_URL.
-    wix_url: str = Field(
+    wix_url: SecureURL = Field(
         default="https://www.wix.com",
         validation_alias=AliasChoices("wix_url", "WIX_URL"),
         description="https://www.wix.com, or the address of a fake Wix",
     )
-    api_url: str = Field(
+    api_url: SecureURL = Field(
         default="https://www.wixapis.com",
         description="https://www.wixapis.com, or the address of a fake Wix",
     )
@@ -210,6 +237,11 @@ class WixSettings(BaseSettings):
         return self.public_url + self.install_path
 
     @property
+    def webhook_url(self) -> str:
+        """The Callback URL of webhooks as it is entered in Wix's dashboard."""
+        return self.public_url + self.webhook_path
+
+    @property
     def all_app_secrets(self) -> tuple[str, ...]:
         """The app secret, then the previous ones."""
         secrets = (self.app_secret, *self.previous_app_secrets)
@@ -230,101 +262,11 @@ class WixSettings(BaseSettings):
         """Whether the public URL is plain http, which it may be on this machine only."""
         return self.public_url.startswith("http://")
 
-    @field_validator("app_id")
-    @classmethod
-    def _check_app_id(cls, value: str) -> str:
-        refuse_placeholder(value)
-        refuse_loose_text(value)
-        return value
-
-    @field_validator("app_secret")
-    @classmethod
-    def _check_app_secret(cls, value: SecretStr) -> SecretStr:
-        refuse_weak_secret(value.get_secret_value())
-        return value
-
-    @field_validator("previous_app_secrets")
-    @classmethod
-    def _check_previous(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for secret in value:
-            refuse_weak_secret(secret.get_secret_value())
-        return value
-
-    @field_validator("previous_secrets_until", mode="before")
-    @classmethod
-    def _check_until(cls, value: Any) -> datetime:
-        return read_utc(value)
-
-    @field_validator("allowed_permissions", "allowed_subjects")
-    @classmethod
-    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or not all(value):
-            raise ValueError("is empty")
-        return value
-
-    @field_validator("encryption_keys")
-    @classmethod
-    def _check_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for key in value:
-            parse_key(key.get_secret_value())
-        return value
-
-    @field_validator("public_url", "wix_url", "api_url")
-    @classmethod
-    def _check_url(cls, value: str) -> str:
-        if "?" in value or "#" in value:
-            raise ValueError("must not have a query or a fragment")
-        return read_secure_url(value).geturl().rstrip("/")
-
-    @field_validator("install_path", "callback_path")
-    @classmethod
-    def _check_path(cls, value: str, info: ValidationInfo) -> str:
-        if not _PATH.fullmatch(value) or "/." in value:
-            raise ValueError("must begin with / and have plain segments only")
-        if info.field_name == "callback_path" and value == info.data.get("install_path"):
-            raise ValueError("must not be the same as install_path")
-        return value
-
-    @field_validator("storage")
-    @classmethod
-    def _check_storage(cls, value: SecretStr) -> SecretStr:
-        url = StorageURL(value.get_secret_value())
-        try:
-            # Only the backend can tell whether it understands the rest of the URL.
-            _ = url.backend
-        except (BackendNotFound, SettingsError) as exc:
-            raise ValueError(exc.message) from None
-        if url.get_secret_value().lower().startswith("memory://") and _web_concurrency() > 1:
-            raise ValueError(
-                "memory:// cannot serve several workers (WEB_CONCURRENCY is above 1): "
-                "each would have its own installations"
-            )
-        return url
-
-    @field_validator("after_install", mode="before")
-    @classmethod
-    def _choose_after_install(cls, value: Any, info: ValidationInfo) -> Any:
-        # Only the old flow opens a window that is to be closed.
-        chosen = "close" if info.data.get("flow") is InstallFlow.ADVANCED else "/"
-        return chosen if value is None else value
-
-    @field_validator("after_install")
-    @classmethod
-    def _check_after_install(cls, value: str) -> str:
-        if value == "close":
-            return value
-        if value.startswith("/"):
-            if value.startswith(("//", "/\\")):
-                raise ValueError("must be a path of this app")
-            return value
-        read_secure_url(value)
-        return value
-
-    # Below all others: of the checks before pydantic's own, the last one runs first.
+    # Before the checks of the types.
     @field_validator("*", mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Any:
-        return read_texts(value) if info.field_name in _LISTS else read_text(value)
+        return _READERS.get(str(info.field_name), read_text)(value)
 
 
 def read_app_id(value: str) -> str:
@@ -340,10 +282,3 @@ def read_app_id(value: str) -> str:
     except ValueError as exc:
         raise SettingsError(f"The app ID {exc}.") from None
     return app_id
-
-
-def _web_concurrency() -> int:
-    try:
-        return int(os.environ.get("WEB_CONCURRENCY", "1"))
-    except ValueError:
-        return 1

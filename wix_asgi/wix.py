@@ -3,73 +3,43 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, TypedDict, TypeVar, Unpack
+from typing import Final, Self, Unpack
 
 import anyio
 
 from wix_asgi._assembly import assemble
 from wix_asgi._frames import without_our_frames
-from wix_asgi._http import httpx
+from wix_asgi._registration import Registration
+from wix_asgi._wix_options import WixOptions
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
-from wix_asgi.hooks import Hook, Hooks
-from wix_asgi.identity.callers import ResolveIdentity
+from wix_asgi.errors import SettingsError
+from wix_asgi.hooks import Hooks
 from wix_asgi.models import Identity, Installation, InstallFlow
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, shortcomings
+from wix_asgi.webhooks.handlers import Handlers
 
 __all__ = ["Wix", "WixOptions"]
-
-H = TypeVar("H", bound=Hook)
 
 logger = logging.getLogger("wix_asgi")
 
 _SHUTDOWN_GRACE: Final = 10.0
-"""Seconds that `aclose` waits for installs and refreshes under way.
+"""Seconds that `aclose` waits for installs, refreshes and handlers under way, in all.
 
 Most are over in one. Docker kills a container ten seconds after it was told to stop.
 """
 
 
-class WixOptions(TypedDict, total=False):
-    """The keywords of `Wix` and `WixMiddleware`; README.md has them in a table."""
-
-    app_id: str
-    app_secret: str
-    previous_app_secrets: list[str]
-    previous_secrets_until: str | datetime
-    public_url: str
-    storage: str | Storage
-    flow: str
-    install_path: str
-    callback_path: str
-    encryption_keys: list[str]
-    after_install: str
-    finish_setup: bool
-    recover: bool
-    state_ttl: int
-    share_url_id: str
-    allowed_permissions: list[str]
-    allowed_subjects: list[str]
-    session: bool
-    instance_max_age: int
-    wix_url: str
-    api_url: str
-    on_install: Hook
-    on_uninstall: Hook
-    on_error: Hook
-    resolve_identity: ResolveIdentity
-    transport: httpx.AsyncBaseTransport
-
-
-class Wix:
+class Wix(Registration):
     """One Wix app: its installations, and an authenticated client for each of them.
 
     Use it as `async with Wix() as wix:` in jobs, or hand it to `WixMiddleware`, which opens and
@@ -104,11 +74,12 @@ class Wix:
             # A traceback with locals shows no secret, and no password of a database.
             del options, storage
         self.storage = self._given_storage or settings.backend
-        self._hooks = hooks
+        super().__init__(hooks, Handlers())
         parts = assemble(
             settings,
             self.storage,
             hooks,
+            handlers=self._handlers,
             detached=self._detached,
             resolve=resolve,
             transport=transport,
@@ -123,6 +94,9 @@ class Wix:
         self.clients: Final = parts.clients
         self.sessions: Final = parts.sessions
         self.handshake: Final = parts.handshake
+        self.webhook: Final = parts.webhook
+        self._worker = parts.worker
+        self._closes_at = math.inf
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)
         self.is_open = False
@@ -156,19 +130,48 @@ class Wix:
                 logger.warning("storage %s: %s", type(self.storage).__name__, " ".join(told))
             if self.is_served:
                 self._log_addresses()
+            self._closes_at = math.inf
+            if self._worker is not None and self._takes_events:
+                self._worker.start()
+
+    async def stop_work(self) -> None:
+        """Take no more events, and end running handlers; the app's own shutdown comes after it.
+
+        Those that run get eight seconds, then they are cancelled and their events given back.
+        """
+        self._closes_at = min(self._closes_at, anyio.current_time() + _SHUTDOWN_GRACE)
+        if self._worker is not None:
+            with anyio.CancelScope(shield=True):
+                await self._worker.stop()
 
     async def aclose(self) -> None:
-        """Wait up to ten seconds for installs and refreshes under way, then close."""
+        """Wait up to ten seconds for installs, refreshes and handlers under way, then close."""
         # A cancelled job closes its storage and connections, too.
         with anyio.CancelScope(shield=True):
             async with self._opening.here():
                 if not self.is_open:
                     return
+                # While it is open still: a handler calls Wix by its client.
+                await self.stop_work()
                 self.is_open = False
-                await self._detached.aclose(_SHUTDOWN_GRACE)
+                await self._detached.aclose(max(0.0, self._closes_at - anyio.current_time()))
                 for pool in self._pools:
                     await pool.aclose()
                 await self._close_storage()
+
+    @property
+    def _takes_events(self) -> bool:
+        """Whether this process handles events without being asked to by `work_events`.
+
+        A job without handlers does not, though the environment has a public key: it would end the
+        events of others unhandled.
+        """
+        is_endpoint = self.is_served and self.webhook is not None
+        return self.settings.webhooks == "run" and (is_endpoint or not self._handlers.is_empty)
+
+    def _handler_added(self) -> None:
+        if self.is_open and self._worker is not None and self._takes_events:
+            self._worker.wake()
 
     def _log_addresses(self) -> None:
         if self.settings.flow is InstallFlow.ADVANCED:
@@ -182,6 +185,11 @@ class Wix:
                 "publish the install link %s "
                 "(Wix's dashboard needs no App URL and no Redirect URL)",
                 self.settings.app_url,
+            )
+        if self.webhook is not None:
+            logger.info(
+                "enter in Wix's dashboard: %s as the Callback URL of webhooks",
+                self.settings.webhook_url,
             )
 
     async def _open_storage(self) -> None:
@@ -292,37 +300,22 @@ class Wix:
         await self.open()
         await self._oauth.send_event(await self._tokens.get(instance_id), FINISHED)
 
-    def on_install(self, hook: H) -> H:
-        """Register `hook(installation, request)`, called after an install is stored.
+    async def work_events(self) -> None:
+        """Handle events until cancelled: the whole work of a process without HTTP.
 
-        It is called at least once for each installation, and once where no process dies in it; the
-        request is None for an installation that no browser brought, such as that of a copied site.
-        It may be async, else it runs in a thread; it may leave out `request`, and may return a
-        Response that becomes the answer. `request.state.wix` is the client of the new
-        installation. If it raises, the browser gets a 500 and the installation stays.
+        It needs no public key. A cancellation waits eight seconds for running handlers, cancels
+        them, and gives their events back. In a web process it changes nothing, unless `webhooks` is
+        `store`.
+
+        Raises:
+            StorageUnavailable: The storage could not be opened; later failures are waited out.
+            SettingsError: The storage keeps no events.
+            RuntimeError: It runs in this process already.
         """
-        self._hooks.on_install.append(hook)
-        return hook
-
-    def on_uninstall(self, hook: H) -> H:
-        """Register `hook(installation)`, called after an installation was removed.
-
-        It may be async, else it runs in a thread; of two arguments the second is the request, which
-        is None. It is called at least once for each installation that is removed, and once where no
-        process dies in it: the debt of a killed process is paid with the next event of Wix about
-        the site, which comes again, or before its next `on_install`. If it raises, that is logged,
-        and the installation stays removed.
-        """
-        self._hooks.on_uninstall.append(hook)
-        return hook
-
-    def on_error(self, hook: H) -> H:
-        """Register `hook(refusal, request)`, called with a `HandshakeRefused` before its answer.
-
-        It is also called with a `NotInstalled` and None, once for an installation for which Wix
-        refuses every grant. It may be async, else it runs in a thread; it may leave out `request`,
-        and may return a Response to show instead. While refusals come faster than it ends, some go
-        without it.
-        """
-        self._hooks.on_error.append(hook)
-        return hook
+        await self.open()
+        if self._worker is None:
+            raise SettingsError(
+                f"The storage {type(self.storage).__name__} keeps no events: it lacks the methods "
+                "of wix_asgi.storage.EventStorage."
+            )
+        await self._worker.run()

@@ -26,7 +26,7 @@ class MemoryEvents:
         self._inboxes: defaultdict[str, _AppInbox] = defaultdict(_AppInbox)
 
     async def add_event(self, record: EventRecord) -> bool:
-        """Keep `record` as waiting, unless one of its keys is known."""
+        """Keep `record` as waiting, unless a key of it is known."""
         with self._events_lock:
             return self._inboxes[record.app_id].add(record, self._now())
 
@@ -133,13 +133,18 @@ class MemoryEvents:
             return True
 
     async def drop_event(self, app_id: str, event_id: str, *, keep: float) -> bool:
-        """End an event that is not done, as done and without its payload."""
+        """End an event that is not done, as done and without its payload, or forget any at once."""
         with self._events_lock:
             inbox = self._inboxes[app_id]
             event = inbox.events.get(event_id)
-            if event is None or event.record.state == EventState.DONE:
+            if event is None:
                 return False
-            inbox.end(event, EventState.DONE, self._now() + keep)
+            if keep <= 0:
+                inbox.forget(event)
+            elif event.record.state == EventState.DONE:
+                return False
+            else:
+                inbox.end(event, EventState.DONE, self._now() + keep)
             return True
 
     async def reseal_event(
@@ -259,11 +264,15 @@ class _AppInbox:
         taken = [event for event in self._taken.values() if event.owner == owner]
         for event in taken:
             self.wait(event, now + lease, owner)
+        due: list[_Event] = []
         for event in itertools.islice(self._due.reached(now), max(0, limit - len(taken))):
+            # Void at once: two entries of the heap may have the same moment of one event.
+            event.due_at = math.inf
+            due.append(event)
+        for event in due:
             event.count(event.record.attempts + 1)
             self.wait(event, now + lease, owner)
-            taken.append(event)
-        return taken
+        return taken + due
 
     def owned(self, event_id: str, owner: str) -> _Event | None:
         """Return the event if it belongs to `owner`."""
@@ -303,12 +312,18 @@ class _AppInbox:
         """Forget up to `most` ended events whose seconds are over; return their number."""
         removed = 0
         for event in itertools.islice(self.ends.reached(now), most):
-            del self.events[event.record.event_id]
-            self._aliases.discard(event.record.alias or "")
-            self._count[event.record.state] -= 1
-            event.expires_at = math.inf
+            self.forget(event)
             removed += 1
         return removed
+
+    def forget(self, event: _Event) -> None:
+        """Remove the event with its keys; its moments are void."""
+        del self.events[event.record.event_id]
+        if event.record.alias is not None:
+            self._aliases.remove(event.record.alias)
+        self._count[event.record.state] -= 1
+        self._give(event, None)
+        event.received_at = event.due_at = event.expires_at = math.inf
 
     def _give(self, event: _Event, owner: str | None) -> None:
         event.owner = owner

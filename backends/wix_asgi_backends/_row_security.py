@@ -1,4 +1,4 @@
-"""Row level security of the two tables in Postgres: made with them, and looked at when they open.
+"""Row level security of the tables in Postgres: made with them, and looked at when they open.
 
 Hosts that publish the schema `public` over HTTP (Supabase and others, by PostgREST) grant all on
 every new table in it to the roles of strangers. Row level security shows them no row. The owner of
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi_backends._postgres_dialect import Dialect as Postgres
 from wix_asgi_backends._postgres_dialect import send_together
-from wix_asgi_backends._schema import METADATA
+from wix_asgi_backends._schema import METADATA, create_indexes
 
 __all__ = ["administrator_sql", "check_access", "create_table"]
 
@@ -88,7 +88,10 @@ async def create_table(connection: AsyncConnection, table: Table) -> None:
     A table that is there already is an error, and is left alone. Strangers lose the rights that
     row level security does not cover.
     """
-    statements: list[ExecutableDDLElement] = [CreateTable(table), *map(CreateIndex, table.indexes)]
+    statements: list[ExecutableDDLElement] = [
+        CreateTable(table),
+        *create_indexes(table, if_not_exists=False),
+    ]
     script = [str(statement.compile(dialect=connection.dialect)) for statement in statements]
     script.append(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY")
     if strangers := (await connection.execute(_STRANGERS_HERE)).scalar():
@@ -110,9 +113,9 @@ async def check_access(connection: AsyncConnection, store: str) -> None:
     if opened:
         logger.warning(
             "%s: row level security is off for %s, with grants to %s. Where the host publishes the "
-            "schema, strangers may read and delete installations. As the owner run%s: %s",
+            "schema, strangers may read and delete rows. As the owner run%s: %s",
             store,
-            " and ".join(opened),
+            _listed([*opened]),
             ", ".join(sorted({role for row in opened.values() for role in row.strangers.split()})),
             _AS_SAMPLE if any(row.needs_policy for row in opened.values()) else "",
             " ".join(_remedy(name, row) for name, row in opened.items()),
@@ -127,7 +130,7 @@ def _refuse_hidden(tables: dict[str, list[Row[Any]]], store: str) -> None:
     ]
     if hidden:
         raise StorageUnavailable(
-            f"{store} cannot be used: row level security may hide rows of {' and '.join(hidden)} "
+            f"{store} cannot be used: row level security may hide rows of {_listed(hidden)} "
             f"from this app's role. As the owner run{_AS_SAMPLE}: "
             f"{' '.join(_policy(name, _SAMPLE_ROLE) for name in hidden)} "
             "No restrictive policy may apply to the role."
@@ -158,6 +161,12 @@ def administrator_sql(tables: str, role: str | None) -> str:
             ]
     begin = ["BEGIN;", f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s';"]
     return "\n".join([*begin, tables.strip(), *statements, "COMMIT;", ""])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the names as a part of a sentence."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _is_open(table: Row[Any]) -> bool:

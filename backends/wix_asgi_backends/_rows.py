@@ -14,9 +14,19 @@ from sqlalchemy import Row
 from wix_asgi.models import GrantType, Record
 from wix_asgi_backends._schema import decode_key
 
-__all__ = ["RowUnreadable", "from_record", "milliseconds", "moment", "to_record"]
+__all__ = [
+    "EPOCH",
+    "RowUnreadable",
+    "from_record",
+    "milliseconds",
+    "moment",
+    "to_key",
+    "to_moment",
+    "to_number",
+    "to_record",
+]
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 # A year before the last that `datetime` has, so that its conversion into any time zone succeeds.
@@ -32,9 +42,8 @@ class RowUnreadable(ValueError):
     The message names the row by its key in hexadecimal digits.
     """
 
-    def __init__(self, row: Row[Any]) -> None:
-        """Name the row."""
-        key = row.instance_id
+    def __init__(self, key: object) -> None:
+        """Name the row with this key."""
         name = key.hex() if isinstance(key, bytes) else type(key).__name__
         super().__init__(name[:_SHOWN_DIGITS])
 
@@ -46,7 +55,7 @@ def milliseconds(seconds: float) -> int:
 
 def moment(time: datetime) -> int:
     """Return the number that a row has for a moment."""
-    return (time - _EPOCH) // _MILLISECOND
+    return (time - EPOCH) // _MILLISECOND
 
 
 def from_record(record: Record) -> tuple[dict[str, object], dict[str, float]]:
@@ -76,9 +85,9 @@ def to_record(row: Row[Any]) -> Record:
     try:
         app_id, instance_id = decode_key(row.app_id), decode_key(row.instance_id)
     except (TypeError, ValueError):
-        raise RowUnreadable(row) from None
+        raise RowUnreadable(row.instance_id) from None
     if not all(isinstance(value, kind) for value, kind in types):
-        raise RowUnreadable(row)
+        raise RowUnreadable(row.instance_id)
     grant_type, failure = _grant_type_and_failure(row)
     return Record(
         app_id=app_id,
@@ -86,13 +95,13 @@ def to_record(row: Row[Any]) -> Record:
         version=row.version,
         refresh_token=row.refresh_token,
         access_token=row.access_token,
-        lifetime=_number(row.lifetime) / 1000,
-        expires_in=(_number(row.expires_at) - row.now) / 1000,
+        lifetime=to_number(row.lifetime) / 1000,
+        expires_in=(to_number(row.expires_at) - row.now) / 1000,
         failure=failure,
-        retry_in=(_number(row.retry_at) - row.now) / 1000,
-        installed_at=_moment(row.installed_at),
+        retry_in=(to_number(row.retry_at) - row.now) / 1000,
+        installed_at=to_moment(row.installed_at),
         grant_type=grant_type,
-        origin_instance_id=_key(row.origin_instance_id),
+        origin_instance_id=to_key(row.origin_instance_id),
         # SQLite has numbers for truth values, and may hold anything else.
         owes_on_install=row.owes_on_install == 1,
     )
@@ -115,21 +124,24 @@ def _grant_type_and_failure(row: Row[Any]) -> tuple[str | None, str | None]:
     return grant_type, failure
 
 
-def _key(value: object) -> str | None:
+def to_key(value: object) -> str | None:
+    """Return the text of a key; None of other bytes and of other types."""
     try:
         return decode_key(value) if isinstance(value, bytes) else None
     except UnicodeDecodeError:
         return None
 
 
-def _number(value: object) -> float:
+def to_number(value: object) -> float:
+    """Return the number in a column, or 0."""
     # In SQLite a column of numbers may hold a text.
     return value if isinstance(value, int | float) else 0
 
 
-def _moment(value: object) -> datetime | None:
+def to_moment(value: object) -> datetime | None:
+    """Return the time of a moment in a column, or None if Python has no such time."""
     try:
-        time = _EPOCH + _number(value) * _MILLISECOND
+        time = EPOCH + to_number(value) * _MILLISECOND
     except (OverflowError, ValueError):
         return None
     return time if time < _LAST else None

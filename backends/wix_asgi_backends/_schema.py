@@ -1,4 +1,4 @@
-"""The two tables: their columns, and the statements that make them.
+"""The three tables: their columns, and the statements that make them.
 
 They have a registry of their own, so that an application's `create_all` leaves them alone. A tool
 that compares a database with the application's models sees them all the same: `docs/migrations.md`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, LargeBinary, Table, Text, text
 from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
@@ -17,10 +17,12 @@ from sqlmodel import Field, SQLModel
 
 __all__ = [
     "CLAIMS",
+    "EVENTS",
     "INSTALLATIONS",
     "METADATA",
     "Key",
     "additions",
+    "create_indexes",
     "decode_key",
     "definitions",
     "encode_key",
@@ -106,16 +108,77 @@ class ClaimRow(_Base, table=True):
     expires_at: int = Field(sa_type=BigInteger)
 
 
+def _partial(name: str, *columns: str, where: str, is_unique: bool = False) -> Index:
+    """Return an index of the rows for which `where` is true; its text is the same in a query."""
+    condition = text(where)
+    return Index(
+        name, *columns, unique=is_unique, postgresql_where=condition, sqlite_where=condition
+    )
+
+
+class EventRow(_Base, table=True):
+    """An `EventRecord`: moments in milliseconds since 1970 in UTC.
+
+    A waiting event alone has `due_at`, an ended one alone `expires_at`, so that the indexes of due
+    events hold no ended ones. A taken event alone has `taken_due_at`, the moment at which it was
+    due. `owner` is the owner that took the event last; it stays when the event is given back or
+    ends, so that a repeated statement knows its earlier attempt.
+    """
+
+    __tablename__: ClassVar[str] = "wix_events"  # pyright: ignore[reportIncompatibleVariableOverride]
+    __table_args__ = (
+        _partial("wix_events_alias", "alias", "app_id", where="alias IS NOT NULL", is_unique=True),
+        # With the moment of receipt, so that counting reads the index alone.
+        _partial(
+            "wix_events_due_at", "app_id", "due_at", "received_at", where="due_at IS NOT NULL"
+        ),
+        _partial("wix_events_expires_at", "expires_at", where="expires_at IS NOT NULL"),
+        _partial("wix_events_owner", "owner", "app_id", where="taken_due_at IS NOT NULL"),
+        # For lists and counts; done events are too many, and are listed by the primary key.
+        _partial(
+            "wix_events_state",
+            "app_id",
+            "state",
+            "event_id",
+            "expires_at",
+            where="state <> 'done'",
+        ),
+    )
+
+    event_id: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    app_id: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    alias: bytes | None = Field(default=None, sa_type=LargeBinary)
+    event_type: bytes = Field(sa_type=LargeBinary)
+    instance_id: bytes = Field(sa_type=LargeBinary)
+    payload: bytes | None = Field(default=None, sa_type=LargeBinary)
+    issued_at: int = Field(sa_type=BigInteger)
+    received_at: int = Field(sa_type=BigInteger)
+    state: str = Field(sa_type=Text)
+    attempts: int = Field(sa_type=BigInteger)
+    due_at: int | None = Field(default=None, sa_type=BigInteger)
+    taken_due_at: int | None = Field(default=None, sa_type=BigInteger)
+    expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    owner: str | None = Field(default=None, sa_type=Text)
+    outcomes: str = Field(sa_type=Text)
+    failure: str | None = Field(default=None, sa_type=Text)
+
+
 INSTALLATIONS: Final = METADATA.tables["wix_installations"]
 CLAIMS: Final = METADATA.tables["wix_claims"]
+EVENTS: Final = METADATA.tables["wix_events"]
 
 _LATER: Final = ("grant_type", "origin_instance_id", "owes_on_install", "described_version")
 
 
 def definitions(table: Table) -> list[ExecutableDDLElement]:
     """Return the statements that make `table` and its indexes, unless they exist."""
-    indexes = [CreateIndex(index, if_not_exists=True) for index in table.indexes]
-    return [CreateTable(table, if_not_exists=True), *indexes]
+    return [CreateTable(table, if_not_exists=True), *create_indexes(table, if_not_exists=True)]
+
+
+def create_indexes(table: Table, *, if_not_exists: bool) -> list[CreateIndex]:
+    """Return the statements that make the indexes of `table`, in the order of their names."""
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    return [CreateIndex(index, if_not_exists=if_not_exists) for index in indexes]
 
 
 def later_columns(table: Table) -> list[Column[Any]]:

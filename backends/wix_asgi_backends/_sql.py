@@ -11,16 +11,16 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateIndex
 
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
+from wix_asgi_backends._events import SQLEvents
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends._rows import RowUnreadable, from_record, milliseconds, moment, to_record
-from wix_asgi_backends._running import Runner
 from wix_asgi_backends._schema import definitions, encode_key
 from wix_asgi_backends._statements import OWNER, READ, SCAN, Writes
 from wix_asgi_backends._tables import inspect_tables
@@ -32,6 +32,9 @@ logger = logging.getLogger("wix_asgi")
 # Rows; enough to show where they come from.
 _SHOWN_ROWS: Final = 5
 
+_WITHOUT_INDEX: Final = "rows are found and removed slowly"
+_WITHOUT_KEY: Final = "an event that Wix repeats under another id is handled again"
+
 # The claim of the one purge under way: batches of several purges would fill each other's pauses, in
 # which SQLite lets other writers in, and would choose the same rows in Postgres.
 _PURGER: Final = "wix-asgi:purge"
@@ -41,8 +44,8 @@ _PURGER: Final = "wix-asgi:purge"
 _PURGER_SECONDS: Final = 15.0
 
 
-class SQLStorage(Runner):
-    """Keeps installations in a database that SQLAlchemy can use, on asyncio."""
+class SQLStorage(SQLEvents):
+    """Keeps installations and events in a database that SQLAlchemy can use, on asyncio."""
 
     _writes: ClassVar[Writes]
 
@@ -201,20 +204,27 @@ class SQLStorage(Runner):
         Returns:
             The number of removed claims; 0 beside another purge.
         """
+        return await self._purge(self._writes.purge)
+
+    async def purge_events(self) -> int:
+        """Remove ended events whose seconds are over, as `purge` does claims, and not beside it."""
+        return await self._purge(self._event_writes.purge)
+
+    async def _purge(self, statement: Executable) -> int:
+        async def remove(rows: int) -> int:
+            return (await self._execute(statement, {"the_limit": rows})).count
+
         owner = secrets.token_hex(8)
         if not await self.claim(_PURGER, owner, _PURGER_SECONDS):
             return 0
         try:
-            removed = await self._purging.run(self._remove_expired)
+            removed = await self._purging.run(remove)
         except asyncio.CancelledError:
             await self.release(_PURGER, owner)
             raise
         # Not after a failure: a store that is down would cost the caller ten seconds more.
         await self.release(_PURGER, owner)
         return removed
-
-    async def _remove_expired(self, rows: int) -> int:
-        return (await self._execute(self._writes.purge, {"the_limit": rows})).count
 
     async def _make_missing(self, connection: AsyncConnection, *, indexes: bool) -> list[str]:
         found = await inspect_tables(
@@ -240,10 +250,10 @@ class SQLStorage(Runner):
                 made.append(str(index.name))
             else:
                 logger.warning(
-                    "%s lacks the index %s, so that old rows are removed slowly: "
-                    "`wix-asgi storage init` makes it",
+                    "%s lacks the index %s, so that %s: `wix-asgi storage init` makes it",
                     self._title,
                     index.name,
+                    _WITHOUT_KEY if index.unique else _WITHOUT_INDEX,
                 )
         return made
 

@@ -30,7 +30,7 @@ SELECT c.relname AS table_name, CAST(c.relkind AS text) AS kind,
     a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
     a.attnotnull AS not_null, a.atthasdef OR CAST(a.attidentity AS text) <> '' AS has_default,
     CAST(i.indkey AS text) AS index_columns, i.indnkeyatts AS index_length,
-    i.indisunique AND i.indimmediate AS is_unique,
+    i.indisunique AND i.indimmediate AS is_unique, i.indpred IS NOT NULL AS is_partial,
     has_any_column_privilege(c.oid, 'SELECT') AS "SELECT",
     has_any_column_privilege(c.oid, 'INSERT') AS "INSERT",
     has_any_column_privilege(c.oid, 'UPDATE') AS "UPDATE",
@@ -39,7 +39,7 @@ FROM pg_catalog.pg_class AS c
 LEFT JOIN pg_catalog.pg_attribute AS a
     ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_index AS i
-    ON i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+    ON i.indrelid = c.oid AND i.indisvalid AND i.indexprs IS NULL
 WHERE c.relname IN :names AND pg_table_is_visible(c.oid)
 """
 
@@ -51,11 +51,11 @@ SELECT lower(m.name) AS table_name, m.type AS kind,
     c.dflt_value IS NOT NULL OR c.hidden OR (c.pk AND upper(c.type) = 'INTEGER') AS has_default,
     (SELECT group_concat(p.cid, ' ') FROM pragma_index_info(i.name) AS p) AS index_columns,
     (SELECT count(*) FROM pragma_index_info(i.name)) AS index_length,
-    i."unique" AS is_unique,
+    i."unique" AS is_unique, i.partial AS is_partial,
     1 AS "SELECT", 1 AS "INSERT", 1 AS "UPDATE", 1 AS "DELETE"
 FROM sqlite_master AS m
 LEFT JOIN pragma_table_xinfo(m.name) AS c
-LEFT JOIN pragma_index_list(m.name) AS i ON NOT i.partial
+LEFT JOIN pragma_index_list(m.name) AS i
 WHERE lower(m.name) IN :names AND m.type <> 'trigger'
 """
 
@@ -183,8 +183,11 @@ class _Table:
     """Privileges that this user lacks."""
 
     columns: dict[str, _Column] = field(default_factory=dict)
+    unique: set[frozenset[str]] = field(default_factory=set)
+    """The sets of columns that a unique index covers, of all rows or of some."""
+
     keys: set[frozenset[str]] = field(default_factory=set)
-    """The sets of columns that a unique index covers."""
+    """The sets of columns that a unique index of all rows covers."""
 
     indexes: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -216,10 +219,14 @@ class _Table:
             yield f"has a column {column.name} that is NOT NULL"
 
     def missing_indexes(self, ours: Table) -> Iterator[Index]:
-        """Yield the indexes of `ours` for which no index here begins with the same columns."""
-        for index in ours.indexes:
+        """Yield the indexes of `ours` for which no index here begins with the same columns.
+
+        For a unique index there must be one with these columns alone.
+        """
+        for index in sorted(ours.indexes, key=lambda index: str(index.name)):
             wanted = tuple(column.name for column in index.columns)
-            if not any(found[: len(wanted)] == wanted for found in self.indexes):
+            begins = any(found[: len(wanted)] == wanted for found in self.indexes)
+            if not (frozenset(wanted) in self.unique if index.unique else begins):
                 yield index
 
 
@@ -250,7 +257,9 @@ def _table(rows: list[Row[Any]]) -> _Table:
             columns = tuple(names.get(number, "") for number in numbers)[: row.index_length]
             found.indexes.add(columns)
             if row.is_unique:
-                found.keys.add(frozenset(columns))
+                found.unique.add(frozenset(columns))
+                if not row.is_partial:
+                    found.keys.add(frozenset(columns))
     return found
 
 

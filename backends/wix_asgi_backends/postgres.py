@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._event_statements import EventWrites
 from wix_asgi_backends._postgres_columns import add_columns
 from wix_asgi_backends._postgres_dialect import DRIVER
 from wix_asgi_backends._postgres_url import Target, parse_url
@@ -88,6 +89,7 @@ class PostgresStorage(SQLStorage):
     """
 
     _writes: ClassVar[Writes] = Writes(insert)
+    _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=True)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
 from wix_asgi_backends._engines import ENGINE_OPTIONS
+from wix_asgi_backends._event_statements import EventWrites
 from wix_asgi_backends._mounts import MOUNTS
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
@@ -88,6 +89,7 @@ class SQLiteStorage(SQLStorage):
 
     _survives_fork: ClassVar[bool] = False
     _writes: ClassVar[Writes] = Writes(insert)
+    _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=False)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
     def __init__(

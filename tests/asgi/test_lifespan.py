@@ -38,6 +38,10 @@ class Resource:
             self.events.append("open")
         self.is_open = True
 
+    async def stop_work(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.events.append("stop work")
+
     async def aclose(self) -> None:
         await anyio.lowlevel.checkpoint()
         if self.is_open:
@@ -121,6 +125,7 @@ async def test_the_resource_opens_first_and_closes_last(server: Server) -> None:
         "open",
         f"app: {STARTUP}",
         STARTED,
+        "stop work",
         f"app: {SHUTDOWN}",
         "close",
         STOPPED,

@@ -13,10 +13,11 @@ __all__ = ["OfBefore"]
 
 
 class OfBefore(MemoryStorage):
-    """Keeps the fields of a record up to `installed_at`, and cannot add."""
+    """Keeps the fields of a record up to `installed_at`; cannot add, and has no inbox."""
 
     # Protocols take a method that is None for one that is missing.
     add: Any = None
+    add_event: Any = None
 
     def _write(self, record: Record, installed_at: datetime | None) -> None:
         known = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)

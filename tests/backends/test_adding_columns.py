@@ -27,7 +27,7 @@ from wix_asgi_backends.postgres import PostgresStorage
 from wix_asgi_backends.sqlite import SQLiteStorage
 
 FULL = record(grant_type="client_credentials", origin_instance_id="a", owes_on_install=True)
-GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims, wix_installations TO {}"
+GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims, wix_events, wix_installations TO {}"
 HIDDEN = "REVOKE SELECT ON pg_catalog.pg_index FROM PUBLIC"
 
 
@@ -65,9 +65,10 @@ async def columns(url: str) -> list[str]:
 
 async def test_role_that_may_not_alter(supabase_url: str) -> None:
     """A role that owns no table gets the SQL, which its owner may run twice; no user is named."""
-    await execute(as_user(supabase_url, OWNER), tables("postgres"))
-    await execute(supabase_url, GRANT.format(PLAIN))
     database = in_postgres(as_user(supabase_url, PLAIN))
+    newer = [part for part in database.make_storage().sql().split(";") if "wix_events" in part]
+    await execute(as_user(supabase_url, OWNER), tables("postgres"), *newer)
+    await execute(supabase_url, GRANT.format(PLAIN))
     said = await refused(PostgresStorage(parse_url(as_user(supabase_url, PLAIN))))
     remedy = said.partition("run: ")[2].partition("; and again")[0]
     await execute(as_user(supabase_url, OWNER), remedy, remedy)
@@ -75,6 +76,19 @@ async def test_role_that_may_not_alter(supabase_url: str) -> None:
     assert "this user may not add the columns that it lacks" in said
     assert remedy.startswith("SET lock_timeout = '2s'; ALTER TABLE ")
     assert "`wix-asgi storage sql` prints it, too" in said
+    assert PLAIN not in said
+    await assert_keeps_all(database)
+
+
+async def test_role_that_may_not_make_the_newer_table(supabase_url: str) -> None:
+    """A role that may not make the table of events is told of the SQL, which lets it in."""
+    await execute(as_user(supabase_url, OWNER), tables("postgres"))
+    await execute(supabase_url, GRANT.replace("wix_events, ", "").format(PLAIN))
+    database = in_postgres(as_user(supabase_url, PLAIN))
+    said = await refused(PostgresStorage(parse_url(as_user(supabase_url, PLAIN))))
+    await execute(as_user(supabase_url, OWNER), database.make_storage().sql(PLAIN))
+
+    assert "the user may not do this: `wix-asgi storage sql` prints an administrator's SQL" in said
     assert PLAIN not in said
     await assert_keeps_all(database)
 

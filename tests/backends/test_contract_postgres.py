@@ -16,6 +16,9 @@ from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
 from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
+from wix_asgi.testing.storage.event_processes import *
+from wix_asgi.testing.storage.event_unreachable import *
+from wix_asgi.testing.storage.events import *
 from wix_asgi.testing.storage.processes import *
 from wix_asgi.testing.storage.unreachable import *
 from wix_asgi_backends._postgres_url import parse_url
@@ -39,7 +42,9 @@ def make_storage(
     if request.param == "pgbouncer":
         url = request.getfixturevalue("pgbouncer").url(shared_url)
     yield partial(PostgresStorage.from_url, url)
-    asyncio.run(execute(shared_url, "DROP TABLE IF EXISTS wix_installations, wix_claims"))
+    asyncio.run(
+        execute(shared_url, "DROP TABLE IF EXISTS wix_installations, wix_claims, wix_events")
+    )
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def test_imports_are_light(code: str, expected: list[str]) -> None:
 
 def test_metadata_has_the_tables() -> None:
     """The tables are public under their names, apart from those of any application."""
-    assert {"wix_claims", "wix_installations"} == set(wix_asgi_backends.METADATA.tables)
+    assert {"wix_claims", "wix_events", "wix_installations"} == set(
+        wix_asgi_backends.METADATA.tables
+    )
 
 
 def test_other_attributes_are_missing() -> None:
@@ -58,6 +60,7 @@ def test_other_attributes_are_missing() -> None:
         ("wix_claims_expires_at", "index", "wix_claims", False),
         ("owner", "column", "wix_claims", False),
         ("owner", "column", "shops", True),
+        ("wix_events_due_at", "index", "wix_events", False),
         ("wix", "schema", None, True),
         (None, "schema", None, True),
     ],

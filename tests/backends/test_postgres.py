@@ -56,7 +56,9 @@ async def test_tables_are_ours(postgres_url: str) -> None:
         )
         sequences = await connection.fetchval("SELECT count(*) FROM information_schema.sequences")
 
-    assert {"wix_claims", "wix_installations"} == {row["table_name"] for row in columns}
+    assert {"wix_claims", "wix_events", "wix_installations"} == {
+        row["table_name"] for row in columns
+    }
     assert {"bigint", "boolean", "bytea", "text"} == {row["data_type"] for row in columns}
     assert 0 == sequences
 

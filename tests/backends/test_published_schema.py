@@ -17,7 +17,7 @@ from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.postgres import PostgresStorage
 
 LEASE = "INSERT INTO wix_claims VALUES ('a name', 'a stranger', 9000000000000000) RETURNING 1"
-TABLES = ["wix_claims", "wix_installations"]
+TABLES = ["wix_claims", "wix_events", "wix_installations"]
 SECURED = dict.fromkeys(TABLES, True)
 
 

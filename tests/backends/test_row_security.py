@@ -23,8 +23,8 @@ from wix_asgi_backends.postgres import PostgresStorage
 README = Path(__file__).parents[2] / "backends" / "README.md"
 STATEMENTS = README.read_text().partition("```sql\n")[2].partition("```")[0]
 NAMELESS = PostgresStorage(parse_url("postgresql://"))
-TABLES = ("wix_installations", "wix_claims")
-GRANT = f"GRANT SELECT, INSERT, UPDATE, DELETE ON wix_installations, wix_claims TO {PLAIN}"
+TABLES = ("wix_installations", "wix_claims", "wix_events")
+GRANT = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(TABLES)} TO {PLAIN}"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def use(url: str) -> None:
         await storage.put(record())
 
 
-def on_both(statements: Iterable[str]) -> list[str]:
+def on_each(statements: Iterable[str]) -> list[str]:
     """Return `statements` for each of the tables, whose name they leave open."""
     return [statement.format(table=table) for table in TABLES for statement in statements]
 
@@ -72,7 +72,7 @@ async def test_role_without_a_policy(url: str) -> None:
     remedy = " ".join(re.findall(r"CREATE POLICY [^;]+;", said)).replace("app_role", PLAIN)
     await execute(as_user(url, OWNER), remedy)
 
-    assert "public.wix_claims and public.wix_installations" in said
+    assert "public.wix_claims, public.wix_events and public.wix_installations" in said
     assert PLAIN not in said
     await use(as_user(url, PLAIN))
 
@@ -97,17 +97,19 @@ async def test_role_without_a_policy(url: str) -> None:
 )
 async def test_policies_that_may_hide_rows(url: str, policies: list[str]) -> None:
     """Policies that are not sure to let a role read and write all rows are not enough."""
-    await execute(url, *on_both(policies))
+    await execute(url, *on_each(policies))
 
     assert "CREATE POLICY app_role ON public.wix_claims" in await refused(as_user(url, PLAIN))
 
 
 async def test_one_table_without_a_policy(url: str) -> None:
     """Only the table that lacks a policy is named."""
-    await execute(url, "CREATE POLICY a ON wix_claims TO app_plain USING (true)")
+    for table in ("wix_claims", "wix_events"):
+        await execute(url, f"CREATE POLICY a ON {table} TO app_plain USING (true)")
     said = await refused(as_user(url, PLAIN))
 
     assert "wix_claims" not in said
+    assert "wix_events" not in said
     assert "public.wix_installations" in said
 
 
@@ -133,7 +135,7 @@ async def test_one_table_without_a_policy(url: str) -> None:
 async def test_policies_that_hide_nothing(url: str, policies: list[str]) -> None:
     """Policies of the role, of a role that it belongs to, or of all roles let the app in."""
     team = "DO $$ BEGIN CREATE ROLE app_team; EXCEPTION WHEN duplicate_object THEN END $$"
-    await execute(url, team, f"GRANT app_team TO {PLAIN}", *on_both(policies))
+    await execute(url, team, f"GRANT app_team TO {PLAIN}", *on_each(policies))
 
     await use(as_user(url, PLAIN))
 
@@ -159,7 +161,7 @@ async def test_exempt_roles(url: str, role: str, change: str) -> None:
         make.format(role="app_bypass LOGIN BYPASSRLS"),
         make.format(role=f"app_member LOGIN IN ROLE {OWNER}"),
         GRANT.replace(PLAIN, "app_bypass"),
-        *on_both([change]),
+        *on_each([change]),
     )
     async with connected(as_user(url, role)) as connection:
         in_force = await connection.fetchval("SELECT row_security_active('wix_installations')")
@@ -175,7 +177,7 @@ async def test_role_that_is_taken_on(url: str) -> None:
     await execute(url, f"GRANT {PLAIN} TO authenticator")
     options = f"{as_user(url, 'authenticator')}&options=-c%20role%3D{PLAIN}"
     said = await refused(options)
-    await execute(url, *on_both([f"CREATE POLICY a ON {{table}} TO {PLAIN} USING (true)"]))
+    await execute(url, *on_each([f"CREATE POLICY a ON {{table}} TO {PLAIN} USING (true)"]))
 
     assert "row level security" in said
     await use(options)
@@ -248,7 +250,7 @@ async def test_one_query(url: str) -> None:
 @pytest.fixture(name="unsecured")
 async def _unsecured(url: str) -> str:
     """Give a database whose tables have no row level security, as they were made before."""
-    await execute(url, *on_both(["ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"]))
+    await execute(url, *on_each(["ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"]))
     return url
 
 
@@ -267,7 +269,9 @@ async def test_tables_open_to_strangers(unsecured: str, caplog: pytest.LogCaptur
         altered = await connection.fetch("SELECT 1 FROM pg_class WHERE relrowsecurity")
     await execute(as_user(unsecured, OWNER), line.partition("As the owner run: ")[2])
 
-    assert "is off for public.wix_claims and public.wix_installations, with" in line
+    assert (
+        "is off for public.wix_claims, public.wix_events and public.wix_installations, with" in line
+    )
     assert "with grants to anon, authenticated. " in line
     assert "CREATE POLICY" not in line
     assert [] == altered
@@ -286,7 +290,7 @@ async def test_remedy_keeps_the_app_going(unsecured: str, caplog: pytest.LogCapt
 
 async def test_grants_to_all(unsecured: str, caplog: pytest.LogCaptureFixture) -> None:
     """A grant to PUBLIC on one table is told as well, and without grants nothing is."""
-    revoke = "REVOKE ALL ON wix_claims, wix_installations FROM anon, authenticated"
+    revoke = f"REVOKE ALL ON {', '.join(TABLES)} FROM anon, authenticated"
     await execute(unsecured, revoke, "GRANT DELETE ON wix_claims TO PUBLIC")
     (line,) = await warnings(as_user(unsecured, OWNER), caplog)
     await execute(unsecured, "REVOKE ALL ON wix_claims FROM PUBLIC")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event as events_of
 from sqlalchemy.exc import OperationalError
 
 from tests.backends.databases import (
@@ -21,6 +21,7 @@ from tests.backends.databases import (
 )
 from tests.daemons import execute
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi.testing.storage_check.event_records import event
 from wix_asgi_backends import METADATA
 
 
@@ -115,6 +116,23 @@ async def test_missing_index_is_told(database: Database, caplog: pytest.LogCaptu
     assert [] == caplog.messages
 
 
+async def test_missing_key_of_events_is_told(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a unique index of the alias events are kept, with a warning that tells the danger."""
+    await database.make(("CREATE UNIQUE INDEX", "CREATE INDEX"), ("wix_events_alias", "another"))
+    await assert_works(database)
+    (told,) = caplog.messages
+    storage = database.make_storage()
+    made = [await storage.make_tables() for _ in range(2)]
+    async with storage:
+        kept = [await storage.add_event(event(name, alias="alias")) for name in "ab"]
+
+    assert " lacks the index wix_events_alias, so that an event that Wix repeats" in told
+    assert [["wix_events_alias"], []] == made
+    assert [True, False] == kept
+
+
 async def test_opening_takes_a_query_for_tables_and_one_for_roles(database: Database) -> None:
     """Where the tables are there, opening asks the catalogue once, and Postgres twice."""
     async with database.make_storage():
@@ -122,7 +140,7 @@ async def test_opening_takes_a_query_for_tables_and_one_for_roles(database: Data
     storage = database.make_storage()
     statements: list[str] = []
     engine = await storage._engines.current()
-    event.listen(
+    events_of.listen(
         engine.sync_engine,
         "before_cursor_execute",
         lambda *arguments: statements.append(arguments[2]),
@@ -140,7 +158,8 @@ async def test_hidden_catalogue(postgres_url: str) -> None:
     """Where the catalogue may not be read, the tables are used if they are there."""
     async with in_postgres(postgres_url).make_storage():
         pass
-    grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims, wix_installations TO {}"
+    names = ", ".join(METADATA.tables)
+    grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO {{}}"
     policies = [f"CREATE POLICY {{0}} ON {name} TO {{0}} USING (true)" for name in METADATA.tables]
     async with user(postgres_url, HIDDEN, grant, *policies) as url:
         await assert_works(in_postgres(url))
@@ -166,7 +185,7 @@ async def test_sqlite_that_tells_nothing_of_its_tables(tmp_path: Path) -> None:
             raise OperationalError(arguments[2], {}, missing)
 
     engine = await storage._engines.current()
-    event.listen(engine.sync_engine, "before_cursor_execute", fail)
+    events_of.listen(engine.sync_engine, "before_cursor_execute", fail)
     async with storage:
         assert await storage.claim("name", "one", 60)
         await storage.open()

@@ -58,7 +58,7 @@ NOT_OURS = {
         "wix_claims has no primary key (name)",
     ),
     "NULL is refused": (
-        [("failure TEXT,", "failure TEXT NOT NULL,")],
+        [("failure TEXT,\n    retry_at", "failure TEXT NOT NULL,\n    retry_at")],
         "wix_installations has a column failure that is NOT NULL",
     ),
     "another column is wanted": (
@@ -165,7 +165,7 @@ async def test_user_who_may_only_read(postgres_url: str) -> None:
     async with PostgresStorage(parse_url(postgres_url)):
         pass
     rights = [
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims TO {}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims, wix_events TO {}",
         "GRANT SELECT ON wix_installations TO {}",
     ]
     async with user(postgres_url, *rights) as url:
@@ -175,5 +175,6 @@ async def test_user_who_may_only_read(postgres_url: str) -> None:
 
     assert (
         "cannot be used: wix_installations does not let this user INSERT, UPDATE, DELETE. "
-        "An administrator may GRANT SELECT, INSERT, UPDATE, DELETE ON wix_claims, wix_installations"
+        "An administrator may GRANT SELECT, INSERT, UPDATE, DELETE "
+        "ON wix_claims, wix_events, wix_installations to it"
     ) in str(caught.value)

@@ -15,6 +15,7 @@ from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.models import AccessToken, Grant, GrantType, Record
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.storage import Storage
+from wix_asgi.testing.storage_check.event_records import event
 from wix_asgi.testing.storage_check.records import APP, SITE, read, record, timeless
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends.postgres import PostgresStorage
@@ -81,6 +82,7 @@ async def test_thousand_sites(before: Before) -> None:
         found = await every_record(storages[0])
         await worker.put(record("one more"))
         added = await storages[1].get(APP, "one more")
+        kept = [await storage.add_event(event(alias="alias")) for storage in storages]
     for storage in storages:
         await storage.aclose()
 
@@ -92,6 +94,7 @@ async def test_thousand_sites(before: Before) -> None:
         timeless(one) for one in found[touched:]
     ]
     assert timeless(record("one more")) == timeless(added)
+    assert [True] + [False] * 7 == kept
 
 
 async def test_names_that_are_held_stay_held(before: Before) -> None:
@@ -176,12 +179,12 @@ async def test_failed_refresh_of_a_refresh_token(before: Before) -> None:
 
 
 async def test_columns_are_made_and_named(before: Before) -> None:
-    """Making the tables ready names the columns that were added, once, and tells the log."""
+    """Making the tables ready names the table and the columns that were added, once."""
     storage = before.make_storage()
     made = [await storage.make_tables() for _ in range(2)]
     await storage.aclose()
 
-    assert [[f"wix_installations.{name}" for name in LATER], []] == made
+    assert [["wix_events", *[f"wix_installations.{name}" for name in LATER]], []] == made
 
 
 async def test_columns_are_told(before: Before, caplog: pytest.LogCaptureFixture) -> None:

@@ -147,6 +147,55 @@ def test_the_columns_of_the_products_do_not_touch(demo: Demo, page: Page, width:
     assert width == page.evaluate("document.documentElement.scrollWidth")
 
 
+def until_shown(page: Page, text: str) -> None:
+    """Load the page until it shows a text: an event is handled after its answer."""
+    for _ in range(int(PATIENCE)):
+        if text in page.locator("main").inner_text():
+            return
+        page.wait_for_timeout(1000)
+        page.reload()
+    pytest.fail(f"{text!r} is not shown")
+
+
+def test_events_arrive_and_are_shown(demo: Demo, shown: Shown) -> None:
+    """The app's page shows its install; "Uninstall" ends it, and both sides show the event."""
+    page = shown.page
+    add_to(page, demo, "Corner Bakery")
+    page.get_by_role("link", name="Open the app").click()
+    page.wait_for_url(f"{demo.app_url}/?*")
+    until_shown(page, "AppInstalled")
+    app = page.url
+    page.goto(demo.wix_url)
+    card = page.locator("section").filter(has=page.get_by_role("heading", name="Corner Bakery"))
+    card.get_by_role("button", name="Uninstall").click()
+    page.wait_for_url(f"{demo.wix_url}/")
+    told = card.inner_text()
+    buttons = card.get_by_role("button", name="Uninstall").count()
+    page.goto(app)
+    until_shown(page, "AppRemoved")
+
+    assert "AppRemoved answered 200" in told
+    assert 0 == buttons
+    assert "The app is not here" == page.get_by_role("heading", level=1).inner_text()
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+def test_the_events_fit_the_screen(demo: Demo, page: Page, width: int) -> None:
+    """Long names of events break, on the page of the app and on that of the sites."""
+    add_to(page, demo, "Lighthouse Yoga")
+    page.get_by_role("link", name="Open the app").click()
+    page.wait_for_url(f"{demo.app_url}/?*")
+    page.set_viewport_size({"width": width, "height": 740})
+    until_shown(page, "app_installation_")
+    widths = [page.evaluate("document.documentElement.scrollWidth")]
+    page.goto(demo.wix_url)
+    shown = page.locator("main").inner_text()
+    widths.append(page.evaluate("document.documentElement.scrollWidth"))
+
+    assert "app_installation_" in shown
+    assert [width, width] == widths
+
+
 def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None:
     """Ctrl-C and the same command again: the site has the app, which opens without an install."""
     ports = ["--port", str(free_port()), "--wix-port", str(free_port())]

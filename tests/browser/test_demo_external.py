@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import chromium
-from tests.browser.test_demo import Demo, button_of, is_dressed, running
+from tests.browser.test_demo import Demo, button_of, is_dressed, running, until_shown
 from tests.limits import PATIENCE
 from tests.servers import free_port
 
@@ -69,6 +69,12 @@ def test_the_app_is_opened_from_my_sites(demo: Demo, page: Page) -> None:
     page.wait_for_url(f"{demo.app_url}/?*")
 
     assert "Paper & Ink" == page.get_by_role("heading", level=1).inner_text()
+
+
+def test_events_arrive_and_are_shown(demo: Demo, page: Page) -> None:
+    """The app's page shows the event of its install."""
+    add_to(page, demo, "Paper & Ink")
+    until_shown(page, "AppInstalled")
 
 
 def test_a_cancelled_install_shows_our_page(demo: Demo, page: Page) -> None:

@@ -1,6 +1,6 @@
 """Storages of another distribution, whose rows stay in this process: `kept://name`.
 
-The same rows without `AddingStorage` are `forgetful://name`.
+Without rows, and without `AddingStorage`, there is `forgetful://`; without `EventStorage`, `plain://`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from wix_asgi.storage import ENTRY_POINT_GROUP
 from wix_asgi_backends.memory import MemoryStorage
 
-__all__ = ["install_backend", "open_forgetful", "open_kept"]
+__all__ = ["install_backend", "open_forgetful", "open_kept", "open_plain"]
 
 _STORES: Final[dict[str, MemoryStorage]] = {}
 
@@ -42,12 +42,21 @@ def open_forgetful(_url: str) -> MemoryStorage:
     return _Forgetful()
 
 
+class _Plain(MemoryStorage):
+    add_event = None  # type: ignore[assignment]
+
+
+def open_plain(_url: str) -> MemoryStorage:
+    """Return an empty storage that has no inbox."""
+    return _Plain()
+
+
 def install_backend(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Python find the backend as a distribution that was installed."""
     metadata = room / "site" / "kept-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.4\nName: kept\nVersion: 1.0\n")
-    opened = {"kept": open_kept, "forgetful": open_forgetful}
+    opened = {"kept": open_kept, "forgetful": open_forgetful, "plain": open_plain}
     lines = [f"{scheme} = {__name__}:{each.__name__}" for scheme, each in opened.items()]
     text = "\n".join([f"[{ENTRY_POINT_GROUP}]", *lines])
     (metadata / "entry_points.txt").write_text(text)

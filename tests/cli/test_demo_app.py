@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.cli._demo_app import make_app
 from wix_asgi.middleware import WixMiddleware
@@ -33,6 +35,14 @@ async def install(http: httpx.AsyncClient, fake: FakeWix, site: str) -> httpx.Re
     """Install the demo on `site`; return the answer of the callback."""
     begun = await http.get("/wix/install", params={"token": fake.install_token(site)})
     return await http.get(fake.approve(begun.headers["Location"], instance_id=site))
+
+
+async def page_with(http: httpx.AsyncClient, query: dict[str, str], text: str) -> str:
+    """Load the page until it shows a text: an event is handled after its answer."""
+    with anyio.fail_after(PATIENCE):
+        while text not in (page := (await http.get("/", params=query)).text):  # noqa: ASYNC110 - it is the app's
+            await anyio.sleep(0.01)
+    return page
 
 
 async def test_the_page_shows_data_of_the_calling_site(
@@ -89,6 +99,37 @@ async def test_a_site_without_the_app_is_told_so(http: httpx.AsyncClient, fake: 
     assert "This site does not have the app" in page.text
 
 
+async def test_the_page_shows_the_events_of_the_site(
+    demo: WixMiddleware, http: httpx.AsyncClient, fake: FakeWix
+) -> None:
+    """Each event of the calling site is there once its handler ran, and none of another site."""
+    fake.webhook_url = demo
+    await install(http, fake, YOGA)
+    await fake.send_event(demo, "of.another.site", BAKERY)
+    await fake.send_event(demo, "of<this>site", YOGA)
+    query = {"instance": fake.signed_instance(YOGA)}
+    page = await page_with(http, query, "<code>of&lt;this")
+    await demo.wix.aclose()
+
+    assert "<code>of&lt;this&gt;site</code>" in page
+    assert "of.another.site" not in page
+
+
+async def test_a_site_that_removed_the_app_sees_its_events(
+    demo: WixMiddleware, http: httpx.AsyncClient, fake: FakeWix
+) -> None:
+    """The page without the app still shows what was told of its end."""
+    await install(http, fake, YOGA)
+    fake.webhook_url = demo
+    fake.uninstall(YOGA)
+    await fake.send_queued()
+    query = {"instance": fake.signed_instance(YOGA)}
+    page = await page_with(http, query, "<code>AppRemoved")
+    await demo.wix.aclose()
+
+    assert "The app is not here" in page
+
+
 async def test_the_demo_does_not_read_the_environment_of_another_app(
     monkeypatch: pytest.MonkeyPatch, fake: FakeWix
 ) -> None:
@@ -108,6 +149,9 @@ async def test_the_demo_does_not_read_the_environment_of_another_app(
     monkeypatch.setenv("WIX_SESSION", "nonsense")
     monkeypatch.setenv("WIX_ALLOWED_SUBJECTS", ",")
     monkeypatch.setenv("WIX_SHARE_URL_ID", "${NOBODY}")
+    monkeypatch.setenv("WIX_WEBHOOK_PATH", "nonsense")
+    monkeypatch.setenv("WIX_WEBHOOKS", "nonsense")
+    monkeypatch.setenv("WIX_WEBHOOK_CONCURRENCY", "nonsense")
     demo = make_app(
         public_url="http://127.0.0.1:8000",
         storage="memory://",

@@ -65,7 +65,7 @@ def test_tables_are_made_and_named(file: Path) -> None:
     second = run("storage", "init", f"sqlite:///{file}")
     store(f"sqlite:///{file}", "a")
 
-    assert f"sqlite:///{file}: made wix_claims, wix_installations.\n" == first.stdout
+    assert f"sqlite:///{file}: made wix_claims, wix_events, wix_installations.\n" == first.stdout
     assert f"sqlite:///{file}: everything was there already.\n" == second.stdout
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
     assert 1 == len(stored(f"sqlite:///{file}"))
@@ -95,7 +95,7 @@ def test_commands_run_for_real(postgres_url: str) -> None:
     assert printed.stdout.startswith(
         "BEGIN;\nSET LOCAL lock_timeout = '2s';\nCREATE TABLE IF NOT EXISTS wix_claims (\n    name"
     )
-    assert "postgresql://…: made wix_claims, wix_installations.\n" == first.stdout
+    assert "postgresql://…: made wix_claims, wix_events, wix_installations.\n" == first.stdout
     assert "postgresql://…: everything was there already.\n" == second.stdout
 
 

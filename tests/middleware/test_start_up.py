@@ -16,6 +16,9 @@ LINE = (
     "enter in Wix's dashboard: App URL https://app.example.com/wix/install, "
     "Redirect URL https://app.example.com/wix/callback"
 )
+WEBHOOKS = (
+    "enter in Wix's dashboard: https://app.example.com/wix/webhook as the Callback URL of webhooks"
+)
 LINE_OF_NEW_APPS = (
     "publish the install link https://app.example.com/wix/install "
     "(Wix's dashboard needs no App URL and no Redirect URL)"
@@ -34,13 +37,13 @@ def _infos(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_start_up_tells_the_addresses(
     flow: str, line: str, infos: pytest.LogCaptureFixture
 ) -> None:
-    """Each start of the server has one line with the addresses that are entered or published."""
+    """Each start of the server tells the addresses that are entered or published at Wix."""
     app = WixMiddleware(make_app(), make_wix(FakeWix(), flow=flow))
     for _ in range(2):
         with TestClient(app, base_url="https://app.example.com") as browser:
             browser.get("/plain")
 
-    assert [line, line] == [r.getMessage() for r in infos.records if r.name == "wix_asgi"]
+    assert [line, WEBHOOKS] * 2 == [r.getMessage() for r in infos.records if r.name == "wix_asgi"]
 
 
 async def test_first_install_tells_them_without_a_lifespan(
@@ -55,7 +58,7 @@ async def test_first_install_tells_them_without_a_lifespan(
     await wix.aclose()
 
     assert [] == before
-    assert [LINE] == infos.messages
+    assert [LINE, WEBHOOKS] == infos.messages
 
 
 async def test_a_job_tells_none(infos: pytest.LogCaptureFixture) -> None:

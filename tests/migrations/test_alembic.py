@@ -117,7 +117,7 @@ def in_file(path: Path, statements: str) -> None:
 
 
 def test_our_tables_are_left_alone(project: Project) -> None:
-    """Alembic alone drops both tables; with the first snippet an upgrade costs no installation."""
+    """Alembic alone drops all tables; with the first snippet an upgrade costs no installation."""
     store(project.storage_url, "a")
     project.set_up()
     without = project.revision()
@@ -145,7 +145,7 @@ def test_with_an_include_name_of_the_app(project: Project) -> None:
 
 
 def test_alembic_makes_our_tables(project: Project) -> None:
-    """With `METADATA` a revision makes both tables, and wix-asgi finds nothing to make there."""
+    """With `METADATA` a revision makes the tables, and wix-asgi finds nothing to make there."""
     project.set_up((MODELS, MODELS + OWNED))
     written = project.write_revision().read_text()
     command.upgrade(project.alembic, "head")
@@ -163,7 +163,7 @@ def test_alembic_makes_our_tables(project: Project) -> None:
 
 
 def test_alembic_brings_our_tables_up_to_date(project: Project) -> None:
-    """With `METADATA` a revision adds the columns to tables of an older version, and no more."""
+    """With `METADATA` a revision adds columns and a table to an older store, and no more."""
     engine = "sqlite" if "sqlite:" in project.storage_url else "postgres"
     project.execute(tables(engine))
     project.execute("CREATE TABLE shops (id INTEGER NOT NULL PRIMARY KEY)")
@@ -172,7 +172,9 @@ def test_alembic_brings_our_tables_up_to_date(project: Project) -> None:
     command.upgrade(project.alembic, "head")
 
     assert 4 == written.count("op.add_column('wix_installations', ")
-    assert 4 == written.count("op.")
+    assert 1 == written.count("op.create_table('wix_events'")
+    assert 5 == written.count("op.create_index('wix_events_")
+    assert 10 == written.count("op.")
     assert [] == asyncio.run(make_tables(project.storage_url))
     assert "No new upgrade operations detected." in project.check()
 

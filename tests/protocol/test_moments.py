@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wix_asgi.protocol.moments import read_iso, read_moment
+from wix_asgi.protocol.moments import read_iso, read_moment, read_time
 
 MOMENT = datetime(2026, 11, 28, 22, 28, 9, tzinfo=UTC)
 SECONDS = MOMENT.timestamp()
@@ -90,3 +90,22 @@ def test_any_value_is_read_or_not(value: object) -> None:
     moment = read_moment(value)
 
     assert moment is None or abs(moment) < 1e12
+
+
+TIMES = {
+    "ISO 8601": ("2026-11-28T22:28:09.125Z", MOMENT.replace(microsecond=125_000)),
+    "another offset": ("2026-11-28T17:28:09-05:00", MOMENT),
+    "milliseconds": (int(SECONDS * 1000), MOMENT),
+    "the first moment": ("0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+    "before the first moment": ("0001-01-01T00:00:00+14:00", None),
+    "the last moment": ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    "after the last moment": ("9999-12-31T23:59:59-14:00", None),
+    "no moment": ("some day", None),
+    "nothing": (None, None),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), TIMES.values(), ids=TIMES)
+def test_time_is_in_utc(value: object, expected: datetime | None) -> None:
+    """A moment that Python's times have is a time in UTC, and any other is None."""
+    assert expected == read_time(value)

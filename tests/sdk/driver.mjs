@@ -24,6 +24,14 @@ const known = {
   decodeJWT: (token) => auth.decodeJWT(token),
   getTokenInfo: () => auth.getTokenInfo(),
   getAppInstance: () => client.appInstances.getAppInstance(),
+  process: (token) => client.webhooks.process(token),
+  handle: async (token) => {
+    const told = [];
+    client.appInstances.onAppInstanceInstalled((event) => told.push(["installed", event]));
+    client.appInstances.onAppInstanceRemoved((event) => told.push(["removed", event]));
+    await client.webhooks.process(token);
+    return told;
+  },
   sendBiEvent: (event) => client.biEvents.sendBiEvent(event),
 };
 

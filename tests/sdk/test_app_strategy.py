@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import time
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
-
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.engine import make_settings
 from tests.sdk.side_by_side import Sdk, SideBySide, requests_of
@@ -174,35 +168,6 @@ async def test_bi_event(sdk: Sdk, fake: FakeWix, ours: OAuthClient, both: SideBy
 
     both.same("biEvents.sendBiEvent", sdk=shown(sdk_requests), ours=shown(our_requests))
     assert sdk_requests == our_requests
-
-
-def signed_jwt(key: rsa.RSAPrivateKey, **claims: Any) -> str:
-    """Return a JWT as Wix signs its webhooks: RS256, with `kid` and without `typ`."""
-    header = {"kid": "test-key", "alg": "RS256"}
-    head, body = (
-        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
-        for part in (header, claims)
-    )
-    signature = key.sign(head + b"." + body, padding.PKCS1v15(), hashes.SHA256())
-    return (head + b"." + body + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
-
-
-def test_decode_jwt(sdk: Sdk, both: SideBySide) -> None:
-    """The SDK opens a webhook that is signed as Wix signs it; there are none here yet."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public_key = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    now = int(time.time())
-    token = signed_jwt(key, data="a-text", iat=now, exp=now + 60)
-    theirs = sdk.value("decodeJWT", token, publicKey=public_key.decode())
-
-    both.differ(
-        "decodeJWT",
-        sdk=theirs["decoded"]["data"],
-        ours="no webhooks",
-        because="this release has no webhooks",
-    )
 
 
 async def test_headers(sdk: Sdk, fake: FakeWix, ours: OAuthClient, both: SideBySide) -> None:

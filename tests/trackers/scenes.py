@@ -11,8 +11,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn
 
 import sentry_sdk
 from fastapi import FastAPI
@@ -26,10 +26,13 @@ from tests.trackers.recording import recording_sentry
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.models import Record
+from wix_asgi.models import EventRecord, Record
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
 from wix_asgi_backends.memory import MemoryStorage
+
+VISITOR: Final = "a-name-of-a-visitor"
+"""Personal data in an event. Far from their use: Sentry shows the lines around a frame."""
 
 
 class Failing(MemoryStorage):
@@ -49,9 +52,12 @@ class Failing(MemoryStorage):
         await super().put(record)
 
     async def add(self, record: Record) -> bool:
-        # An install adds its row where there is none.
         self._reach("put")
         return await super().add(record)
+
+    async def add_event(self, record: EventRecord) -> bool:
+        self._reach("add_event")
+        return await super().add_event(record)
 
     def _reach(self, step: str) -> None:
         if step == self.failing:
@@ -167,6 +173,17 @@ class Stage:
         """Install the app; return the answer of the callback."""
         return await self.http.get(await self.begin())
 
+    async def send_event(self) -> httpx.Response:
+        """Install the app, and have Wix send an event with personal data."""
+        await self.install()
+        self.event = self.fake.make_event("AppInstalled", SITE, {"name": VISITOR})
+        self.secrets.values |= {self.event.token, self.event.data["name"]}
+        # A stream, since the frames of the client would hold bytes.
+        return await self.http.post("/wix/webhook", content=self._body())
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        yield self.event.token.encode()
+
     async def call(self) -> httpx.Response:
         """Install the app, and have it call Wix."""
         return await self.http.get("/call")
@@ -263,6 +280,18 @@ async def refresh_breaks(stage: Stage) -> httpx.Response:
     return await stage.call()
 
 
+async def event_breaks_the_storage(stage: Stage) -> httpx.Response:
+    """The storage raises where an event is to be kept."""
+    stage.storage.failing = "add_event"
+    return await stage.send_event()
+
+
+async def event_is_not_kept(stage: Stage) -> httpx.Response:
+    """The storage is down when an event comes."""
+    stage.storage.failing, stage.storage.error = "add_event", StorageUnavailable("down for a test")
+    return await stage.send_event()
+
+
 async def app_logs_a_secret(stage: Stage) -> httpx.Response:
     """The app itself shows a code: the search of the test finds it."""
     callback = await stage.begin()
@@ -287,6 +316,8 @@ SCENES = (
     call_breaks_unexpectedly,
     answer_to_a_call_breaks,
     refresh_breaks,
+    event_breaks_the_storage,
+    event_is_not_kept,
     app_logs_a_secret,
 )
 

@@ -46,7 +46,7 @@ def frames_of(take: dict[str, Any]) -> list[dict[str, Any]]:
         error for event in take["sent"] for error in event.get("exception", {}).get("values", ())
     ]
     return [
-        frame for error in errors for frame in (error["stacktrace"] or {"frames": ()})["frames"]
+        frame for error in errors for frame in (error.get("stacktrace") or {"frames": ()})["frames"]
     ]
 
 

@@ -14,12 +14,16 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from wix_asgi import (
+    AppInstalled,
     HandshakeRefused,
     Identity,
     Installation,
     NotInstalled,
+    PaidPlanAutoRenewalCancelled,
+    PaidPlanPurchased,
     Reason,
     Storage,
+    WebhookEvent,
     Wix,
     WixClient,
     WixMiddleware,
@@ -56,6 +60,8 @@ WixMiddleware(starlette_app)
 WixMiddleware(starlette_app, Wix())
 WixMiddleware(starlette_app, storage=open_storage("memory://"), resolve_identity=resolve)
 WixMiddleware(starlette_app, previous_app_secrets=["one"], encryption_keys=["two"], state_ttl=60)
+WixMiddleware(starlette_app, public_key="-----BEGIN", webhooks="store", webhook_concurrency=8)
+WixMiddleware(starlette_app, public_key=["one", "two"], webhook_path="/events")
 WixMiddleware(starlette_app, transport=httpx.AsyncHTTPTransport())
 Wix(app_id="app-1", app_secret="test-app-secret", public_url="https://app.example.com")
 
@@ -157,6 +163,36 @@ fake.answer("GET", "/y", lambda call: Response(call.path))
 fake.echo("/z")
 assert_type(fake.sites, dict[str, str])
 fake.products("site-2").append({"name": "Cake"})
+
+
+@wix.on(AppInstalled)
+async def note_install(event: AppInstalled) -> None:
+    """Handle one class of events."""
+    assert_type(event.origin_instance_id, str | None)
+
+
+@wix.on("*", max_attempts=3, handler_timeout=30)
+def note_event(event: WebhookEvent) -> None:
+    """Handle all events."""
+
+
+def plain_event(event: WebhookEvent) -> str:
+    """Read an event of any kind."""
+    assert_type(event.issued_at, datetime)
+    assert_type(event.attempt, int)
+    assert_type(event.client, WixClient)
+    return f"{event.event_type} {event.instance_id} {event.id} {event.data['entity']['name']}"
+
+
+def typed_events(
+    installed: AppInstalled, bought: PaidPlanPurchased, cancelled: PaidPlanAutoRenewalCancelled
+) -> None:
+    """Read the documented fields."""
+    plain_event(installed)
+    assert_type(installed.origin_instance_id, str | None)
+    assert_type(bought.expires_on, datetime | None)
+    assert_type(bought.cycle, str | None)
+    assert_type(cancelled.cancelled_during_free_trial, bool | None)
 
 
 def errors(not_installed: NotInstalled, unavailable: WixUnavailable) -> None:

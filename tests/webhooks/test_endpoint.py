@@ -67,6 +67,15 @@ async def test_a_known_event_is_answered_200_and_kept_once() -> None:
     assert 1 == stage.woken
 
 
+async def test_copies_at_once_are_one_write() -> None:
+    """Copies of one moment share a write, so that they keep no other event waiting (R49)."""
+    stage = Stage(policy=WebhookPolicy(max_keeping=2, keep_wait=PATIENCE))
+    statuses = await stage.statuses(*[token()] * 20, numbered(1))
+
+    assert [200] * 21 == statuses
+    assert 2 == stage.storage.added
+
+
 async def test_white_space_around_the_body_makes_no_other_event() -> None:
     """An event without an id is known by its token, with white space around it or without (R43)."""
     stage = Stage()
@@ -184,12 +193,13 @@ async def test_the_test_event_of_the_dashboard_is_told(
         ("AppInstalled", {"appId": "TEST-APP-ONE"}),
         ("AppInstalled", {}),
         ("AppInstalled", "no object"),
+        ("AppInstalled", {"appId": ["no", "text"]}),
         ("wix.contacts.v4.contact_created", {"appId": "another-app"}),
         (f"{INSTALLATION}_updated", {"updatedEvent": {"currentEntity": {"appId": "test-app-one"}}}),
         (f"{INSTALLATION}_deleted", {"deletedEvent": "an-id"}),
         (f"{INSTALLATION}_deleted", {"deletedEvent": {"deletedEntity": "an-id"}}),
     ],
-    ids=["ours", "no app", "no object", "of a site", "updated", "deleted", "an id"],
+    ids=["ours", "no app", "no object", "no text", "of a site", "updated", "deleted", "an id"],
 )
 async def test_events_of_the_app_are_no_tests(event_type: str, data: object) -> None:
     """An event that names this app, or no app, is kept; a site's own data may name any app."""

@@ -6,6 +6,7 @@ import functools
 import math
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,12 @@ def test_handlers_are_called_for_their_type_in_the_order_of_registration() -> No
     """Those for all types are among them, and no other's."""
     handlers = Handlers()
     handlers.on("AppRemoved")(first)
-    handlers.on("*")(Called.method)
+    handlers.on("*")(Called().method)
     handlers.on("AppRemoved", max_attempts=2, handler_timeout=7)(second)
-    handlers.on("AppInstalled")(Called.__call__)
+    handlers.on("AppInstalled")(Called())
 
     assert ["first", "Called.method", "second"] == names(handlers, "AppRemoved")
-    assert ["Called.method", "Called.__call__"] == names(handlers, "AppInstalled")
+    assert ["Called.method", "Called"] == names(handlers, "AppInstalled")
     assert ["Called.method"] == names(handlers, "another")
     assert [(8, 300.0), (8, 300.0), (2, 7.0)] == [
         (handler.max_attempts, handler.timeout) for handler in handlers.of("AppRemoved")
@@ -145,10 +146,17 @@ def test_a_program_knows_its_handlers_by_the_name_of_its_file(
     assert "shop.greet\n" == told.stdout
 
 
-def test_a_program_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("spec", "module"),
+    [(None, "__main__"), (ModuleSpec("shop.work", None), "shop.work")],
+    ids=["typed", "module"],
+)
+def test_a_program_without_a_file(
+    spec: ModuleSpec | None, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is typed into an interpreter has its own name for its module."""
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
 
     def typed(event: WebhookEvent) -> None: ...
 
@@ -156,7 +164,7 @@ def test_a_program_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     handlers = Handlers()
     handlers.on("a")(typed)
 
-    assert ["__main__.typed"] == names(handlers, "a")
+    assert [f"{module}.typed"] == names(handlers, "a")
 
 
 class Foreign(WebhookEvent):
@@ -192,3 +200,25 @@ def test_what_cannot_be_called_is_refused_at_once() -> None:
     """Such as the result of a function."""
     with pytest.raises(TypeError, match="can be called"):
         Handlers().on("a")(None)  # type: ignore[type-var] # the mistake
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda one, two: None, lambda *, key: None, dict],
+    ids=["two", "keyword", "unknown"],
+)
+def test_a_handler_that_cannot_take_one_event_is_refused_at_once(function: Any) -> None:
+    """Its calls would all fail, for a day."""
+    with pytest.raises(TypeError):
+        Handlers().on("a")(function)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda: None, lambda *args: None, print], ids=["none", "any", "print"]
+)
+def test_a_handler_may_take_no_argument_or_any_number(function: Any) -> None:
+    """It gets as many as it takes, as a hook does."""
+    handlers = Handlers()
+    handlers.on("a")(function)
+
+    assert 1 == len(handlers.of("a"))

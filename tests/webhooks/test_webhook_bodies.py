@@ -85,7 +85,7 @@ async def test_a_body_that_dribbles_is_given_up() -> None:
 async def crowd(stage: Stage, *parts: bytes, number: int, then: Callable[[], object]) -> list[int]:
     """Hold a number of bodies open; return their statuses in the order of their beginning.
 
-    Each has these parts. `then` is awaited while they are open; the bodies still open after it are cancelled.
+    Each has these parts. `then` is awaited while they are open; afterwards all are cancelled.
     """
     statuses = [0] * number
     begun = [list[bytes]() for _ in range(number)]

@@ -22,6 +22,8 @@ class _Resource(Protocol):
 
     async def open(self) -> None: ...
 
+    async def stop_work(self) -> None: ...
+
     async def aclose(self) -> None: ...
 
 
@@ -83,6 +85,9 @@ class Lifespan:
                 return self._startup.pop()
             message = await receive()
             self._stopping = True
+            if self._is_ours:
+                # Before the app's own shutdown: its handlers use its database.
+                await self._resource.stop_work()
             return message
 
         return replay

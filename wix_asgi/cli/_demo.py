@@ -74,6 +74,7 @@ def _wrap(fake: FakeWix, public_url: str, storage: str, flow: InstallFlow) -> Wi
     try:
         app = make_app(public_url=public_url, storage=storage, flow=flow, **fake.settings())
         anyio.run(_recall, app.wix, fake)
+        fake.webhook_url = app.wix.settings.webhook_url
     except WixError as exc:
         fail(str(exc))
     return app

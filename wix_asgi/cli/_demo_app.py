@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
@@ -15,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from wix_asgi.errors import NotInstalled, Unauthenticated
+from wix_asgi.events import WebhookEvent
 from wix_asgi.middleware import WixMiddleware
 from wix_asgi.models import InstallFlow
 from wix_asgi.wix import Wix, WixOptions
@@ -28,7 +30,13 @@ _CODE: Final = """async def home(request):
     products = await wix.post("/stores/v1/products/query", json={"query": {}})
     …
 
-app = WixMiddleware(app)"""
+app = WixMiddleware(app)
+
+@app.wix.on("*")
+async def note(event):
+    events.appendleft(event)"""
+
+_EVENTS_KEPT: Final = 200  # in memory: the page shows events of this run only
 
 # The external install flow ends at the app itself, where a session tells the site of the install;
 # the legacy flow opens a window that Wix closes.
@@ -52,6 +60,9 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
     settings: WixOptions = {
         "install_path": "/wix/install",
         "callback_path": "/wix/callback",
+        "webhook_path": "/wix/webhook",
+        "webhooks": "run",
+        "webhook_concurrency": 4,
         "finish_setup": False,
         "recover": True,
         "share_url_id": "demo",
@@ -67,6 +78,12 @@ def make_app(**options: Unpack[WixOptions]) -> WixMiddleware:
     }
     app = WixMiddleware(inner, **settings)
     inner.state.wix = app.wix
+    inner.state.events = deque[WebhookEvent](maxlen=_EVENTS_KEPT)
+
+    @app.wix.on("*")
+    async def note(event: WebhookEvent) -> None:
+        inner.state.events.appendleft(event)
+
     return app
 
 
@@ -86,6 +103,7 @@ async def _home(request: Request) -> Response:
 <time datetime="{installed_at:%Y-%m-%dT%H:%M:%SZ}">{installed_at:%Y-%m-%d at %H:%M:%S} UTC</time>.
 Stop the demo and start it again: this page still opens.</p>
 {_products(products)}
+{_events(request, instance_id)}
 <h2>This was fetched from the fake Wix by</h2>
 <pre><code>{escape(_CODE)}</code></pre>
 <p class="soft">as the installation <code>{escape(instance_id)}</code>.</p>""",
@@ -112,7 +130,9 @@ async def _nobody(request: Request, exc: Exception) -> Response:
     )
     wix_url = escape(request.app.state.wix.settings.wix_url)
     link = f'<a class="button" href="{wix_url}/">My sites</a>'
-    return _page(request, title, f"<p>{why}</p><p>{link}</p>", status)
+    caller = request.state.wix.identity
+    told = _events(request, caller.instance_id) if caller else ""
+    return _page(request, title, f"<p>{why}</p><p>{link}</p>{told}", status)
 
 
 def _products(products: Iterable[Mapping[str, Any]]) -> str:
@@ -123,6 +143,17 @@ def _products(products: Iterable[Mapping[str, Any]]) -> str:
     )
     head = "<tr><th>Product</th><th>In stock</th><th>Price</th></tr>"
     return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _events(request: Request, instance_id: str) -> str:
+    """Return the events of a site, the newest first."""
+    rows = "".join(
+        f"<li><code>{escape(event.event_type)}</code>"
+        f" <time>{event.issued_at:%H:%M:%S} UTC</time></li>"
+        for event in request.app.state.events
+        if event.instance_id == instance_id
+    )
+    return f"<h2>Events of this site</h2><ul>{rows}</ul>" if rows else ""
 
 
 def _page(request: Request, title: str, body: str, status: int = 200) -> HTMLResponse:

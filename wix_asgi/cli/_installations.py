@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from wix_asgi.cli._operating import fail, listed, opened, run
+from wix_asgi.cli._operating import fail, listed, opened, readable, run, utc_text
 from wix_asgi.cli._refreshing import REFRESHED, refresh_now
 from wix_asgi.installations.removal import end_of_generation
 from wix_asgi.installations.repository import InstallationRepository, installation_of
@@ -172,7 +172,7 @@ async def _show(url: str | None, instance_id: str, as_json: bool) -> None:
         return
     for name, value in [
         ("instance", listed([facts["instance_id"]])),
-        ("installed", f"{_readable(facts['installed_at'])} UTC"),
+        ("installed", f"{readable(facts['installed_at'])} UTC"),
         ("grant", facts["grant"]),
         ("copy of", listed([facts["origin_instance_id"] or "no other installation"])),
         ("token", _token(facts["token_seconds"])),
@@ -222,20 +222,14 @@ def _facts(dated: DatedRecord) -> dict[str, Any]:
     retry_at = datetime.now(UTC) + timedelta(seconds=record.retry_in)
     return {
         "instance_id": record.instance_id,
-        "installed_at": _time(record.installed_at),
+        "installed_at": utc_text(record.installed_at),
         "grant": installation.grant.value,
         "origin_instance_id": record.origin_instance_id,
         "token_seconds": token_seconds,
         "failure": record.failure,
-        "failure_until": None if record.failure is None else _time(retry_at),
+        "failure_until": None if record.failure is None else utc_text(retry_at),
         "owes_on_install": record.owes_on_install,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _print_row(facts: dict[str, Any], *, is_first: bool) -> None:
@@ -248,16 +242,12 @@ def _print_row(facts: dict[str, Any], *, is_first: bool) -> None:
     ]
     row = _COLUMNS.format(
         listed([facts["instance_id"]]),
-        _readable(facts["installed_at"]),
+        readable(facts["installed_at"]),
         facts["grant"],
         _token(facts["token_seconds"]),
         "; ".join(filter(None, notes)),
     )
     typer.echo(row.rstrip())
-
-
-def _readable(time: str | None) -> str:
-    return time.replace("T", " ").removesuffix("Z") if time else "unknown"
 
 
 def _token(seconds: int | None) -> str:
@@ -268,4 +258,4 @@ def _token(seconds: int | None) -> str:
 
 def _failure(facts: dict[str, Any]) -> str | None:
     failure = facts["failure"]
-    return failure and f"{listed([failure])}, no refresh before {_readable(facts['failure_until'])}"
+    return failure and f"{listed([failure])}, no refresh before {readable(facts['failure_until'])}"

@@ -1,21 +1,27 @@
-"""`wix-asgi keys`: makes and lists keys, and seals every stored token with the newest key."""
+"""`wix-asgi keys`: makes and lists keys, and seals all that is stored with the newest key."""
 
 from __future__ import annotations
 
 import functools
 import json
 import secrets
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, opened, run, shown
 from wix_asgi.errors import SettingsError
+from wix_asgi.operations.reseal_events import reseal_events
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
+from wix_asgi.storage import EventStorage
+from wix_asgi.webhooks.inbox import Inbox
 
 __all__ = ["app"]
+
+_INSTALLATION: Final = "installation"
+_EVENT: Final = "event"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,11 +86,12 @@ def rotate(
         bool, typer.Option("--verbose", help="Show progress, not only on a terminal.")
     ] = False,
 ) -> None:
-    """Seal every stored token with the newest key, while the app runs.
+    """Seal every stored token and event with the newest key, while the app runs.
 
     Set WIX_ENCRYPTION_KEYS=NEW,OLD for all workers of the app, restart them, and
     run this with the same WIX_… variables. When it ends with status 0, every
-    token was opened and is sealed with NEW: OLD may go.
+    token, and every payload in the inbox of webhooks, was opened and is sealed with
+    NEW: OLD may go.
 
     Where workers restart one after another, all must know NEW before any worker
     seals with it: let them run with OLD,NEW first, and then with NEW,OLD.
@@ -92,8 +99,8 @@ def rotate(
     After a change of the app secret it does the same for tokens sealed with a
     key from the former secret, which is in WIX_PREVIOUS_APP_SECRETS until then.
 
-    Tokens sealed with a missing key stay as they are. The id of that key is
-    printed, and the status is 1. No token and no key is ever printed.
+    Tokens and events sealed with a missing key stay as they are. The id of that key
+    is printed, and the status is 1. No token, payload or key is ever printed.
     """
     run(functools.partial(_rotate, storage, Progress(verbose=verbose)))
 
@@ -101,6 +108,7 @@ def rotate(
 async def _rotate(storage_url: str | None, progress: Progress) -> None:
     settings = WixSettings.load(storage=storage_url)
     vault, url = Vault(settings.key_ring()), settings.storage.get_secret_value()
+    events = Rotation()
     async with opened(url, "The storage") as storage:
         rotation = await rotate_keys(
             settings.app_id,
@@ -108,24 +116,38 @@ async def _rotate(storage_url: str | None, progress: Progress) -> None:
             vault,
             report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id)),
         )
+        if isinstance(storage, EventStorage):
+            events = await reseal_events(
+                Inbox(settings.app_id, storage, vault),
+                report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id, _EVENT)),
+            )
     typer.echo(f"{shown(url)}: {_tally(rotation, vault.newest_id)}")
+    if events.seen:
+        typer.echo(f"{shown(url)}: {_tally(events, vault.newest_id, _EVENT)}")
+    trouble = [
+        _trouble(each, noun)
+        for each, noun in ((rotation, _INSTALLATION), (events, _EVENT))
+        if each.unreadable
+    ]
     if not rotation.seen:
-        fail("There is no installation: is it the right storage, and the right WIX_APP_ID?")
-    if rotation.unreadable:
-        fail(_trouble(rotation))
+        trouble.insert(
+            0, "There is no installation: is it the right storage, and the right WIX_APP_ID?"
+        )
+    if trouble:
+        fail(" ".join(trouble))
 
 
-def _tally(rotation: Rotation, key_id: str) -> str:
+def _tally(rotation: Rotation, key_id: str, noun: str = _INSTALLATION) -> str:
     return (
-        f"{count(rotation.seen)}: {rotation.resealed:,} resealed with key {key_id}, "
+        f"{count(rotation.seen, noun)}: {rotation.resealed:,} resealed with key {key_id}, "
         f"{rotation.current:,} already new, {rotation.unreadable:,} unreadable."
     )
 
 
-def _trouble(rotation: Rotation) -> str:
-    """Return the message about unreadable installations, with the missing keys."""
+def _trouble(rotation: Rotation, noun: str) -> str:
+    """Return the message about unreadable rows, with the missing keys."""
     keys = ", ".join(f"{key_id} ({number:,})" for key_id, number in rotation.unknown.items())
-    parts = [f"{count(rotation.unreadable)} cannot be read; nothing was changed there."]
+    parts = [f"{count(rotation.unreadable, noun)} cannot be read; nothing was changed there."]
     if keys:
         parts.append(f"Missing in WIX_ENCRYPTION_KEYS: key {keys}.")
     if rotation.damaged:

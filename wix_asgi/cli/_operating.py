@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 from urllib.parse import unquote
@@ -15,7 +16,17 @@ import typer
 from wix_asgi.errors import BackendNotFound, SettingsError, StorageUnavailable, WixError
 from wix_asgi.storage import Storage, open_storage
 
-__all__ = ["Progress", "count", "fail", "listed", "opened", "run", "shown"]
+__all__ = [
+    "Progress",
+    "count",
+    "fail",
+    "listed",
+    "opened",
+    "readable",
+    "run",
+    "shown",
+    "utc_text",
+]
 
 T = TypeVar("T")
 
@@ -108,9 +119,21 @@ def shown(url: str) -> str:
     return url if scheme.lower() in {"sqlite", "memory"} else f"{scheme}://…"
 
 
-def count(number: int) -> str:
+def count(number: int, noun: str = "installation") -> str:
     """Return "1 installation", or "2 installations"."""
-    return f"{number:,} installation{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def utc_text(moment: datetime | None) -> str | None:
+    """Return a moment as JSON has it, such as 2026-11-01T12:00:00Z."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def readable(time: str | None) -> str:
+    """Return the text of a moment for people, without a zone."""
+    return time.replace("T", " ").removesuffix("Z") if time else "unknown"
 
 
 def listed(ids: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""`wix-asgi storage`: copies installations, checks a storage, and makes or shows its tables."""
+"""`wix-asgi storage`: copies a storage, checks one, and makes or shows its tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Annotated
 import typer
 
 from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, shown
+from wix_asgi.operations.copy_events import EventCopy, copy_events
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
 from wix_asgi.settings import read_app_id
-from wix_asgi.storage import Storage, TableStorage, open_storage, shortcomings
+from wix_asgi.storage import EventStorage, Storage, TableStorage, open_storage, shortcomings
 from wix_asgi.testing.storage_check import check as check_storage
+from wix_asgi.webhooks.policy import WebhookPolicy
 
 __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Move installations to another storage, check one, and make or show its tables.",
+    help="Move an app to another storage, check one, and make or show its tables.",
 )
 
 
@@ -41,7 +43,7 @@ def copy(
         bool, typer.Option("--verbose", help="Show progress, not only on a terminal.")
     ] = False,
 ) -> None:
-    """Copy an app's installations from one storage to another.
+    """Copy an app's installations, and the inbox of its webhooks, to another storage.
 
     1. Run it while the app runs on FROM. Where installations change all the
     time, it ends with status 1 and says so: that is enough for now.
@@ -162,7 +164,7 @@ async def _check(url: str) -> None:
         except RuntimeError as exc:
             fail(str(exc))
     for finding in findings:
-        typer.echo(f"{finding.rule}\n    {finding.case}: {finding.seen}")
+        typer.echo(f"{finding.rule} ({finding.capability})\n    {finding.case}: {finding.seen}")
     for told in shortcomings(storage):
         typer.echo(told)
     if findings:
@@ -181,13 +183,55 @@ async def _copy(source_url: str, target_url: str, app_id: str, progress: Progres
         done = await copy_installations(
             app_id, source, target, report=lambda now: progress.tell(now.seen, _progress(now))
         )
+        events, left = await _copy_inbox(app_id, source, target, progress)
     typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_tally(done)}")
     for told in shortcomings(target):
         typer.echo(f"TO: {told}")
+    if events.seen:
+        typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_event_tally(events)}")
     if not done.seen:
         fail("FROM has no installation of this app: look at its URL and at the app ID.")
+    if left:
+        fail(f"TO has no inbox (EventStorage): {count(left, 'event')} of FROM cannot be copied.")
     if not done.is_complete:
         fail(_trouble(done))
+    if not events.is_complete:
+        fail(
+            f"Events changed in FROM during each of {events.passes} passes. Stop the app and run "
+            "this again."
+        )
+
+
+async def _copy_inbox(
+    app_id: str, source: Storage, target: Storage, progress: Progress
+) -> tuple[EventCopy, int]:
+    """Copy the events, and return the number of events that `target` cannot keep."""
+    if not isinstance(source, EventStorage):
+        return EventCopy(), 0
+    if not isinstance(target, EventStorage):
+        counts = await source.count_events(app_id, limit=WebhookPolicy().max_waiting)
+        return EventCopy(), counts.waiting + counts.dead
+    copy = await copy_events(
+        app_id,
+        source,
+        target,
+        report=lambda now: progress.tell(
+            now.seen,
+            _event_progress(now),
+        ),
+    )
+    return copy, 0
+
+
+def _event_progress(now: EventCopy) -> str:
+    return f"Pass {now.passes}: {count(now.seen, 'event')} read, {now.written:,} written."
+
+
+def _event_tally(copy: EventCopy) -> str:
+    return (
+        f"{count(copy.seen, 'event')} in FROM; {copy.written:,} written, {copy.same:,} compared "
+        f"and the same, {copy.kept:,} known in TO by itself."
+    )
 
 
 def _progress(now: Copy) -> str:

@@ -11,7 +11,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 
-__all__ = ["Call", "Outcome", "call_function", "is_async", "outcome_of", "result_of"]
+__all__ = [
+    "Call",
+    "Outcome",
+    "call_function",
+    "check_arguments",
+    "is_async",
+    "outcome_of",
+    "result_of",
+]
 
 Call: TypeAlias = Callable[[], Any]
 
@@ -51,6 +59,20 @@ def is_async(function: Callable[..., Any]) -> bool:
         return is_async(function.func)
     inner = getattr(function, "__wrapped__", None)
     return inner is not None and is_async(inner)
+
+
+def check_arguments(function: Callable[..., Any], count: int) -> None:
+    """Check that `call_function` can call `function` with `count` arguments.
+
+    Raises:
+        TypeError: It needs more of them, or has no signature.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        raise TypeError("It cannot be told which arguments the function takes.") from None
+    arity = _arity(function)
+    signature.bind(*[None] * (count if arity is None else min(arity, count)))
 
 
 class Outcome:

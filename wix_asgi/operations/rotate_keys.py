@@ -32,15 +32,18 @@ more comparison.
 
 @dataclass(slots=True)
 class Rotation:
-    """The progress of a rotation: every installation is counted once, in exactly one field.
+    """The progress of a rotation: every row is counted once, in exactly one field.
+
+    A row is an installation, or an event of the inbox.
 
     Attributes:
-        resealed: Installations that were sealed with an older key of the ring, and are sealed with
-            the newest now.
-        current: Installations that were sealed with the newest key already.
-        unknown: The number of installations sealed with a key that the ring does not have, by the
-            id of that key.
-        damaged: Installations that cannot be unsealed although the ring has their key.
+        resealed: Rows that were sealed with an older key of the ring, and are sealed with the
+            newest now.
+        current: Rows that were sealed with the newest key already, or have lost their seals
+            meanwhile.
+        unknown: The number of rows sealed with a key that the ring does not have, by the id of that
+            key.
+        damaged: Rows that cannot be unsealed although the ring has their key.
     """
 
     resealed: int = 0
@@ -50,12 +53,12 @@ class Rotation:
 
     @property
     def unreadable(self) -> int:
-        """The number of installations that could not be unsealed; their records are unchanged."""
+        """The number of rows that could not be unsealed; they are unchanged."""
         return sum(self.unknown.values()) + self.damaged
 
     @property
     def seen(self) -> int:
-        """The number of installations that were looked at."""
+        """The number of rows that were looked at."""
         return self.resealed + self.current + self.unreadable
 
 

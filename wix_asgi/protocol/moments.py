@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["read_iso", "read_moment"]
+__all__ = ["read_iso", "read_moment", "read_time"]
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDINAL = re.compile(r"([0-9]{4})-?([0-9]{3})(?![0-9-])(.*)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,9})?")
 _DATE: Final = re.compile(r"[0-9]{7,8}")
@@ -63,6 +64,15 @@ def read_moment(value: object) -> float | None:
         return _read_number(float(text))
     moment = read_iso(text)
     return _read_date(text) if moment is None else moment
+
+
+def read_time(value: object) -> datetime | None:
+    """Return the time in UTC of a moment in any of the forms; None if it is none."""
+    seconds = read_moment(value)
+    try:
+        return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def _read_number(number: float) -> float | None:

@@ -5,9 +5,10 @@ Wix, "Events and Webhooks", has the samples; "Trigger test" of the Webhooks page
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
+from wix_asgi.protocol.installation_events import TYPES, read_change
 from wix_asgi.protocol.webhook_event import SignedEvent
 
 __all__ = ["is_sample"]
@@ -21,47 +22,15 @@ _SAMPLE_IDS: Final = frozenset(
 )
 """The `appId`, `instanceId` and `originInstanceId` of the samples; no site has them."""
 
-_OF_THE_APP: Final = frozenset(
-    {
-        "AppInstalled",
-        "AppRemoved",
-        "PaidPlanAutoRenewalCancelled",
-        "PaidPlanChanged",
-        "PaidPlanPurchased",
-        "PlanConvertedToPaid",
-        "PlanReactivated",
-        "PlanTransferred",
-    }
-)
-_INSTALLATION: Final = "wix.app.installations.v1.app_installation"
-"""The events about this very app, in whose data an `appId` is that of the app."""
-
-_ENTITIES: Final = (
-    ("createdEvent", "entity"),
-    ("updatedEvent", "currentEntity"),
-    ("deletedEvent", "deletedEntity"),
-)
-
 
 def is_sample(event: SignedEvent, app_id: str) -> bool:
     """Return whether a verified event is a test of the dashboard: it is about no site of the app.
 
-    It names the documented sample values, or, in an event about the app itself, another app.
+    It names the documented sample values, or, in an event about an installation, another app.
     """
     data = event.data if isinstance(event.data, Mapping) else {}
-    ids = {event.instance_id, data.get("appId"), data.get("originInstanceId")}
+    ids = (event.instance_id, data.get("appId"), data.get("originInstanceId"))
     if not _SAMPLE_IDS.isdisjoint(each.lower() for each in ids if isinstance(each, str)):
         return True
-    named = {each.lower() for each in _app_ids(event.event_type, data) if isinstance(each, str)}
-    return bool(named) and app_id.lower() not in named
-
-
-def _app_ids(event_type: str, data: Mapping[str, Any]) -> Iterator[Any]:
-    if event_type in _OF_THE_APP:
-        yield data.get("appId")
-    elif event_type.startswith(_INSTALLATION):
-        for change, entity in _ENTITIES:
-            changed = data.get(change)
-            found = changed.get(entity) if isinstance(changed, Mapping) else None
-            if isinstance(found, Mapping):
-                yield found.get("appId")
+    app = read_change(event).app_id if event.event_type in TYPES else app_id
+    return isinstance(app, str) and app.lower() != app_id.lower()

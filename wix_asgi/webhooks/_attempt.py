@@ -68,7 +68,11 @@ class _ShutdownError(Exception):
 
 
 class EventAttempt:
-    """One attempt, under the lease with which the event was taken."""
+    """One attempt, under the lease with which the event was taken.
+
+    Attributes:
+        is_unwritten: Whether its end is known, and the storage has failed to note it.
+    """
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class EventAttempt:
         self._number = max(1, kept.record.attempts - self._lease.outcomes.spared)
         self._run: HandlerRun | None = None
         self._is_interrupted = False
+        self.is_unwritten = False
 
     async def run(self) -> None:
         """Handle the event, and note what became of it; raise nothing."""
@@ -278,6 +283,7 @@ class EventAttempt:
             try:
                 was_ours = await self._lease.end(functools.partial(self._write_once, end))
             except StorageUnavailable:
+                self.is_unwritten = True
                 await anyio.sleep(self._policy.storage_pause)
             else:
                 break

@@ -115,12 +115,17 @@ class Taking:
 
     async def _run(self) -> None:
         while not self._is_stopping:
-            if self._free <= 0:
+            if self._free <= 0 or self._is_writing_late:
                 await self._wait(math.inf)
             elif self._is_woken or (seconds := self._seconds_to_look()) <= 0:
                 await self._look()
             else:
                 await self._wait(seconds)
+
+    @property
+    def _is_writing_late(self) -> bool:
+        """Whether a look would get events that have ended here, once the storage is back."""
+        return any(attempt.is_unwritten for attempt in self._attempts)
 
     async def _wait(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

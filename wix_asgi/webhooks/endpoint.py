@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from wix_asgi._frames import without_locals
 from wix_asgi.concurrency.detached import DetachedTask, DetachedTasks, Interrupted
+from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.concurrency.slots import Slots
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.pages.headers import PRIVATE
@@ -30,7 +31,7 @@ from wix_asgi.webhooks._bodies import Bodies, Body
 from wix_asgi.webhooks._capacity import Capacity
 from wix_asgi.webhooks._refusal import WebhookRefused
 from wix_asgi.webhooks._verification import Verification
-from wix_asgi.webhooks.inbox import Inbox
+from wix_asgi.webhooks.inbox import Inbox, event_keys
 from wix_asgi.webhooks.policy import WebhookPolicy
 
 __all__ = ["WebhookEndpoint"]
@@ -80,7 +81,8 @@ class WebhookEndpoint:
         self._bodies = Bodies(self._policy)
         self._verification = Verification(tokens, self._policy)
         self._capacity = Capacity(inbox, self._policy)
-        self._writes = Slots(self._policy.max_keeping)
+        self._slots = Slots(self._policy.max_keeping)
+        self._writes: PerLoop[dict[str, DetachedTask[_Outcome]]] = PerLoop(dict)
         self._log = ArrivalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,9 +130,7 @@ class WebhookEndpoint:
         Raises:
             WebhookRefused: It is not known to be kept.
         """
-        task: DetachedTask[_Outcome] = self._detached.start(
-            lambda: self._write(event, body, task), is_waited_for=False
-        )
+        task = self._writing(event, body)
         refusal = self._unavailable(f"the storage took over {self._policy.keep_wait:g} s")
         with anyio.move_on_after(self._policy.keep_wait):
             try:
@@ -148,6 +148,25 @@ class WebhookEndpoint:
                 )
         raise refusal
 
+    def _writing(self, event: SignedEvent, body: Body) -> DetachedTask[_Outcome]:
+        """Return the task that writes an event, which copies of the same moment share.
+
+        In a database copies wait for each other, and would keep all turns from other events.
+        """
+        writes = self._writes.here()
+        key, _ = event_keys(event, bytes(body))
+        task = writes.get(key)
+        if task is None:
+
+            async def write() -> _Outcome:
+                try:
+                    return await self._write(event, body, writes[key])
+                finally:
+                    del writes[key]
+
+            task = writes[key] = self._detached.start(write, is_waited_for=False)
+        return task
+
     def _unavailable(self, reason: str, *, needs_operator: bool = True) -> WebhookRefused:
         return WebhookRefused(
             503, reason, retry_after=self._policy.retry_after, needs_operator=needs_operator
@@ -157,7 +176,7 @@ class WebhookEndpoint:
         self, event: SignedEvent, body: Body, task: DetachedTask[_Outcome]
     ) -> _Outcome:
         await self._ready()
-        with self._writes.slot() as slot:
+        with self._slots.slot() as slot:
             if not slot.take() and not await slot.wait(self._policy.keep_wait):
                 raise StorageUnavailable("too many events wait for the storage")
             # From here on a shutdown waits for it; before it, a Wix that is closing would wait for

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final, TypeVar
 
+from wix_asgi.concurrency.app_calls import check_arguments
 from wix_asgi.events import WebhookEvent
 
 __all__ = ["ALL_EVENTS", "Handler", "Handlers"]
@@ -79,7 +80,8 @@ class Handlers:
 
         Raises:
             TypeError: `event_type` is neither a text nor a class of `wix_asgi.events`, or another
-                argument is no number; or, by the decorator, the function cannot be called.
+                argument is no number; or, by the decorator, the function cannot be called with
+                an event.
             ValueError: `event_type` is empty or has white space around it, or a number is too low.
         """
         name = _type_name(event_type)
@@ -91,6 +93,8 @@ class Handlers:
         def register(function: H) -> H:
             if not callable(function):
                 raise TypeError("A handler is a function, or another object that can be called.")
+            # Here, since a mistake would be found only when an event comes.
+            check_arguments(function, 1)
             self._add(function, name, max_attempts, float(handler_timeout))
             return function
 

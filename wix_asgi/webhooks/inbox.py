@@ -6,7 +6,7 @@ An event is known by Wix's ids, each together with the app, the installation and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,16 +88,24 @@ class Inbox:
             UnsealError: It was changed, or its key is not in the ring (`UnknownKey`).
             ValueError: It is done, or another release has written it.
         """
+        return read_event(self.unseal(kept), kept.record.issued_at)
+
+    def unseal(self, kept: KeptEvent) -> str:
+        """Return the text of the event, whoever wrote it.
+
+        Raises:
+            UnsealError: It was changed, or its key is not in the ring (`UnknownKey`).
+            ValueError: It is done, and has no payload any more.
+        """
         record = kept.record
         if record.payload is None:
             raise ValueError("the event has no payload any more")
-        text = self._vault.unseal(
+        return self._vault.unseal(
             record.payload,
             app_id=self._app_id,
             instance_id=record.instance_id,
             field=_FIELD + record.event_id,
         )
-        return read_event(text, record.issued_at)
 
     async def renew(self, kept: KeptEvent, owner: str, *, lease: float, outcomes: str) -> bool:
         """Renew the lease and note outcomes; return False if the event is not the owner's any more.
@@ -164,9 +172,10 @@ class Inbox:
         record = await self._storage.event(self._app_id, event_id)
         return None if record is None else KeptEvent(record)
 
-    async def all(self, state: EventState | None = None) -> AsyncIterator[KeptEvent]:
-        """Iterate over the events in `state`, or all, read a page at a time."""
-        after = ""
+    async def all(
+        self, state: EventState | None = None, *, after: str = ""
+    ) -> AsyncGenerator[KeptEvent, None]:
+        """Iterate over the events in `state`, or all, behind the id `after`, a page at a time."""
         while True:
             page = await self._storage.events(self._app_id, state=state, after=after, limit=_PAGE)
             for record in page:
@@ -200,10 +209,11 @@ class Inbox:
 
         Raises:
             UnsealError: It was changed, or its key is not in the ring (`UnknownKey`).
+            ValueError: It is done, and has no payload any more.
         """
-        record, event = kept.record, self.open(kept)
+        record = kept.record
         payload = self._vault.seal(
-            event.text,
+            self.unseal(kept),
             app_id=self._app_id,
             instance_id=record.instance_id,
             field=_FIELD + record.event_id,

@@ -37,6 +37,7 @@ class InboxWatch:
         policy: WebhookPolicy,
         lines: LineLimit,
         observe: Callable[[EventCounts], object],
+        clock: Callable[[], float],
     ) -> None:
         """Keep a lease in `storage`; `observe` gets the counts of each look."""
         self._inbox = inbox
@@ -44,12 +45,13 @@ class InboxWatch:
         self._policy = policy
         self._lines = lines
         self._observe = observe
-        self._purge = Purge(inbox.purge, detached)
+        self._purge = Purge(inbox.purge, detached, clock=clock)
         self._lease = Lease(
             storage,
             f"watch_events:{app_id}",
             terms=FixedTerms(policy.watch_lease),
             title="the lease of the watch",
+            clock=clock,
         )
         self._dead_name = f"dead_events:{app_id}"
         self._waiting = _Growth(policy.warn_waiting, policy.warn_growth)

@@ -82,6 +82,7 @@ class EventWorker:
             policy=policy,
             lines=lines,
             observe=observing.counts,
+            clock=clock,
         )
         self._lock = threading.Lock()
         self._taking: Taking | None = None

@@ -46,7 +46,7 @@ def is_signed_by(public_key: str, token: str) -> bool:
 
 
 class Endpoint:
-    """A webhook endpoint that keeps what it gets, and answers with the next status of a list."""
+    """A webhook endpoint that keeps its requests, and answers with the next status of a list."""
 
     def __init__(self, *statuses: int) -> None:
         self.bodies: list[str] = []

@@ -169,6 +169,17 @@ async def test_queued_events_are_sent_in_a_given_order(fake: FakeWix) -> None:
     assert ["c", "a", "c"] == endpoint.events
 
 
+async def test_an_order_with_a_place_too_many_is_a_mistake(fake: FakeWix) -> None:
+    """Nothing is sent then, and all can be sent after it."""
+    endpoint = Endpoint()
+    fake.queue_event("x", YOGA)
+    with pytest.raises(IndexError):
+        await fake.send_queued(endpoint, order=[1])
+    sent = await fake.send_queued(endpoint)
+
+    assert ["x"] == [delivery.event_type for delivery in sent]
+
+
 async def test_queued_events_are_sent_in_the_order_of_a_seed(fake: FakeWix) -> None:
     """The same seed gives the same order, which is another order."""
     orders = []
@@ -197,7 +208,7 @@ async def test_queued_events_need_a_target(fake: FakeWix) -> None:
 
 
 async def test_the_data_are_on_the_wire(fake: FakeWix) -> None:
-    """What a test gives is what the app gets, umlauts and all."""
+    """The app gets the data of the test, umlauts and all."""
     endpoint = Endpoint()
     await fake.send_event(endpoint, "x", YOGA, {"name": "Bäckerei"})
 

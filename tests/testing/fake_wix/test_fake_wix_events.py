@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from tests.support import make_wix
 from tests.testing.fake_wix.signed_events import claims_of, header_of, is_signed_by, layers_of
-from wix_asgi.settings import WixSettings
 from wix_asgi.testing import DEMO_SITES, FakeSite, FakeWix
 from wix_asgi.testing.fake_wix.events import DomainEventKind
 
@@ -98,10 +98,10 @@ class Row:
 def test_a_site_is_an_id_an_object_or_the_first_site() -> None:
     """A `FakeSite`, anything with an `instance_id`, and an ID that nobody knows are taken."""
     bakery = FakeSite("Bakery", products=[])
-    fake = FakeWix(sites={BAKERY: bakery})
+    fake = FakeWix(sites={YOGA: FakeSite("Yoga", products=[]), BAKERY: bakery})
     events = [fake.make_event("x", site) for site in (None, bakery, Row(), "nobody")]
 
-    assert [BAKERY, BAKERY, YOGA, "nobody"] == [event.instance_id for event in events]
+    assert [YOGA, BAKERY, YOGA, "nobody"] == [event.instance_id for event in events]
 
 
 def test_a_site_of_another_fake_is_a_mistake(fake: FakeWix) -> None:
@@ -252,6 +252,7 @@ def test_nothing_secret_is_in_the_repr_of_an_event(fake: FakeWix) -> None:
 
 def test_the_settings_have_the_public_key(fake: FakeWix) -> None:
     """The app under test verifies the fake's events without further ado."""
-    has_setting = "public_key" in WixSettings.model_fields
+    app = make_wix(fake)
 
-    assert has_setting is (fake.settings().get("public_key") == fake.public_key)
+    assert fake.public_key == fake.settings()["public_key"]
+    assert 1 == len(app.settings.public_key)

@@ -16,6 +16,7 @@ from tests.testing.fake_wix.signed_events import (
     is_signed_by,
     layers_of,
 )
+from wix_asgi.protocol.webhook_token import ForgedToken, WebhookTokens
 from wix_asgi.testing import DEMO_SITES, FORGERIES, FakeWix
 
 _, YOGA, _ = DEMO_SITES
@@ -172,3 +173,14 @@ def test_an_unknown_kind_is_a_mistake(fake: FakeWix) -> None:
 def test_json_of_a_forgery_names_the_installation(fake: FakeWix) -> None:
     """A forged event is about the installation that a test chooses."""
     assert YOGA == json.loads(claims_of(forged(fake, "other_key"))["data"])["instanceId"]
+
+
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_our_own_endpoint_takes_none(fake: FakeWix, kind: str) -> None:
+    """Each is refused where the good token is accepted (R42)."""
+    tokens = WebhookTokens([fake.public_key], app_id=fake.app_id)
+    good = tokens.verify(fake.webhook_token("AppRemoved", YOGA).encode())
+
+    assert YOGA == good.instance_id
+    with pytest.raises(ForgedToken):
+        tokens.verify(fake.forge_event(kind, "AppRemoved", YOGA).body)

@@ -31,7 +31,7 @@ def _fake() -> FakeWix:
 
 
 async def repeat(fake: FakeWix) -> list[int]:
-    """Go to the next repetition; return the statuses of what is sent then."""
+    """Go to the next repetition; return the statuses of its deliveries."""
     assert fake.next_repeat is not None
     fake.clock.set(fake.next_repeat)
     return [delivery.status for delivery in await fake.redeliver_due()]

@@ -77,6 +77,14 @@ def test_an_install_goes_through_over_a_port(fake: FakeWix) -> None:
     assert [303, 200, 200, 200] == [call.status for call in fake.calls]
 
 
+def test_the_public_key_is_told_over_a_port(fake: FakeWix) -> None:
+    """An app in another process gets it from here, without an access token."""
+    with fake.serve() as url:
+        answer = httpx.get(f"{url}/public-key")
+
+    assert (200, fake.public_key) == (answer.status_code, answer.text)
+
+
 def test_it_can_be_served_at_a_port_of_choice(fake: FakeWix) -> None:
     """The port may be given, and used for two servers in succession."""
     with fake.serve() as first:

@@ -24,7 +24,7 @@ from wix_asgi.storage import AddingStorage, ClaimReader, Storage
 from wix_asgi.testing.storage import processes
 from wix_asgi.testing.storage_check import Finding, adding, check, claim_owners
 from wix_asgi.testing.storage_check._sandbox import Sandbox
-from wix_asgi.testing.storage_check.catalogue import functions
+from wix_asgi.testing.storage_check.catalogue import EVENTS, functions
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
 from wix_asgi_backends.postgres import PostgresStorage
@@ -275,7 +275,7 @@ async def test_caller_gives_up() -> None:
 
 
 async def test_capability_that_is_missing(tmp_path: Path) -> None:
-    """A storage is asked for the capabilities that it has: no owners, no adding, or both."""
+    """A storage is asked for the capabilities that it has."""
 
     def names(storage: Storage) -> set[str]:
         return {function.__name__ for function in functions(storage)}
@@ -284,8 +284,9 @@ async def test_capability_that_is_missing(tmp_path: Path) -> None:
 
     assert not isinstance(without_owners, ClaimReader)
     assert not isinstance(without_adding, AddingStorage)
-    assert set(claim_owners.__all__) == names(MemoryStorage()) - names(without_owners)
-    assert set(adding.__all__) == names(MemoryStorage()) - names(without_adding)
+    inbox = {name for module in EVENTS for name in module.__all__}
+    assert {*claim_owners.__all__, *inbox} == names(MemoryStorage()) - names(without_owners)
+    assert {*adding.__all__, *inbox} == names(MemoryStorage()) - names(without_adding)
 
 
 async def test_storage_of_the_contract_before() -> None:
@@ -334,4 +335,4 @@ def test_error_of_a_process() -> None:
     start: Any = Barrier(1)
     processes.take_part(processes._claim, fail, ("asyncio", {}), 0, start, told)
 
-    assert ["ConnectionRefusedError", "name"] == processes._joined([told.get(), ["name"]])
+    assert ["ConnectionRefusedError", "name"] == processes.joined([told.get(), ["name"]])

@@ -8,22 +8,28 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.limits import PATIENCE
 from tests.servers import ROOT
-from tests.testing.storage_suite import expected
+from tests.testing.storage_suite import expected, expected_inboxes
 from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import (
     adding,
     claim_owners,
+    event_lifecycle,
+    event_processes,
+    event_purging,
+    event_unreachable,
+    events,
     lifecycle,
     processes,
     purging,
     unreachable,
 )
-from wix_asgi.testing.storage_check.catalogue import MODULES
+from wix_asgi.testing.storage_check.catalogue import EVENTS, MODULES
 
 PLAIN = """
 import pytest
@@ -38,6 +44,23 @@ def make_storage():
 INTACT = PLAIN.replace(
     "tests.testing.storage_suite.broken import {name}", "wix_asgi_backends.memory import {name}"
 )
+ALL = [
+    *MODULES,
+    *EVENTS,
+    adding,
+    claim_owners,
+    event_lifecycle,
+    event_processes,
+    event_purging,
+    event_unreachable,
+    lifecycle,
+    purging,
+    processes,
+    unreachable,
+]
+EVENT_CASES = """
+from wix_asgi.testing.storage.events import *
+"""
 ADDING = """
 from wix_asgi.testing.storage.adding import *
 """
@@ -120,6 +143,32 @@ def test_broken_adding(tmp_path: Path, name: str, cases: set[str]) -> None:
     assert counts.keys() <= {"passed", "failed"}, shown
 
 
+def test_intact_inbox(tmp_path: Path) -> None:
+    """An inbox that keeps the contract passes more than three hundred cases of it."""
+    program = INTACT.format(name="MemoryStorage") + EVENT_CASES
+    counts, failed, shown = run_suite(tmp_path, program)
+
+    assert set() == failed, shown
+    assert counts.keys() <= {"passed"}, shown
+    assert counts["passed"] >= 600
+
+
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [
+        ("PurgesWaiting", expected_inboxes.PURGED_WAITING),
+        ("PurgesWithoutKeys", expected_inboxes.PURGED_WITHOUT_KEYS),
+    ],
+)
+def test_broken_purge_of_events(tmp_path: Path, name: str, cases: set[str]) -> None:
+    """A fault of purging an inbox, which no check of a store in use looks for, is found."""
+    program = PLAIN.replace("broken import", "broken_inboxes import").format(name=name)
+    counts, failed, shown = run_suite(tmp_path, program + EVENT_CASES, "-k", "purge")
+
+    assert cases == failed, shown
+    assert counts.keys() <= {"passed", "failed", "deselected"}, shown
+
+
 def test_swallowed_errors(tmp_path: Path) -> None:
     """A store that is down and pretends to be empty is detected."""
     counts, failed, shown = run_suite(tmp_path, PLAIN.format(name="SwallowedErrors") + DOWN)
@@ -150,25 +199,30 @@ def test_second_fixture_is_asked_for(tmp_path: Path) -> None:
     assert "fixture 'unreachable_storage' not found" in shown
 
 
+def cases_of(module: Any) -> list[str]:
+    """Return the names of the cases that a module exports."""
+    return [name for name in module.__all__ if name.startswith("test_")]
+
+
 def test_names_are_unique() -> None:
     """No case hides another of the same name, and every case is exported."""
-    modules = [*MODULES, adding, claim_owners, lifecycle, purging, processes, unreachable]
-    names = Counter(name for module in modules for name in module.__all__)
-    written = {name for module in modules for name in vars(module) if name.startswith("test_")}
+    names = Counter(name for module in ALL for name in cases_of(module))
+    written = {name for module in ALL for name in vars(module) if name.startswith("test_")}
+    inbox = [*EVENTS, event_lifecycle, event_purging]
 
     assert [] == [name for name, number in names.items() if number > 1]
     assert names.keys() == written
-    assert [] == [m.__name__ for m in modules if sorted(m.__all__) != m.__all__]
-    assert {name for name in storage.__all__ if name.startswith("test_")} < names.keys()
+    assert [] == [m.__name__ for m in ALL if sorted(m.__all__) != m.__all__]
+    assert {*cases_of(storage)} < names.keys()
+    assert {*events.__all__} == {name for module in inbox for name in cases_of(module)}
 
 
 def test_every_case_states_its_rule() -> None:
     """The first line of a case is one sentence, which `check` reports as the rule."""
-    modules = [*MODULES, adding, claim_owners, lifecycle, purging, processes, unreachable]
     rules = {
         name: (getattr(module, name).__doc__ or "").partition("\n")[0]
-        for module in modules
-        for name in module.__all__
+        for module in ALL
+        for name in cases_of(module)
     }
 
     assert [] == [name for name, rule in rules.items() if not rule.endswith(".")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from wix_asgi.testing.fake_wix._pages import (
 )
 from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
 from wix_asgi.testing.fake_wix._wire import add_query, parse_query
+from wix_asgi.testing.fake_wix.deliveries import Delivery
 from wix_asgi.testing.fake_wix.installer import Installer, InstallerRefused, InstallRequest
 from wix_asgi.testing.fake_wix.world import World
 
@@ -29,12 +31,21 @@ class BrowserPages:
     """The pages under www.wix.com."""
 
     def __init__(
-        self, world: World, grants: Grants, tokens: InstallTokens, installers: Installers
+        self,
+        world: World,
+        grants: Grants,
+        tokens: InstallTokens,
+        installers: Installers,
+        *,
+        tell: Callable[[], Awaitable[None]],
+        deliveries_of: Callable[[str], Sequence[Delivery]],
     ) -> None:
         self._world = world
         self._grants = grants
         self._tokens = tokens
         self._installers = installers
+        self._tell = tell
+        self._deliveries_of = deliveries_of
 
     def is_browser(self, request: Request) -> bool:
         """Return whether a browser loads a page, and no program calls the API."""
@@ -55,6 +66,7 @@ class BrowserPages:
             sites.items(),
             installed=self._grants.installations.installed,
             links={instance_id: self._links(instance_id) for instance_id in sites},
+            deliveries={instance_id: self._deliveries_of(instance_id) for instance_id in sites},
         )
 
     async def consent(self, request: Request) -> Response:
@@ -83,6 +95,17 @@ class BrowserPages:
                 return _cancelled(installer, asked)
             case _:
                 raise InstallerRefused("The choice is neither to approve nor to cancel.")
+
+    async def uninstall(self, request: Request) -> Response:
+        """Remove the app from a site, and show the sites once the app has been told."""
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        try:
+            site = self._world.site(form.get("instanceId", ""))
+        except LookupError as exc:
+            raise InstallerRefused("There is no such site.") from exc
+        self._grants.uninstall(site)
+        await self._tell()
+        return RedirectResponse("/", 303, _NO_STORE)
 
     async def close_window(self, request: Request) -> Response:
         """Show the end of an install to a browser with a live access token."""

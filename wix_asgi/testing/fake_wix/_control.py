@@ -22,6 +22,8 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    PUBLIC_KEY_PATH,
+    UNINSTALL_PATH,
 )
 from wix_asgi.testing.fake_wix.world import World
 
@@ -32,6 +34,8 @@ PLAYED_PATHS = frozenset(
         INSTALL_PATH,
         EXTERNAL_INSTALL_PATH,
         CLOSE_WINDOW_PATH,
+        UNINSTALL_PATH,
+        PUBLIC_KEY_PATH,
         "/oauth/access",
         "/oauth/access/",
         "/oauth2/token",

@@ -14,8 +14,7 @@ __all__ = [
     "APP_INSTALLATION",
     "SAMPLE_APP_ID",
     "SAMPLE_INSTANCE_ID",
-    "default_data",
-    "installation_data",
+    "event_data",
     "installation_entity",
     "sample_data",
 ]
@@ -57,19 +56,21 @@ _PLAN_EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def default_data(
-    world: World, event_type: str, instance_id: str, installation: Installation | None
-) -> dict[str, Any]:
+def event_data(world: World, event_type: str, installation: Installation) -> dict[str, Any]:
     """Return the documented data of an event of this installation; empty for other events."""
     if event_type == "AppInstalled":
-        origin = world.origins.get(instance_id, "")  # empty where it is no copy, as seen of Wix
+        # Empty where it is no copy, as seen of Wix.
+        origin = world.origins.get(installation.instance_id, "")
         return {"appId": world.app_id, "originInstanceId": origin}
     if event_type == "AppRemoved":
         return {"appId": world.app_id}
     if event_type.startswith(f"{APP_INSTALLATION}_"):
-        now = world.clock.now()
-        known = installation or Installation(instance_id, True, False, now, now, 1)
-        return installation_data(world, event_type, known)
+        return make_domain_data(
+            event_type,
+            installation_entity(world, installation, world.app_id),
+            moment=world.host_clock(),
+            fields={"entityEventSequence": str(installation.revision)},
+        )
     return dict(_PLAN_EVENTS.get(event_type, {}))
 
 
@@ -80,16 +81,6 @@ def sample_data(event_type: str) -> dict[str, Any]:
     if event_type == "AppRemoved":
         return {"appId": SAMPLE_APP_ID}
     return dict(_PLAN_EVENTS.get(event_type, {}))
-
-
-def installation_data(world: World, event_type: str, installation: Installation) -> dict[str, Any]:
-    """Return the data of a newer event of an installation, with the whole entity."""
-    return make_domain_data(
-        event_type,
-        installation_entity(world, installation, world.app_id),
-        moment=world.host_clock(),
-        fields={"entityEventSequence": str(installation.revision)},
-    )
 
 
 def installation_entity(world: World, installation: Installation, app_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from wix_asgi.testing.fake_wix._event_data import (
     SAMPLE_INSTANCE_ID,
-    default_data,
+    event_data,
     sample_data,
 )
 from wix_asgi.testing.fake_wix._installs import Installs
@@ -69,12 +69,11 @@ class Events(Installs):
             options: See `EventOptions`.
 
         Raises:
-            LookupError: There is no first site, or the `FakeSite` is not one of this fake.
+            LookupError: There is no first site, or the `FakeSite` belongs to another fake.
         """
         instance_id = self._instance_id_of(site)
         if data is None:
-            known = self._grants.installations.get(instance_id)
-            data = default_data(self, event_type, instance_id, known)
+            data = event_data(self, event_type, self._grants.installations.shown(instance_id))
         issued_at = options.get("issued_at")
         if isinstance(issued_at, datetime):
             issued_at = issued_at.timestamp()
@@ -159,9 +158,9 @@ class Events(Installs):
         """Return a body that an endpoint must refuse, to be sent by `deliver`.
 
         Args:
-            kind: One of `FORGERIES`. With "jku" and "x5u" the token names this fake as the place of
-                its key: an endpoint that falls for it leaves a call in `calls`.
-            event_type: As for `make_event`, and so are the others.
+            kind: A name in `FORGERIES`. With "jku" and "x5u" the token names this fake as the
+                place of its key: an endpoint that falls for it leaves a call in `calls`.
+            event_type: The type of the event, as for `make_event`.
             site: The installation that the event would be about.
             data: The data that the event would have.
             options: See `EventOptions`.

@@ -212,16 +212,14 @@ class Grants:
         return grant if is_ours else None
 
     def uninstall(self, instance_id: str) -> None:
-        """End every code and token of this installation."""
-        with self._lock:
-            self.installations.remove(instance_id)
-            entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
-            ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
-            grants = self._grants.items()
-            ended |= {grant_id for grant_id, grant in grants if grant.instance_id == instance_id}
-            for grant_id in ended - {""}:
-                self._revoke(grant_id)
-            self.expire_access_tokens(instance_id)
+        """End this installation, and every code and token of it."""
+        self._end_tokens(instance_id)
+        self.installations.remove(instance_id)
+
+    def delete(self, instance_id: str) -> None:
+        """End this installation with its site, and every code and token of it."""
+        self._end_tokens(instance_id)
+        self.installations.forget(instance_id)
 
     def expire_access_tokens(self, instance_id: str | None = None) -> None:
         """End the access tokens of this installation, or of all installations."""
@@ -229,6 +227,16 @@ class Grants:
             for token, grant in list(self._access.items()):
                 if instance_id in {None, grant.instance_id}:
                     del self._access[token]
+
+    def _end_tokens(self, instance_id: str) -> None:
+        with self._lock:
+            entries: list[_Code | AccessGrant] = [*self._codes.values(), *self._access.values()]
+            ended = {entry.grant_id for entry in entries if entry.instance_id == instance_id}
+            grants = self._grants.items()
+            ended |= {grant_id for grant_id, grant in grants if grant.instance_id == instance_id}
+            for grant_id in ended - {""}:
+                self._revoke(grant_id)
+            self.expire_access_tokens(instance_id)
 
     def _begin(self, instance_id: str, grant_id: str) -> str:
         self.installations.add(instance_id)
@@ -250,7 +258,7 @@ class Grants:
             before = self.installations.get(instance_id)
             if before is not None and before.was_uninstalled:
                 raise _invalid_grant("the app was uninstalled")
-            self.installations.add(instance_id)
+            self.installations.add(instance_id, is_told=False)
             self._world.sites.setdefault(instance_id, f"Site {instance_id[:8]}")
             self._grants[grant_id] = _Grant(instance_id, serial)
         return self._grants[grant_id]

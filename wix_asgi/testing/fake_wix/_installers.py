@@ -58,6 +58,8 @@ class LegacyInstaller(Installer):
         site = self._world.site(instance_id)
         if request.is_site_picker:
             return add_query(request.redirect_url, token=self._tokens.issue(site))
+        if self._world.installs_at_consent:
+            self._grants.installations.add(site)
         return _back(request, code=self._grants.issue_code(site), instanceId=site)
 
     def cancel(self, request: InstallRequest) -> str | None:

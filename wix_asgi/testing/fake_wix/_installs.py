@@ -140,6 +140,15 @@ class Installs(Control):
         """Remove the app from a site: its tokens end, and a later install does not revive them."""
         self._grants.uninstall(instance_id)
 
+    def delete_site(self, instance_id: str) -> None:
+        """Delete a site, and with it the installation of the app: client credentials find neither.
+
+        Raises:
+            LookupError: The site does not exist.
+        """
+        del self.sites[self.site(instance_id)]
+        self._grants.delete(instance_id)
+
     def expire_access_tokens(self, instance_id: str | None = None) -> None:
         """End the access tokens of one site, or of all sites, before their time."""
         self._grants.expire_access_tokens(instance_id)

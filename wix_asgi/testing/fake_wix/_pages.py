@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
 from starlette.responses import HTMLResponse
+
+from wix_asgi.testing.fake_wix.deliveries import Delivery
+from wix_asgi.testing.fake_wix.installer import UNINSTALL_PATH
 
 __all__ = [
     "close_window_page",
@@ -16,6 +19,8 @@ __all__ = [
     "not_found_page",
     "sites_page",
 ]
+
+_EVENTS_SHOWN: Final = 6  # an install, an uninstall and a reinstall have two each
 
 # No form-action: browsers apply it to the redirect after the consent form, too.
 _HEADERS: Final = {
@@ -40,6 +45,8 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 p { margin: .5rem 0; }
 .soft, small { color: var(--soft); }
+.all { flex: 1 0 100%; }
+form { margin: 0; }
 code { font-size: .8rem; overflow-wrap: anywhere; }
 ul { padding-left: 1.25rem; }
 .row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; }
@@ -61,10 +68,17 @@ def sites_page(
     *,
     installed: frozenset[str],
     links: Mapping[str, Mapping[str, str]],
+    deliveries: Mapping[str, Sequence[Delivery]],
 ) -> HTMLResponse:
-    """Return "My sites": each site with the links it has, by their text."""
+    """Return "My sites": each site with its links, by their text, and its newest events."""
     cards = "".join(
-        _site_card(instance_id, name, links[instance_id], installed=instance_id in installed)
+        _site_card(
+            instance_id,
+            name,
+            links[instance_id],
+            deliveries[instance_id],
+            installed=instance_id in installed,
+        )
         for instance_id, name in sites
     )
     intro = (
@@ -134,7 +148,14 @@ def not_found_page() -> HTMLResponse:
     return message_page("Page not found", "There is no page of Wix at this address.", 404)
 
 
-def _site_card(instance_id: str, name: str, links: Mapping[str, str], *, installed: bool) -> str:
+def _site_card(
+    instance_id: str,
+    name: str,
+    links: Mapping[str, str],
+    deliveries: Sequence[Delivery],
+    *,
+    installed: bool,
+) -> str:
     badge = "<span class='badge'>Installed</span>" if installed else ""
     buttons = "".join(
         _link(url, text, first=index == 0) for index, (text, url) in enumerate(links.items())
@@ -142,7 +163,26 @@ def _site_card(instance_id: str, name: str, links: Mapping[str, str], *, install
     return f"""<section class="card row">
 <div class="grow"><h2>{escape(name)}{badge}</h2>
 <code class="soft">{escape(instance_id)}</code></div>
-{buttons}</section>"""
+{buttons}{_uninstall_button(instance_id) if installed else ""}{_events(deliveries)}</section>"""
+
+
+def _uninstall_button(instance_id: str) -> str:
+    return f"""<form method="post" action="{UNINSTALL_PATH}">
+<button class="button" name="instanceId" value="{escape(instance_id)}">Uninstall</button></form>"""
+
+
+def _events(deliveries: Sequence[Delivery]) -> str:
+    if not deliveries:
+        return ""
+    items = "".join(
+        f"<li><code>{escape(delivery.event_type)}</code> {_outcome(delivery.status)}</li>"
+        for delivery in deliveries[-_EVENTS_SHOWN:]
+    )
+    return f'<details class="all" open><summary>Events</summary><ul>{items}</ul></details>'
+
+
+def _outcome(status: int) -> str:
+    return f"answered {status}" if status else "not answered"
 
 
 def _site_picker(choices: Mapping[str, str]) -> str:

@@ -82,7 +82,7 @@ def own_key() -> WebhookKey:
 
 @cache
 def foreign_key() -> WebhookKey:
-    """Return the key of somebody who is not Wix; the first call makes it."""
+    """Return the key of a stranger; the first call makes it."""
     return WebhookKey.make()
 
 

@@ -11,7 +11,9 @@ from typing import Any, Unpack
 import anyio
 
 from wix_asgi._http import httpx
+from wix_asgi.testing.fake_wix._event_data import APP_INSTALLATION, event_data
 from wix_asgi.testing.fake_wix._events import Events
+from wix_asgi.testing.fake_wix._installations import Installation
 from wix_asgi.testing.fake_wix.deliveries import Delivery, Repeat, Repeats, Target, post
 from wix_asgi.testing.fake_wix.events import EventOptions, FakeEvent, Installed, make_webhook_id
 from wix_asgi.testing.fake_wix.forgeries import Forgery
@@ -21,7 +23,7 @@ __all__ = ["Webhooks"]
 
 
 class Webhooks(Events):
-    """A fake Wix that delivers the events of its app, and repeats those that fail.
+    """A fake Wix that delivers the events of its app, and repeats its failed deliveries.
 
     A target is the URL of a webhook endpoint, the URL of an app on a port (`http://127.0.0.1:8000`,
     whose path is then `/wix/webhook`), or an ASGI app in this process, such as a `WixMiddleware`.
@@ -34,6 +36,8 @@ class Webhooks(Events):
         self._deliveries: list[Delivery] = []
         self._queue: list[FakeEvent] = []
         self._repeats = Repeats()
+        self._is_sending = False
+        self._grants.installations.watch(self._tell)
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -61,7 +65,7 @@ class Webhooks(Events):
         path: str | None = None,
         **options: Unpack[EventOptions],
     ) -> httpx.Response:
-        """Make an event and deliver it; return the answer, whatever it is.
+        """Make an event and deliver it; return the answer of any status.
 
         Args:
             to: The target.
@@ -125,7 +129,8 @@ class Webhooks(Events):
         The arguments are those of `make_event`.
         """
         event = self.make_event(event_type, site, data, **options)
-        self._enqueue(event)
+        with self._delivery_lock:
+            self._queue.append(event)
         return event
 
     async def send_queued(
@@ -136,7 +141,9 @@ class Webhooks(Events):
         seed: int | None = None,
         path: str | None = None,
     ) -> list[Delivery]:
-        """Deliver the queued events one after another; return what became of them.
+        """Deliver the queued events one after another; return the deliveries of this call.
+
+        While the fake sends events by itself, the call waits for the end of that.
 
         Args:
             to: The target; `webhook_url` by default.
@@ -146,35 +153,76 @@ class Webhooks(Events):
             path: The path of the endpoint, as for `send_event`.
 
         Raises:
+            IndexError: There is no such place in the queue; nothing was sent.
             ValueError: There is no target.
         """
         target = self.webhook_url if to is None else to
         if target is None:
             raise ValueError("there is no target: give one, or set webhook_url")
+        while not self._begin_sending():
+            await self._signal.wait_until(lambda: not self._is_sending)
+        try:
+            self._arrange(order, seed)
+            return await self._send_all(target, path)
+        finally:
+            self._end_sending()
+
+    async def redeliver_due(self) -> list[Delivery]:
+        """Repeat the failed events that are due by the fake's clock; return the deliveries.
+
+        Wix repeats after 1 min, 10 min, 1 h, 3 times 2 h, 3 times 4 h, 2 times 8 h and 12 h, each
+        counted from the failure before. `next_repeat` is the moment to set the clock to.
+        Wix does not document the form of a repetition: `repeats_keep_webhook_id` and
+        `repeats_are_signed_anew` choose it.
+        """
+        due = self._repeats.take(self.clock.now())
+        return [(await self._attempt(self._again(repeat)))[0] for repeat in due]
+
+    async def _send_told(self) -> None:
+        """Send the events that installs and their ends have caused, unless a test holds them."""
+        # The app asks for tokens while it gets an event: the first sender sends the new ones, too.
+        if self.webhook_url is not None and not self.holds_events and self._begin_sending():
+            try:
+                await self._send_all(self.webhook_url, None)
+            finally:
+                self._end_sending()
+
+    def _begin_sending(self) -> bool:
         with self._delivery_lock:
-            if order is not None:
-                self._queue = [self._queue[place] for place in order]
-            if seed is not None:
-                random.Random(seed).shuffle(self._queue)  # noqa: S311 - the order of a test
+            if self._is_sending:
+                return False
+            self._is_sending = True
+            return True
+
+    async def _send_all(self, target: Target, path: str | None) -> list[Delivery]:
         sent: list[Delivery] = []
         while event := self._take_queued():
             delivery, _ = await self._attempt(Repeat(event, target, path, 1, 0.0))
             sent.append(delivery)
         return sent
 
-    async def redeliver_due(self) -> list[Delivery]:
-        """Repeat the failed events that are due by the fake's clock; return what became of them.
+    def _end_sending(self) -> None:
+        self._is_sending = False
+        self._signal.notify()
 
-        Wix repeats after 1 min, 10 min, 1 h, 3 times 2 h, 3 times 4 h, 2 times 8 h and 12 h, each
-        counted from the failure before. `next_repeat` is the moment to set the clock to.
-        `repeats_keep_webhook_id` and `repeats_are_signed_anew` choose what Wix does not document.
-        """
-        due = self._repeats.take(self.clock.now())
-        return [(await self._attempt(self._again(repeat)))[0] for repeat in due]
-
-    def _enqueue(self, event: FakeEvent) -> None:
+    def _arrange(self, order: Sequence[int] | None, seed: int | None) -> None:
         with self._delivery_lock:
-            self._queue.append(event)
+            if order is not None:
+                self._queue = [self._queue[place] for place in order]
+            if seed is not None:
+                random.Random(seed).shuffle(self._queue)  # noqa: S311 - the order of a test
+
+    def _deliveries_of(self, instance_id: str) -> list[Delivery]:
+        with self._delivery_lock:
+            return [it for it in self._deliveries if it.instance_id == instance_id]
+
+    def _tell(self, before: Installation | None, after: Installation) -> None:
+        if self.webhook_url is None:
+            return
+        for event_type in _told(before, after):
+            if self.subscriptions is None or event_type in self.subscriptions:
+                data = event_data(self, event_type, after)
+                self.queue_event(event_type, after.instance_id, data)
 
     def _take_queued(self) -> FakeEvent | None:
         with self._delivery_lock:
@@ -215,3 +263,18 @@ class Webhooks(Events):
             self._repeats.add(attempt, now)
         self._signal.notify()
         return delivery
+
+
+def _told(before: Installation | None, after: Installation) -> list[str]:
+    """Return the types of the events of a change.
+
+    "created" is the first install, an uninstall and a reinstall are "updated", and "deleted" is the
+    end of the site (Wix, "App Installations: Sample Flows").
+    """
+    if after.is_deleted:
+        return [f"{APP_INSTALLATION}_deleted"]
+    is_first = before is None and after.is_installed
+    return [
+        "AppInstalled" if after.is_installed else "AppRemoved",
+        f"{APP_INSTALLATION}_{'created' if is_first else 'updated'}",
+    ]

@@ -17,13 +17,12 @@ from typing import Any
 
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
-from wix_asgi.settings import WixSettings
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
@@ -43,6 +42,8 @@ from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
+    PUBLIC_KEY_PATH,
+    UNINSTALL_PATH,
     InstallerRefused,
 )
 from wix_asgi.testing.fake_wix.world import FakeSite
@@ -68,6 +69,11 @@ class FakeWix(Webhooks):
     `answer("GET", "/contacts/v4/contacts", json={"contacts": []})` defines an answer, and
     `echo("/x/*")` sends calls back.
 
+    Its webhooks are signed by a key of its own, which `settings()` and `GET /public-key` tell.
+    `send_event` delivers an event, and `redeliver_due` repeats those that failed, by Wix's
+    schedule. `queue_event` and `send_queued` send in any order, `deliver` sends copies and the
+    bodies of `forge_event`. With a `webhook_url`, installs and their ends cause events.
+
     Args:
         app_id: The ID of the only app.
         app_secret: The secret key of the app. Refresh tokens and install tokens are valid with
@@ -83,7 +89,7 @@ class FakeWix(Webhooks):
             twice revokes its whole grant.
         url: The origin of all pages and endpoints while it is not served.
         webhook_key: A private RSA key in PEM that signs the events, so that the public key stays
-            the same after a restart; by default one that is made in this process.
+            the same after a restart; by default a key that is made in this process.
 
     Attributes:
         calls: The requests in the order of their arrival, without those whose connection was
@@ -115,7 +121,14 @@ class FakeWix(Webhooks):
             webhook_key=webhook_key,
         )
         self._site_api = SiteApi(self, self._grants, self._answers)
-        self._browser = BrowserPages(self, self._grants, self._install_tokens, self._installers)
+        self._browser = BrowserPages(
+            self,
+            self._grants,
+            self._install_tokens,
+            self._installers,
+            tell=self._send_told,
+            deliveries_of=self._deliveries_of,
+        )
         api = self._api_routes()
         self._known = [
             f"{method} {route.path}"
@@ -150,7 +163,7 @@ class FakeWix(Webhooks):
             "app_secret": self.app_secret,
             "wix_url": self.url,
             "api_url": self.url,
-            **({"public_key": self.public_key} if "public_key" in WixSettings.model_fields else {}),
+            "public_key": self.public_key,
         }
 
     def serve(
@@ -170,6 +183,8 @@ class FakeWix(Webhooks):
                 for method, page in (("GET", self._browser.consent), ("POST", self._browser.decide))
             ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
+            Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
+            Route(PUBLIC_KEY_PATH, self._show_public_key, methods=["GET"]),
         ]
 
     def _api_routes(self) -> list[Route]:
@@ -185,6 +200,9 @@ class FakeWix(Webhooks):
             ApiRoute("POST", "/stores/v1/products/query", self._site_api.products),
             ApiRoute("POST", INSTALLATIONS_QUERY_PATH, query.answer),
         ]
+
+    async def _show_public_key(self, _request: Request) -> Response:
+        return PlainTextResponse(self.public_key)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -219,6 +237,7 @@ class FakeWix(Webhooks):
         self._log.answered(call, answer[0]["status"])
         for message in answer:
             await send(message)
+        await self._send_told()
 
     async def _answer(
         self, call: Call, scope: Scope, body: bytes, fault: Fault | None

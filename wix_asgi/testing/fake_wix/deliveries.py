@@ -126,7 +126,7 @@ class Repeats:
 async def post(
     target: Target, path: str | None, body: bytes, headers: Mapping[str, str], seconds: float
 ) -> httpx.Response:
-    """Send one request as Wix does, and return the answer whatever it is, within `seconds`.
+    """Send one request as Wix does, and return the answer of any status, within `seconds`.
 
     Raises:
         httpx.TransportError: There is no answer.

@@ -1,7 +1,7 @@
 """Bodies that no webhook endpoint may take for an event of Wix, by the name of their flaw.
 
-They follow RFC 8725 and the advisories for JWT libraries. Most are signed by somebody else; the
-others are signed by Wix's key and malformed or out of date, so that an endpoint that looks at
+They follow RFC 8725 and the advisories for JWT libraries. Some are signed by a stranger; some
+are signed by Wix's key, and malformed or out of date, so that an endpoint that looks at
 nothing but the signature takes them.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["FORGERIES", "Forgery", "forge"]
 
 _DAY: Final = 86_400
 _DEPTH: Final = 200_000  # levels: deeper than any parser's stack
-_HUGE: Final = 20_000_000  # bytes: twenty times as much as an endpoint needs to read
+_HUGE: Final = 20_000_000  # bytes: twenty times the size that an endpoint needs to read
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -46,7 +46,7 @@ class Forgery:
 
 @dataclass(frozen=True, slots=True)
 class _Wix:
-    """What a forger starts from: an event as Wix would sign it, and a server of the forger's."""
+    """The means of a forger: an event as Wix would sign it, and the address of a server."""
 
     key: WebhookKey
     event: FakeEvent

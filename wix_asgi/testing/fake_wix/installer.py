@@ -14,6 +14,8 @@ __all__ = [
     "CLOSE_WINDOW_PATH",
     "EXTERNAL_INSTALL_PATH",
     "INSTALL_PATH",
+    "PUBLIC_KEY_PATH",
+    "UNINSTALL_PATH",
     "InstallRequest",
     "Installer",
     "InstallerRefused",
@@ -22,6 +24,8 @@ __all__ = [
 INSTALL_PATH = "/installer/install"
 EXTERNAL_INSTALL_PATH = "/app-installer"
 CLOSE_WINDOW_PATH = "/installer/close-window"
+UNINSTALL_PATH = "/installer/uninstall"
+PUBLIC_KEY_PATH = "/public-key"
 
 
 class InstallerRefused(ValueError):

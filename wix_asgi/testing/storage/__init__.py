@@ -12,13 +12,19 @@ A test module with one fixture and one import runs the whole suite:
         return partial(JsonFileStorage, tmp_path / "store.json")
 
 `make_storage` returns a function; each call of the function creates another storage over the same
-store, not opened. The store is empty when a test begins. Four more imports test abilities that not
-every store has:
+store, not opened. The store is empty when a test begins. More imports test abilities that not every
+store has:
 
     from wix_asgi.testing.storage.adding import *  # it is an `AddingStorage`
     from wix_asgi.testing.storage.claim_owners import *  # it is a `ClaimReader`
+    from wix_asgi.testing.storage.events import *       # it is an `EventStorage`
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`
+
+An `EventStorage` of the last two kinds has cases of its own for them:
+
+    from wix_asgi.testing.storage.event_processes import *
+    from wix_asgi.testing.storage.event_unreachable import *
 
 Two fixtures have defaults, and may be overridden beneath the import: `anyio_backend` names the
 event loop (asyncio), and `connections_in_use` returns a function that counts the connections of a
@@ -35,6 +41,10 @@ _MODULES = [
     f"wix_asgi.testing.{name}"
     for name in (
         "storage._fixtures",
+        "storage.event_lifecycle",
+        "storage.event_processes",
+        "storage.event_purging",
+        "storage.event_unreachable",
         "storage.lifecycle",
         "storage.processes",
         "storage.purging",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage._loops import Loop, run
@@ -25,16 +25,16 @@ __all__ = [
     "test_what_was_written_outlives_its_process",
 ]
 
+S = TypeVar("S", bound=Storage)
 MakeStorage = Callable[[], Storage]
-Work = Callable[[Storage, int], Awaitable[object]]
 
 _NAMES: Final = [f"name-{number}" for number in range(25)]
 
 # Seconds: enough to start four interpreters on a busy machine; it only ends a test that hangs.
-_PROCESS_SECONDS: Final = 60.0
+PROCESS_SECONDS: Final = 60.0
 
 # Never a fork: threads and connections of this process would be copied.
-_CONTEXT: Final[Any] = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+CONTEXT: Final[Any] = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 
 
 def test_all_processes_open_an_empty_store(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -49,7 +49,7 @@ def test_one_process_gets_a_name(make_storage: MakeStorage, anyio_backend: Loop)
     """If four processes claim the same names, each name goes to exactly one process."""
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_NAMES) == sorted(_joined(won))
+    assert sorted(_NAMES) == sorted(joined(won))
 
 
 def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -63,7 +63,7 @@ def test_one_process_takes_what_ran_out(make_storage: MakeStorage, anyio_backend
     run(prepare, anyio_backend)
     won = in_processes(_claim, make_storage, anyio_backend, 4)
 
-    assert sorted(_NAMES) == sorted(_joined(won))
+    assert sorted(_NAMES) == sorted(joined(won))
 
 
 def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -76,7 +76,7 @@ def test_one_process_replaces(make_storage: MakeStorage, anyio_backend: Loop) ->
     run(prepare, anyio_backend)
     won = in_processes(_replace, make_storage, anyio_backend, 4)
 
-    assert sorted(_NAMES) == sorted(_joined(won))
+    assert sorted(_NAMES) == sorted(joined(won))
 
 
 def test_no_update_of_a_process_is_lost(make_storage: MakeStorage, anyio_backend: Loop) -> None:
@@ -104,14 +104,14 @@ def test_what_was_written_outlives_its_process(
     The names are free when their seconds are over, by the store's clock.
     """
     processes = [
-        _CONTEXT.Process(target=_write, args=(make_storage, anyio_backend, number, os._exit))
+        CONTEXT.Process(target=_write, args=(make_storage, anyio_backend, number, os._exit))
         for number in range(3)
     ]
     for process in processes:
         process.start()
     _write(make_storage, anyio_backend, len(processes), end=abs)
     for process in processes:
-        process.join(_PROCESS_SECONDS)
+        process.join(PROCESS_SECONDS)
 
     async def take_over() -> list[str]:
         async with make_storage() as storage:
@@ -123,12 +123,14 @@ def test_what_was_written_outlives_its_process(
     assert ["site-0", "site-1", "site-2", "site-3"] == run(take_over, anyio_backend)
 
 
-def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list[object]:
+def in_processes(
+    work: Callable[[S, int], Awaitable[object]], make: Callable[[], S], loop: Loop, number: int
+) -> list[object]:
     """Do `work` in `number` processes at once, including this process; return the outcomes."""
-    start = _CONTEXT.Barrier(number)
-    outcomes = _CONTEXT.Queue()
+    start = CONTEXT.Barrier(number)
+    outcomes = CONTEXT.Queue()
     processes = [
-        _CONTEXT.Process(
+        CONTEXT.Process(
             target=take_part, args=(work, make, loop, index, start, outcomes), daemon=True
         )
         for index in range(1, number)
@@ -137,18 +139,18 @@ def in_processes(work: Work, make: MakeStorage, loop: Loop, number: int) -> list
         process.start()
     try:
         take_part(work, make, loop, 0, start, outcomes)
-        return [outcomes.get(timeout=_PROCESS_SECONDS) for _ in range(number)]
+        return [outcomes.get(timeout=PROCESS_SECONDS) for _ in range(number)]
     finally:
         for process in processes:
-            process.join(_PROCESS_SECONDS)
+            process.join(PROCESS_SECONDS)
             process.close()
         outcomes.close()
         outcomes.join_thread()
 
 
 def take_part(  # noqa: PLR0917 # a process takes positional arguments
-    work: Work,
-    make: MakeStorage,
+    work: Callable[[S, int], Awaitable[object]],
+    make: Callable[[], S],
     loop: Loop,
     number: int,
     start: Barrier,
@@ -160,7 +162,7 @@ def take_part(  # noqa: PLR0917 # a process takes positional arguments
         async with make() as storage:
             return await work(storage, number)
 
-    start.wait(_PROCESS_SECONDS)
+    start.wait(PROCESS_SECONDS)
     try:
         outcomes.put(run(main, loop))
     except Exception as exc:
@@ -201,6 +203,6 @@ def _write(make: MakeStorage, loop: Loop, number: int, end: Callable[[int], obje
     run(main, loop)
 
 
-def _joined(told: list[object]) -> list[str]:
+def joined(told: list[object]) -> list[str]:
     """Return the names of all lists, and any other outcome, which is an error, as text."""
     return [name for names in told for name in (names if isinstance(names, list) else [str(names)])]

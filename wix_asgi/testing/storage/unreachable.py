@@ -48,7 +48,7 @@ _METHODS: Final[dict[str, Callable[[Storage], Awaitable[object]]]] = {
 _TEST_SECONDS: Final = 60.0
 
 
-async def _failure(call: Callable[[], Awaitable[object]]) -> StorageUnavailable:
+async def failure(call: Callable[[], Awaitable[object]]) -> StorageUnavailable:
     with anyio.fail_after(_TEST_SECONDS), pytest.raises(StorageUnavailable) as caught:
         await call()
     return caught.value
@@ -60,7 +60,7 @@ async def test_unreachable(
     unreachable_storage: Storage, method: str, connections_in_use: CountConnections
 ) -> None:
     """Every method raises `StorageUnavailable` from the driver's error, and keeps no connection."""
-    error = await _failure(partial(_METHODS[method], unreachable_storage))
+    error = await failure(partial(_METHODS[method], unreachable_storage))
 
     assert isinstance(error.__cause__, Exception)
     assert not isinstance(error.__cause__, StorageUnavailable)
@@ -74,7 +74,7 @@ async def test_unreachable_is_not_told_to_callers(
     unreachable_storage: Storage, method: str
 ) -> None:
     """The error contains no value of the call: no id, no name, no token."""
-    error = await _failure(partial(_METHODS[method], unreachable_storage))
+    error = await failure(partial(_METHODS[method], unreachable_storage))
     shown = f"{error!s} {error!r} {error.detail}"
 
     assert [] == [value for value in (APP, SITE, _NAME, _TOKEN.decode()) if value in shown]
@@ -89,7 +89,7 @@ async def test_unreachable_to_many(
     told: list[StorageUnavailable] = []
 
     async def ask() -> None:
-        told.append(await _failure(partial(unreachable_storage.get, APP, SITE)))
+        told.append(await failure(partial(unreachable_storage.get, APP, SITE)))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
@@ -104,7 +104,7 @@ async def test_unreachable_to_many(
 async def test_unreachable_in_a_block(unreachable_storage: Storage) -> None:
     """A block `async with storage` is not entered."""
     entered = unreachable_storage.__aenter__
-    await _failure(entered)
+    await failure(entered)
 
     await unreachable_storage.aclose()
 
@@ -112,6 +112,6 @@ async def test_unreachable_in_a_block(unreachable_storage: Storage) -> None:
 @pytest.mark.anyio
 async def test_unreachable_and_closed(unreachable_storage: Storage) -> None:
     """Closing a storage that could not be opened is no error, once or twice."""
-    await _failure(unreachable_storage.open)
+    await failure(unreachable_storage.open)
     await unreachable_storage.aclose()
     await unreachable_storage.aclose()

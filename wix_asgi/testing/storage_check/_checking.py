@@ -15,7 +15,7 @@ import anyio
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.cases import Function
-from wix_asgi.testing.storage_check.catalogue import expand, functions
+from wix_asgi.testing.storage_check.catalogue import capability, expand, functions
 
 __all__ = ["Finding", "check"]
 
@@ -35,11 +35,13 @@ class Finding:
         rule: The rule of the contract, in one sentence.
         case: The name of the case, as pytest shows it when the suite is run.
         seen: The line of the case that failed, with the kind of the error; no value of a record.
+        capability: The protocol of `wix_asgi.storage` whose rule it is, such as `EventStorage`.
     """
 
     rule: str
     case: str
     seen: str
+    capability: str = Storage.__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ async def check(
 
     The storage may be in use. The cases write under random app ids and names that begin with
     `wix-asgi-check-`; all of it is removed again, also after a failure or a cancellation. Nothing
-    is purged, and the storage stays open. The cases of a `ClaimReader` and those of an
-    `AddingStorage` are among them if it is one.
+    is purged, and the storage stays open. The cases of a `ClaimReader`, of an `AddingStorage` and
+    of an `EventStorage` are among them if it is one.
 
     Args:
         storage: An open storage.
@@ -106,14 +108,15 @@ async def _check_one(
     storage: Storage, case: _Case, case_seconds: float, cleaning_seconds: float
 ) -> list[Finding]:
     rule = (inspect.getdoc(case.function) or "").partition("\n")[0]
+    kind = capability(case.function)
     sandbox, findings = Sandbox(storage), list[Finding]()
     try:
         with anyio.move_on_after(case_seconds) as scope:
             await case.run(sandbox)
         if scope.cancelled_caught:
-            findings.append(Finding(rule, case.name, "it was not done when its time was up"))
+            findings.append(Finding(rule, case.name, "it was not done when its time was up", kind))
     except Exception as exc:
-        findings.append(Finding(rule, case.name, _seen(exc, case.function)))
+        findings.append(Finding(rule, case.name, _seen(exc, case.function), kind))
     finally:
         errors: list[Exception] = [TimeoutError()]
         with anyio.move_on_after(cleaning_seconds, shield=True):
@@ -121,7 +124,7 @@ async def _check_one(
     if errors:
         kinds = ", ".join(sorted({type(error).__name__ for error in errors}))
         seen = f"something is left under {sandbox.prefix}… ({kinds})"
-        findings.append(Finding("What was written can be removed.", case.name, seen))
+        findings.append(Finding("What was written can be removed.", case.name, seen, kind))
     return findings
 
 

@@ -14,6 +14,7 @@ import anyio
 
 from wix_asgi.models import Record
 from wix_asgi.storage import AddingStorage, ClaimReader, Storage
+from wix_asgi.testing.storage_check._event_sandbox import EventSandbox
 
 __all__ = ["Sandbox"]
 
@@ -21,7 +22,7 @@ __all__ = ["Sandbox"]
 _CONCURRENT_REMOVALS: Final = 10
 
 
-class Sandbox:
+class Sandbox(EventSandbox):
     """A `Storage` that puts a random `prefix` before every app id and every name.
 
     It neither closes nor purges the underlying storage, since other users would notice.
@@ -29,7 +30,7 @@ class Sandbox:
 
     def __init__(self, storage: Storage) -> None:
         """Show an open storage as though it were empty."""
-        self.prefix: Final = f"wix-asgi-check-{secrets.token_hex(8)}-"
+        super().__init__(f"wix-asgi-check-{secrets.token_hex(8)}-")
         self._storage = storage
         self._keys: set[tuple[str, str]] = set()
         self._claims: set[tuple[str, str]] = set()
@@ -104,11 +105,12 @@ class Sandbox:
         return 0
 
     async def remove_all(self) -> list[Exception]:
-        """Remove all records and claims of the case, as far as possible; return the errors."""
+        """Remove all of the case, as far as possible, and return the errors."""
         apps = {app_id for app_id, _ in self._keys}
         errors = await _try(*[partial(self._storage.release, *held) for held in self._claims])
         errors += await _try(*[partial(self._storage.delete, *key) for key in self._keys])
-        return errors + await _try(*[partial(self._remove_rest, app_id) for app_id in apps])
+        errors += await _try(*[partial(self._remove_rest, app_id) for app_id in apps])
+        return errors + await _try(*[partial(self._remove_events, a) for a in self.event_apps])
 
     async def _remove_rest(self, app_id: str) -> None:
         """Remove records that the storage keeps under other ids than those of the case."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-from typing import Final
-
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.cases import each
+from wix_asgi.testing.storage_check.key_values import LOOKALIKES, SPLITS
 from wix_asgi.testing.storage_check.records import APP, SITE, put_all, read, record, timeless
 
 __all__ = [
@@ -21,48 +19,8 @@ __all__ = [
     "test_names_are_exact",
 ]
 
-_LOOKALIKES: Final = {
-    "case": ("site", "Site"),
-    "case beyond ASCII": ("\u00e9t\u00e9", "\u00c9t\u00c9"),
-    "Turkish i": ("site", "s\u0131te"),
-    "sharp s": ("strasse", "stra\u00dfe"),
-    "accent": ("site", "s\u00eete"),
-    "Unicode form": (
-        unicodedata.normalize("NFC", "s\u00eete"),
-        unicodedata.normalize("NFD", "s\u00eete"),
-    ),
-    "compatible letter": ("K", "\u212a"),
-    "wide letter": ("a", "\uff41"),
-    "invisible letter": ("site", "si\u200dte"),
-    "space behind": ("site", "site "),
-    "space before": ("site", " site"),
-    "line end behind": ("site", "site\n"),
-    "zero behind": ("site", "site\x00"),
-    "zero within": ("a\x00b", "a\x00c"),
-    "wildcard of many": ("site", "s%"),
-    "wildcard of one": ("site", "sit_"),
-    "star": ("site", "s*"),
-    "backslash": ("si\\te", "si\\\\te"),
-    "quote": ("it's", "it''s"),
-    "number": ("1", "01"),
-    "number with a point": ("1", "1.0"),
-    "exponent": ("1e1", "10"),
-    "beyond the BMP": ("\U0001f600", "\U0001f601"),
-    "lone surrogate": ("\ud800", "\udfff"),
-    "the last of 2000 letters": ("x" * 1999 + "a", "x" * 1999 + "b"),
-}
-_SPLITS: Final = {
-    "nothing between": (("ap", "psite"), ("app", "site")),
-    "colon": (("app:a", "b"), ("app", "a:b")),
-    "slash": (("app/a", "b"), ("app", "a/b")),
-    "dash": (("app-a", "b"), ("app", "a-b")),
-    "zero byte": (("app\x00a", "b"), ("app", "a\x00b")),
-    "quotes": (('app", "a', "b"), ("app", 'a", "b')),
-    "turned round": (("app", "site"), ("site", "app")),
-}
 
-
-@each("ids", _LOOKALIKES)
+@each("ids", LOOKALIKES)
 async def test_instance_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
     """Instance ids with any difference are different ids, to every method."""
     one, other = ids
@@ -77,7 +35,7 @@ async def test_instance_ids_are_exact(storage: Storage, ids: tuple[str, str]) ->
     assert timeless(record(other, "of-other")) == timeless(await storage.get(APP, other))
 
 
-@each("ids", _LOOKALIKES)
+@each("ids", LOOKALIKES)
 async def test_app_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None:
     """App ids with any difference are different ids, to every method."""
     one, other = ids
@@ -93,7 +51,7 @@ async def test_app_ids_are_exact(storage: Storage, ids: tuple[str, str]) -> None
     )
 
 
-@each("names", _LOOKALIKES)
+@each("names", LOOKALIKES)
 async def test_names_are_exact(storage: Storage, names: tuple[str, str]) -> None:
     """Claimed names with any difference are different names."""
     one, other = names
@@ -104,7 +62,7 @@ async def test_names_are_exact(storage: Storage, names: tuple[str, str]) -> None
     assert not await storage.claim(other, "third", 60)
 
 
-@each("keys", _SPLITS)
+@each("keys", SPLITS)
 async def test_key_is_a_pair(
     storage: Storage, keys: tuple[tuple[str, str], tuple[str, str]]
 ) -> None:
@@ -119,7 +77,7 @@ async def test_key_is_a_pair(
 
 async def test_ids_come_back(storage: Storage) -> None:
     """Ids of any letters are returned letter by letter, by a scan too."""
-    ids = sorted({instance_id for pair in _LOOKALIKES.values() for instance_id in pair})
+    ids = sorted({instance_id for pair in LOOKALIKES.values() for instance_id in pair})
     await put_all(storage, *ids)
     found = [await storage.get(APP, instance_id) for instance_id in ids]
 

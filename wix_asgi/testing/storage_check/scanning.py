@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
 
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.cases import each
+from wix_asgi.testing.storage_check.key_values import ORDER, UNORDERED
 from wix_asgi.testing.storage_check.records import APP, put_all, record, timeless
 from wix_asgi.testing.storage_check.tasks import together
 
@@ -27,32 +27,6 @@ __all__ = [
     "test_writing_at_once",
     "test_writing_between_pages",
 ]
-
-_UNORDERED: Final = [
-    "b",
-    "A",
-    "Z",
-    "c",
-    "-",
-    "aa",
-    "\u00e9",
-    "e",
-    "\uffff",
-    "\U0001f600",
-    "10",
-    "9",
-]
-_ORDER: Final = {
-    "capitals first": ("B", "a"),
-    "digits are no numbers": ("10", "9"),
-    "the shorter first": ("a", "aa"),
-    "a space counts": ("a b", "ab"),
-    "a dash counts": ("a-c", "ab"),
-    "a zero byte is a letter": ("a", "a\x00"),
-    "accents last": ("z", "\u00e9"),
-    "not by UTF-16": ("\uffff", "\U0001f600"),
-    "surrogates in their place": ("\ud7ff", "\ud800"),
-}
 
 
 async def _pages(storage: Storage, limit: int) -> AsyncIterator[list[Record]]:
@@ -75,16 +49,16 @@ async def test_empty(storage: Storage) -> None:
     assert [] == list(await storage.scan(APP))
 
 
-@each("limit", {"one": 1, "a few": 3, "all of them": len(_UNORDERED), "more": 100})
+@each("limit", {"one": 1, "a few": 3, "all of them": len(UNORDERED), "more": 100})
 async def test_order_of_code_points(storage: Storage, limit: int) -> None:
     """Pages of any size list every id once, in the order of the code points."""
-    await put_all(storage, *_UNORDERED)
+    await put_all(storage, *UNORDERED)
     found = [instance_id async for page in _pages(storage, limit) for instance_id in _ids(page)]
 
-    assert sorted(_UNORDERED) == found
+    assert sorted(UNORDERED) == found
 
 
-@each("pair", _ORDER)
+@each("pair", ORDER)
 async def test_order_of_two(storage: Storage, pair: tuple[str, str]) -> None:
     """Ids are compared code point by code point, also with the beginning of a page."""
     first, second = pair

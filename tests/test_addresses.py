@@ -12,7 +12,7 @@ from tests.engine import ManualClock
 from tests.middleware.probes import CALLBACK, INSTALL, Probe, call, http_scope, is_ours
 from tests.support import make_wix
 from wix_asgi import WixMiddleware
-from wix_asgi.handshake.addresses import routes
+from wix_asgi._addresses import routes
 from wix_asgi.testing import FakeWix
 
 

@@ -1,4 +1,4 @@
-"""The addresses of the two paths, and hints for the log where a request comes by another address.
+"""The addresses of our paths, and hints for the log where a request comes by another address.
 
 Hosts and mounts are only compared for a log line, and decide nothing: the settings alone say where
 browsers are sent (RFC 9700, 4.1). Anybody can cause these lines, so each kind has one a minute.
@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Scope
@@ -28,6 +28,8 @@ logger = logging.getLogger("wix_asgi")
 Route: TypeAlias = Callable[[Scope], ASGIApp | None]
 """Says which app answers a request; None leaves it to the app behind the middleware."""
 
+_ENTER: Final = "enter that in Wix's dashboard"
+
 _SECONDS: Final = 60.0
 """From one hint of a kind to the next: it stays true until an operator has read it."""
 
@@ -41,9 +43,13 @@ _MOUNT: Final = re.compile(r"[0-9A-Za-z._~/-]{1,100}")
 
 
 def routes(
-    settings: WixSettings, handshake: Handshake, *, clock: Callable[[], float] = time.monotonic
+    settings: WixSettings,
+    handshake: Handshake,
+    webhook: ASGIApp | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Route]:
-    """Return the paths of the handshake, and the paths that are taken for them by mistake.
+    """Return the paths of the handshake and of webhooks, and paths taken for them by mistake.
 
     The paths are as `scope["path"]` has them, below the mount. A path that is taken for another
     stays the app's, so that the middleware looks up all of them in one dict, and foreign paths cost
@@ -52,16 +58,38 @@ def routes(
     hints = _Hints(settings, clock)
     mount = hints.public_mount
     found: dict[str, Route] = {}
-    for path, url in (
-        (settings.install_path, settings.app_url),
-        (settings.callback_path, settings.redirect_url),
-    ):
+    own = [
+        _Own(
+            settings.install_path,
+            settings.app_url,
+            hints.before(handshake.install),
+            hints.remedy,
+        ),
+        _Own(
+            settings.callback_path,
+            settings.redirect_url,
+            lambda _: handshake.callback,
+            hints.remedy,
+        ),
+    ]
+    if webhook is not None:
+        own.append(_Own(settings.webhook_path, settings.webhook_url, lambda _: webhook))
+    for each in own:
+        path = each.path
         if mount:
             found[mount + path] = hints.of_unknown_mount(mount + path)
-        found[path.removesuffix("/") if path.endswith("/") else f"{path}/"] = hints.of_slash(url)
-    found[settings.install_path] = hints.before(handshake.install)
-    found[settings.callback_path] = lambda _: handshake.callback
-    return found
+        slashed = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+        found[slashed] = hints.of_slash(each.url, each.remedy)
+    return found | {each.path: each.route for each in own}
+
+
+class _Own(NamedTuple):
+    """A path of ours, its address in the world, and the advice where that is mistyped."""
+
+    path: str
+    url: str
+    route: Route
+    remedy: str = _ENTER
 
 
 class _Hints:
@@ -70,9 +98,9 @@ class _Hints:
     def __init__(self, settings: WixSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._limit = LineLimit(_SECONDS, clock=clock)
-        self._start, self._remedy = "the App URL", "enter that in Wix's dashboard"
+        self._start, self.remedy = "the App URL", _ENTER
         if settings.flow is InstallFlow.CLIENT_CREDENTIALS:
-            self._start, self._remedy = "the install link", "publish that"
+            self._start, self.remedy = "the install link", "publish that"
         public = urlsplit(settings.public_url)
         self._public_host = public.hostname
         self.public_mount = unquote(public.path)
@@ -91,7 +119,7 @@ class _Hints:
 
         return route
 
-    def of_slash(self, url: str) -> Route:
+    def of_slash(self, url: str, remedy: str) -> Route:
         """Return the route of a path that differs from `url` by a slash at its end."""
         slash = "with a slash" if url.endswith("/") else "without a slash"
 
@@ -99,7 +127,7 @@ class _Hints:
             self._write(
                 "slash",
                 f"a request was left to the app, since its path differs from {url} by a slash: "
-                f"{self._remedy}, {slash} at its end",
+                f"{remedy}, {slash} at its end",
             )
 
         return route

@@ -17,6 +17,7 @@ from chaos import (
     refreshing,
     rotating,
     sqlite_faults,
+    webhooks,
 )
 from chaos.figures import Figure, table
 from chaos.stores import Stores, open_stores
@@ -35,6 +36,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "sqlite_faults": sqlite_faults.measure,
     "anonymous": anonymous.measure,
     "purging": purging.measure,
+    "webhooks": webhooks.measure,
 }
 
 

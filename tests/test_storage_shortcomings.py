@@ -39,8 +39,8 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("storage", "lacking"),
     [
         (MemoryStorage(), []),
-        (OfBefore(), ["AddingStorage"]),
-        (OfFirst(), ["ClaimReader", "AddingStorage"]),
+        (OfBefore(), ["AddingStorage", "EventStorage"]),
+        (OfFirst(), ["ClaimReader", "AddingStorage", "EventStorage"]),
     ],
 )
 def test_shortcomings(storage: Storage, lacking: list[str]) -> None:
@@ -65,6 +65,7 @@ async def test_start_of_an_app(caplog: pytest.LogCaptureFixture) -> None:
 
     assert line.startswith("storage OfFirst: It tells no owners of claims (ClaimReader): ")
     assert "It cannot add records (AddingStorage): it forgets of which site a site is a" in line
+    assert "It has no inbox for events (EventStorage): an app that sets public_key" in line
     assert 1 == len(line.splitlines())
 
 

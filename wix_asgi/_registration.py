@@ -74,7 +74,7 @@ class Registration(ABC):
         It is called at least once for each event, in this or another process, and in no order; an
         async handler on the event loop, and a plain one in a thread. A handler that raises, or
         takes more than `handler_timeout` seconds, is called again after 10 s, then 52 s, and so on,
-        up to `max_attempts` times in about a day; the other handlers of the event are not.
+        up to `max_attempts` times in about a day; no other handler of the event is.
 
         Raises:
             TypeError: An argument is of another type.

@@ -231,6 +231,8 @@ _SHORTCOMINGS = {
     AddingStorage: "It cannot add records (AddingStorage): it forgets of which site a site is a "
     "copy, that a site was moved to client credentials, and that on_install is still to be called "
     "after a crash; and a site that is found again may overwrite its install of the same moment.",
+    EventStorage: "It has no inbox for events (EventStorage): an app that sets public_key, for "
+    "webhooks, does not start with it.",
 }
 
 

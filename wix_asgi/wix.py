@@ -137,7 +137,7 @@ class Wix(Registration):
     async def stop_work(self) -> None:
         """Take no more events, and end running handlers; the app's own shutdown comes after it.
 
-        Those that run get eight seconds, then they are cancelled and their events given back.
+        Running handlers get eight seconds, then they are cancelled and their events given back.
         """
         self._closes_at = min(self._closes_at, anyio.current_time() + _SHUTDOWN_GRACE)
         if self._worker is not None:

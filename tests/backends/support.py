@@ -20,6 +20,7 @@ from wix_asgi_backends._sql import SQLStorage
 # The slow imports are done once for all the processes of a case.
 multiprocessing.set_forkserver_preload(
     [
+        "wix_asgi.testing.storage.event_processes",
         "wix_asgi.testing.storage.processes",
         "wix_asgi_backends.postgres",
         "wix_asgi_backends.sqlite",

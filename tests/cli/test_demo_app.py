@@ -118,7 +118,7 @@ async def test_the_page_shows_the_events_of_the_site(
 async def test_a_site_that_removed_the_app_sees_its_events(
     demo: WixMiddleware, http: httpx.AsyncClient, fake: FakeWix
 ) -> None:
-    """The page without the app still shows what was told of its end."""
+    """The page without the app still shows the event of its end."""
     await install(http, fake, YOGA)
     fake.webhook_url = demo
     fake.uninstall(YOGA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -23,6 +24,14 @@ from wix_asgi.sealing.vault import Vault
 from wix_asgi.webhooks.inbox import Inbox
 
 pytestmark = pytest.mark.usefixtures("kept_inbox")
+
+
+def cells(row: str) -> list[str]:
+    """Return the cells of a row, without the age, which is some seconds."""
+    found = re.split(r"  +", row)
+    ages = [cell for cell in found if re.fullmatch(r"\d+ (s|min)", cell)]
+    assert 1 == len(ages)
+    return [cell for cell in found if cell not in ages]
 
 
 def test_help_says_what_is_printed() -> None:
@@ -51,10 +60,8 @@ def test_events_are_listed() -> None:
     assert (0, "") == (result.exit_code, result.stderr)
     assert ["ID", "TYPE", "SITE", "STATE", "ATTEMPTS", "AGE", "NEXT", "FAILURE"] == head.split()
     assert {dead[:12], waiting[:12]} == set(by_id)
-    assert [CREATED, "site-b", "waiting", "0", "0", "s", "now"] == by_id[waiting[:12]].split()
-    assert [CREATED, "site-a", "dead", "1", "0", "s", "ValueError", "in", "app.count"] == by_id[
-        dead[:12]
-    ].split()
+    assert [CREATED, "site-b", "waiting", "0", "now"] == cells(by_id[waiting[:12]])
+    assert [CREATED, "site-a", "dead", "1", "ValueError in app.count"] == cells(by_id[dead[:12]])
 
 
 def test_json_has_all_facts() -> None:
@@ -169,7 +176,7 @@ def test_running_events_are_told_as_such() -> None:
     take()
     row = run("events", "list").stdout.splitlines()[1]
 
-    assert [event_id[:12], CREATED, "site-a", "running", "1", "0", "s"] == row.split()
+    assert [event_id[:12], CREATED, "site-a", "running", "1"] == cells(row)
     assert listed()[0]["running"]
     assert "next attempt  none\n" in run("events", "show", event_id).stdout
 
@@ -180,7 +187,7 @@ def test_postponed_events_tell_their_next_attempt() -> None:
 
     async def postpone(inbox: Inbox) -> None:
         (kept,) = await inbox.take("test-owner", limit=1, lease=60.0)
-        await inbox.postpone(kept, "test-owner", delay=7230.0, outcomes="", failure="ValueError")
+        await inbox.postpone(kept, "test-owner", delay=9000.0, outcomes="", failure="ValueError")
 
     change(postpone)
 

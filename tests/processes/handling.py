@@ -19,6 +19,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
+from tests.limits import PATIENCE
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.events import WebhookEvent
@@ -107,7 +108,13 @@ async def work(lease: float) -> None:
             # is frozen inside of a statement keeps the lock of SQLite.
             concurrency=1,
             ready=wix.open,
-            policy=WebhookPolicy(lease=lease, lease_margin=lease / 4, max_poll_pause=0.5),
+            policy=WebhookPolicy(
+                lease=lease,
+                lease_margin=lease / 4,
+                max_poll_pause=0.5,
+                shutdown_grace=0.1,
+                shutdown_cleanup=PATIENCE,
+            ),
         )
         say("works")
         await worker.run()

@@ -252,17 +252,9 @@ def test_forged_token_is_refused(forged: Callable[[], bytes]) -> None:
         verify(forged())
 
 
-class Hits:
-    """A server of keys, and its connections."""
-
-    def __init__(self, url: str, connections: list[str]) -> None:
-        self.url = url
-        self.connections = connections
-
-
 @pytest.fixture
-def hits() -> Iterator[Hits]:
-    """Serve the attacker's key."""
+def hits() -> Iterator[tuple[str, list[str]]]:
+    """Serve the attacker's key; the list has an entry for each connection."""
     connections: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -280,19 +272,20 @@ def hits() -> Iterator[Hits]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        yield Hits(f"http://127.0.0.1:{server.server_port}", connections)
+        yield f"http://127.0.0.1:{server.server_port}", connections
         server.shutdown()
 
 
 @pytest.mark.parametrize("name", ["jku", "x5u"])
-def test_no_key_is_fetched(hits: Hits, name: str) -> None:
+def test_no_key_is_fetched(hits: tuple[str, list[str]], name: str) -> None:
     """A header with the address of a key causes no connection, by any signature (R42)."""
-    header: dict[str, Any] = {name: hits.url}
+    url, connections = hits
+    header: dict[str, Any] = {name: url}
     with pytest.raises(ForgedToken):
         verify(sign(claims(), key=private_key("attacker"), **header))
     verify(sign(claims(), **header))
 
-    assert [] == hits.connections
+    assert [] == connections
 
 
 def test_every_flipped_bit_is_noticed() -> None:

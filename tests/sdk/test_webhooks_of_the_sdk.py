@@ -1,4 +1,4 @@
-"""The SDK takes the events of the fake Wix, reads in them what we read, and refuses less."""
+"""The SDK takes the events of the fake Wix, reads the same data in them, and refuses less."""
 
 from __future__ import annotations
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import threading
-from typing import Any
 
-import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -16,8 +12,6 @@ from tests.webhooks.working import working
 from wix_asgi.events import WebhookEvent
 from wix_asgi.models import EventState
 from wix_asgi.webhooks.policy import WebhookPolicy
-
-VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="none")
 
 
 async def test_an_event_is_handled_and_is_done() -> None:
@@ -240,68 +234,6 @@ async def test_no_more_events_are_taken_than_there_are_slots() -> None:
 
     assert (2, 3) == (begun, len(waiting))
     assert "take 2" == app.storage.steps[0]
-
-
-async def test_plain_handlers_leave_the_threads_of_the_app_alone() -> None:
-    """They run in threads of their own number, and the event loop goes on."""
-    limiter = anyio.to_thread.current_default_thread_limiter()
-    slow = SlowHook()
-    async with working() as (app, worker):
-        app.on()(slow)
-        await app.add(times=4)
-        worker.start()
-        await slow.has_begun(4)
-        borrowed = limiter.borrowed_tokens
-        slow.told.set()
-        await app.until_over(times=4)
-
-    # One is the test's own, which waits for the handlers.
-    assert borrowed <= 1
-
-
-async def test_handlers_know_no_variables_of_the_request_that_came_first() -> None:
-    """A worker that a request starts lives longer than the request."""
-    async with working() as (app, worker):
-
-        @app.on()
-        async def handle(event: WebhookEvent) -> None:
-            app.calls.append(VARIABLE.get())
-
-        @app.on()
-        def handle_in_thread(event: WebhookEvent) -> None:
-            app.calls.append(VARIABLE.get())
-
-        token = VARIABLE.set("the request's")
-        await app.add()
-        worker.wake()
-        VARIABLE.reset(token)
-        await app.until_over()
-
-    assert ["none", "none"] == app.calls
-
-
-async def test_handlers_may_take_no_argument_and_may_return_a_coroutine() -> None:
-    """They are called as hooks are."""
-    async with working() as (app, worker):
-        threads: list[Any] = []
-
-        @app.on()
-        def nothing() -> None:
-            threads.append(threading.get_ident())
-
-        async def inner(event: WebhookEvent) -> None:
-            threads.append(threading.get_ident())
-
-        @app.on()
-        def outer(event: WebhookEvent) -> object:
-            return inner(event)
-
-        await app.add()
-        worker.start()
-        await app.until_over()
-
-    assert threading.get_ident() != threads[0]
-    assert threading.get_ident() == threads[1]
 
 
 async def test_two_workers_share_the_events() -> None:

@@ -119,6 +119,28 @@ async def test_an_event_whose_thread_goes_on_is_due_when_its_lease_would_end() -
     assert 10 < record.due_in <= 20
 
 
+async def test_a_handler_that_ignores_the_shutdown_does_not_hold_it_up() -> None:
+    """Its event comes back when the lease ends."""
+    go_on = anyio.Event()
+    policy = WebhookPolicy(shutdown_grace=0.01, shutdown_cleanup=0.01)
+    async with working(policy) as (app, worker):
+
+        @app.on()
+        async def handle(event: WebhookEvent) -> None:
+            app.calls.append(event.attempt)
+            with anyio.CancelScope(shield=True):
+                await go_on.wait()
+
+        await app.add()
+        worker.start()
+        await app.until(lambda: bool(app.calls))
+        await worker.stop()
+        record = await app.only()
+        go_on.set()
+
+    assert (EventState.WAITING, 1, True) == (record.state, record.attempts, record.is_taken)
+
+
 async def test_events_that_come_with_the_shutdown_are_given_back() -> None:
     """The storage was being asked when it began: no handler is called."""
     async with working() as (app, worker):
@@ -267,7 +289,7 @@ def test_a_worker_of_another_event_loop_is_asked_to_stop() -> None:
 async def test_a_storage_that_is_down_does_not_hold_up_the_shutdown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Ten seconds in all; the events come back when their leases end."""
+    """It ends after its bounds; the events come back when their leases end."""
     async with working() as (app, worker):
 
         @app.on()
@@ -284,5 +306,5 @@ async def test_a_storage_that_is_down_does_not_hold_up_the_shutdown(
         await anyio.wait_all_tasks_blocked()
         app.storage.heal()
 
-    assert pytest.approx(10) == lasted
+    assert pytest.approx(8 + 5) == lasted
     assert [] == caplog.messages

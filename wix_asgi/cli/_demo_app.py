@@ -104,7 +104,7 @@ async def _home(request: Request) -> Response:
 Stop the demo and start it again: this page still opens.</p>
 {_products(products)}
 {_events(request, instance_id)}
-<h2>This was fetched from the fake Wix by</h2>
+<h2>All of this came from the fake Wix by</h2>
 <pre><code>{escape(_CODE)}</code></pre>
 <p class="soft">as the installation <code>{escape(instance_id)}</code>.</p>""",
     )

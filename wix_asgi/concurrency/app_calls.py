@@ -33,8 +33,8 @@ async def call_function(
 ) -> Any:
     """Call `function` with the first of `args`, up to its number of parameters.
 
-    A plain function is called by `in_thread`; what it returns is awaited on the event loop where it
-    can be. `bound` is around all that is awaited on the event loop.
+    A plain function is called by `in_thread`; its result is awaited on the event loop where it can
+    be. `bound` is around all that is awaited on the event loop.
 
     Raises:
         BaseException: The error of the function.
@@ -48,7 +48,7 @@ async def call_function(
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether `function` is an async function or object, or a partial or decorator of one.
+    """Whether `function` is an async function or object, or a partial or decorator of either.
 
     Such a decorator may need the event loop before it returns its coroutine.
     """
@@ -85,7 +85,7 @@ class Outcome:
     __slots__ = ("error", "value")
 
     def __init__(self, value: Any, error: BaseException | None) -> None:
-        """Hold the one or the other."""
+        """Hold a result, or an error."""
         self.value = value
         self.error = error
 

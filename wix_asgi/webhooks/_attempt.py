@@ -34,7 +34,7 @@ __all__ = ["EventAttempt", "WorkerParts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What all attempts of a worker share."""
+    """The parts that all attempts of a worker share."""
 
     inbox: Inbox
     handlers: Handlers
@@ -51,7 +51,7 @@ class WorkerParts:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What is to be written of an event: it is over, or comes back after a delay."""
+    """The end of an attempt: its event is over, or comes back after a delay."""
 
     delay: float | None = None
     failure: str | None = None
@@ -105,7 +105,7 @@ class EventAttempt:
         self.is_unwritten = False
 
     async def run(self) -> None:
-        """Handle the event, and note what became of it; raise nothing."""
+        """Handle the event, and note its end; raise nothing."""
         done = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._lease.renew_until, done, self._renewed)
@@ -116,7 +116,7 @@ class EventAttempt:
             finally:
                 done.set()
         if self._run is not None and not self._run.has_ended:
-            # The slot is taken for as long as a thread goes on, or a process would have any number.
+            # The slot is taken until the thread ends, or a process would have any number of them.
             await self._run.wait_for_thread()
 
     def interrupt(self) -> None:

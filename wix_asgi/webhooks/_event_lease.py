@@ -1,4 +1,4 @@
-"""The lease on one event, whose renewals note what has become of its handlers so far."""
+"""The lease on one event, whose renewals note the outcomes of its handlers so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("wix_asgi")
 
 
 class EventLease(RenewedLease):
-    """A taken event, as long as it is ours.
+    """A taken event, until it is ended, given back or lost.
 
     Attributes:
         outcomes: Written with each renewal, and with the event's end.

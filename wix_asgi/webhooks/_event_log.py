@@ -1,4 +1,4 @@
-"""What the log says about events and their handlers: types, ids and names, and no payload."""
+"""Log lines about events and their handlers: with types, ids and names, and no payload."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class EventLog:
         )
 
     def not_noted(self, kept: KeptEvent) -> None:
-        """Tell that what became of an event could not be noted, since it is another's by now."""
+        """Tell that the end of an event could not be noted, since another process has it."""
         logger.warning(
             "%s ended here after its lease: another process handles it again, or it was dropped",
             _name(kept),

@@ -37,7 +37,7 @@ class Start(Protocol):
         *,
         bound: AbstractAsyncContextManager[object],
     ) -> Awaitable[Any]:
-        """Return what is to be awaited."""
+        """Return the awaitable of the call."""
 
 
 class Ending(Enum):
@@ -130,8 +130,8 @@ class HandlerRun:
         """Wait until the call is over, or interrupted."""
         await self._woken.wait()
 
-    # What is around all that is awaited in the task of the call. There, since a task that was
-    # frozen would go on by one step if it was cancelled from another one.
+    # The bound around everything that is awaited in the task of the call. There, since a task that
+    # was frozen would go on by a step if another task cancelled it.
 
     async def __aenter__(self) -> None:
         self._deadline = Deadline(self._seconds_left())
@@ -209,7 +209,7 @@ class HandlerRun:
             await self._woken.wait()
 
     def _limit(self) -> float:
-        """Return the moment by which the call should be over, as far as is known now."""
+        """Return the moment by which the call should be over, by the latest renewal."""
         # A thread goes on without a lease, too.
         lease = math.inf if self._is_in_thread else self._lease.work_ends_at
         return min(self._times_out_at, lease)

@@ -38,7 +38,7 @@ class Observing:
         self._tell("webhook.event.wait", seconds, {"event_type": kept.record.event_type})
 
     def counts(self, counts: EventCounts) -> None:
-        """Tell what the inbox holds."""
+        """Tell the counts of the inbox."""
         self._tell("webhook.events.waiting", counts.waiting, {})
         self._tell("webhook.events.dead", counts.dead, {})
         self._tell("webhook.events.oldest_age", counts.oldest_age, {})

@@ -1,4 +1,4 @@
-"""Takes events on one event loop, as many as there are free slots, and starts their attempts."""
+"""Takes an event for each free slot of one event loop, and starts their attempts."""
 
 from __future__ import annotations
 

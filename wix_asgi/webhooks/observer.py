@@ -1,4 +1,4 @@
-"""Measurements of the worker, for whoever collects them; there is no dependency."""
+"""Measurements of the worker, for any collector; there is no dependency."""
 
 from __future__ import annotations
 

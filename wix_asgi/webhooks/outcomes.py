@@ -1,4 +1,4 @@
-"""What has become of each handler of an event, in the text that the inbox keeps."""
+"""The outcome of each handler of an event, in the text that the inbox keeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["HandlerOutcome", "Outcomes"]
 
 
 class HandlerOutcome(StrEnum):
-    """What has become of one handler of an event; a handler without one was not called yet."""
+    """The outcome of a handler of an event; a handler without an outcome was not called yet."""
 
     RETURNED = "returned"
     """It is not called again."""
@@ -40,7 +40,7 @@ class Outcomes:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Return the outcomes of a stored text; those that another release wrote are left out.
+        """Return the outcomes of a stored text; unknown words of another release are left out.
 
         A handler whose outcome is not known is called: an event is handled at least once.
         """
@@ -86,7 +86,7 @@ class Outcomes:
         return replace(self, spared=self.spared + 1)
 
     def for_retry(self) -> Self:
-        """Return the outcomes with which the attempts begin anew: those that are over for good."""
+        """Return the outcomes with which the attempts begin anew: the returned handlers."""
         returned = {
             name: outcome
             for name, outcome in self.handlers.items()

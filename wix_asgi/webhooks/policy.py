@@ -137,7 +137,7 @@ class WebhookPolicy:
 
     poll_pause: float = 0.5
     max_poll_pause: float = 10.0
-    """Between two looks for events of other processes: twice as long each time that none is found.
+    """Between two looks for others' events: twice as long after each look that finds none.
 
     Times 0.5 to 1.5, by chance. A look is one statement.
     """
@@ -160,9 +160,9 @@ class WebhookPolicy:
     still_running: float = 1000.0
     """How long after its time-out a handler that goes on keeps the event from other processes.
 
-    A thread cannot be cancelled. One that waits for a dead connection ends by itself after 925
-    seconds (Linux, `tcp_retries2` of 15); one that goes on for longer may never end, and its event
-    is tried again beside it. Its slot stays taken.
+    A thread cannot be cancelled. A thread that waits for a dead connection ends by itself after 925
+    seconds (Linux, `tcp_retries2` of 15); a thread that goes on for longer may never end, and its
+    event is tried again beside it. Its slot stays taken.
     """
 
     cancel_patience: float = 1.0
@@ -171,13 +171,13 @@ class WebhookPolicy:
     shutdown_grace: float = 8.0
     """How long a shutdown waits for running handlers.
 
-    Docker kills a container ten seconds after it was told to stop; two of them are for giving the
-    events back.
+    Docker kills a container ten seconds after it was told to stop; the rest of them is for giving
+    the events back, which takes some milliseconds each.
     """
 
-    shutdown_cleanup: float = 2.0
-    """How long a shutdown then waits for cancelled handlers, and for their events to be given back.
-    """
+    shutdown_cleanup: float = 5.0
+    """How long a shutdown then waits at most for cancelled handlers, and for their events to be
+    given back: a slow storage must not lose that (as `DetachedTasks` has it)."""
 
     # Operating
 
@@ -185,7 +185,7 @@ class WebhookPolicy:
     """The least time between two log lines about a storage that fails."""
 
     watch_interval: float = 60.0
-    """How often waiting events and dead letters are counted, by one of all processes."""
+    """How often waiting events and dead letters are counted, by a single process."""
 
     watch_lease: float = 150.0
     """How long a killed process that counted them delays the next one: two and a half intervals."""
@@ -199,7 +199,7 @@ class WebhookPolicy:
     """
 
     warn_growth: float = 2.0
-    """By what factor either has grown when it is told of again: seven lines for a day's age."""
+    """The growth of either after which it is told of again: seven lines for a day's age."""
 
     def delay_after(self, attempt: int, jitter: float) -> float:
         """Return the pause after a failed attempt, 1 for the first; `jitter` is from 0 to 1."""

@@ -25,7 +25,7 @@ logger = logging.getLogger("wix_asgi")
 
 
 class InboxWatch:
-    """Purges in every process, and counts in one of them at a time."""
+    """Purges in every process, and counts in a single process at a time."""
 
     def __init__(
         self,

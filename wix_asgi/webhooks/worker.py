@@ -90,7 +90,7 @@ class EventWorker:
         self._is_run = False
 
     def start(self) -> None:
-        """Begin to take events on the running event loop, unless one of this process does."""
+        """Begin to take events on the running event loop, unless this process does so already."""
         with self._lock:
             self._is_stopped = False
             if self._taking is None or not self._taking.wake():

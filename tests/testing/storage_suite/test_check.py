@@ -20,11 +20,12 @@ from tests.backends.support import example
 from tests.testing.storage_suite import broken, expected
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
-from wix_asgi.storage import AddingStorage, ClaimReader, Storage
+from wix_asgi.storage import AddingStorage, ClaimReader, EventStorage, Storage
 from wix_asgi.testing.storage import processes
 from wix_asgi.testing.storage_check import Finding, adding, check, claim_owners
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.catalogue import EVENTS, functions
+from wix_asgi.testing.storage_check.event_records import event
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
 from wix_asgi_backends.postgres import PostgresStorage
@@ -50,11 +51,13 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def fill(storage: Storage) -> None:
-    """Put into a store the contents of a live store: records, held names and expired names."""
+    """Put into a store the contents of a live store: records, held and expired names, an event."""
     await storage.put(record())
     await storage.put(record(app_id="another", failure="refused"))
     await storage.claim("held", "owner", 3600)
     await storage.claim("over", "owner", 0)
+    if isinstance(storage, EventStorage):
+        await storage.add_event(event(alias="alias"))
 
 
 def cases(findings: Sequence[Finding]) -> set[str]:
@@ -97,16 +100,16 @@ async def test_sqlite(tmp_path: Path) -> None:
 
         assert [] == await check(storage)
         assert before == await sqlite_rows(storage)
-        assert 4 == len(before)
+        assert 5 == len(before)
 
 
 async def sqlite_rows(storage: SQLiteStorage) -> list[Any]:
-    """Return all rows of both tables."""
+    """Return all rows of all tables."""
     engine = await storage._engines.current()
     async with engine.connect() as connection:
         found = [
             await connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608
-            for table in ("wix_installations", "wix_claims")
+            for table in ("wix_installations", "wix_claims", "wix_events")
         ]
         return [tuple(row) for result in found for row in result]
 
@@ -119,7 +122,7 @@ async def test_postgres(postgres_url: str) -> None:
         try:
             return [
                 tuple(row)
-                for table in ("wix_installations", "wix_claims")
+                for table in ("wix_installations", "wix_claims", "wix_events")
                 for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608
             ]
         finally:
@@ -131,7 +134,7 @@ async def test_postgres(postgres_url: str) -> None:
 
         assert [] == await check(storage)
         assert before == await rows()
-        assert 4 == len(before)
+        assert 5 == len(before)
 
 
 @pytest.mark.parametrize(

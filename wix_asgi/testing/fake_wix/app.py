@@ -70,7 +70,7 @@ class FakeWix(Webhooks):
     `echo("/x/*")` sends calls back.
 
     Its webhooks are signed by a key of its own, which `settings()` and `GET /public-key` tell.
-    `send_event` delivers an event, and `redeliver_due` repeats those that failed, by Wix's
+    `send_event` delivers an event, and `redeliver_due` repeats failed events, by Wix's
     schedule. `queue_event` and `send_queued` send in any order, `deliver` sends copies and the
     bodies of `forge_event`. With a `webhook_url`, installs and their ends cause events.
 

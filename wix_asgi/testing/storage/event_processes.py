@@ -19,7 +19,6 @@ from wix_asgi.testing.storage_check.event_records import (
     event,
     ids,
     keep_all,
-    read_event,
     take,
 )
 from wix_asgi.testing.storage_check.records import APP
@@ -65,28 +64,32 @@ def test_one_process_takes_an_event(make_storage: MakeStorage, anyio_backend: Lo
 
 def test_event_of_a_killed_process(make_storage: MakeStorage, anyio_backend: Loop) -> None:
     """An event that a killed process had is due again when its lease is over, with its outcomes."""
-    run(partial(_fill, make_storage, EVENT), anyio_backend)
-    process = CONTEXT.Process(target=_take_and_die, args=(make_storage, anyio_backend))
+    run(partial(_fill, make_storage, EVENT, due_in=-2.0), anyio_backend)
+    run(partial(_fill, make_storage, "another", due_in=-1.0), anyio_backend)
+    process = CONTEXT.Process(
+        target=_take_and_end, args=(make_storage, anyio_backend, "killed", os._exit)
+    )
     process.start()
     process.join(PROCESS_SECONDS)
+    _take_and_end(make_storage, anyio_backend, "closed", end=abs)
 
-    async def take_over() -> tuple[int, str]:
+    async def take_over() -> list[tuple[str, int, str]]:
         async with make_storage() as storage:
 
-            async def is_due() -> bool:
-                return [EVENT] == await take(storage, "next")
+            async def are_due() -> bool:
+                return len(await take(storage, "next")) == 2  # both events
 
-            await until(is_due)
-            found = await read_event(storage)
-            return found.attempts, found.outcomes
+            await until(are_due)
+            found = await storage.events(APP)
+            return [(one.event_id, one.attempts, one.outcomes) for one in found]
 
     assert 9 == process.exitcode
-    assert (2, "so far") == run(take_over, anyio_backend)
+    assert [(EVENT, 2, "killed"), ("another", 2, "closed")] == run(take_over, anyio_backend)
 
 
-async def _fill(make: MakeStorage, *names: str) -> None:
+async def _fill(make: MakeStorage, *names: str, due_in: float = 0.0) -> None:
     async with make() as storage:
-        await together(*[partial(keep_all, storage, name) for name in names])
+        await together(*[partial(keep_all, storage, name, due_in=due_in) for name in names])
 
 
 async def _listed(make: MakeStorage) -> list[str]:
@@ -116,11 +119,13 @@ async def _take_all(storage: InboxStorage, number: int) -> list[str]:
     return names
 
 
-def _take_and_die(make: MakeStorage, loop: Loop) -> None:
+def _take_and_end(make: MakeStorage, loop: Loop, owner: str, end: Callable[[int], object]) -> None:
+    """Take the event that is due for longest, renew its lease for a moment, and end."""
+
     async def main() -> None:
         async with make() as storage:
-            await take(storage, "killed")
-            await storage.renew_event(APP, EVENT, "killed", lease=SHORT, outcomes="so far")
-            os._exit(9)
+            (name,) = await take(storage, owner, limit=1)
+            await storage.renew_event(APP, name, owner, lease=SHORT, outcomes=owner)
+            end(9)
 
     run(main, loop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import count
 from typing import Final
 
 from wix_asgi.models import EventRecord, EventState
@@ -264,11 +263,7 @@ async def test_ended_events_are_not_taken(storage: InboxStorage) -> None:
 async def _take_all(storage: InboxStorage, owner: str) -> list[EventRecord]:
     """Take five at a time, each time as another owner, until nothing is due."""
     taken: list[EventRecord] = []
-    for number in count():
-        name = f"{owner}-{number}"
-        found = await storage.take_events(APP, name, limit=5, lease=LONG)
-        if not found:
-            break
+    while found := await storage.take_events(APP, f"{owner}-{len(taken)}", limit=5, lease=LONG):
         taken += found
     return taken
 

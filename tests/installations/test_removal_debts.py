@@ -16,9 +16,7 @@ from tests.limits import PATIENCE
 from tests.support import SITE, without_claim_owner
 from tests.webhooks.lifecycles import DELETED, UPDATED, Process, app_process, signed
 from wix_asgi.errors import StorageUnavailable, WixUnavailable
-from wix_asgi.handshake.policy import OnInstallPolicy
-from wix_asgi.installations.claims import on_uninstall_debt, removal_lease
-from wix_asgi.installations.removal import RemovalPolicy
+from wix_asgi.installations.claims import on_uninstall_debt
 from wix_asgi.models import Installation
 from wix_asgi.storage import ClaimReader, Storage
 from wix_asgi.testing import FakeWix
@@ -179,29 +177,6 @@ async def test_removal_is_told_before_the_next_install(storage: str | Storage) -
     assert [("uninstalled", before.installed_at), ("installed", after.installed_at)] == heard
 
 
-async def test_hook_that_runs_holds_no_install_up() -> None:
-    """A reinstall waits for the hook of a removal no longer than for a killed process."""
-    fake, storage = FakeWix(), MemoryStorage()
-    removals = RemovalPolicy(poll_pause=0.001, max_polls=3)
-    policy = OnInstallPolicy(callback_wait=0, poll_pause=0.01)
-    options: dict[str, Any] = {"removals": removals, "policy": policy}
-    async with (
-        app_process(fake, storage, on_uninstall=hang, **options) as one,
-        app_process(fake, storage, **options) as other,
-    ):
-        await one.install()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(one.wix.remove, SITE)
-            while not one.uninstalled:
-                await checkpoint()
-            await other.install()
-            await other.apply("AppRemoved")
-            tasks.cancel_scope.cancel()
-        await one.wix._detached.aclose(0)
-
-    assert (1, []) == (len(other.installed), other.uninstalled)
-
-
 @pytest.mark.parametrize("is_carried_out", [True, False])
 async def test_delete_without_an_answer(*, is_carried_out: bool) -> None:
     """Whether the row is gone or not, the event tells once when it comes again."""
@@ -315,69 +290,3 @@ async def test_shutdown_ends_the_wait_for_a_debt() -> None:
             await one.wix._detached.aclose(0)
 
     assert [before] == one.uninstalled
-
-
-async def test_removal_waits_for_the_lease_of_another() -> None:
-    """A row that stays meanwhile is removed then; a reinstall of the meantime stays."""
-    fake, storage = FakeWix(), Steps(lambda: 0.0)
-    lease = removal_lease(fake.app_id, SITE)
-    outcomes = []
-    async with app_process(fake, storage) as one:
-        for is_reinstalled in (False, True):
-            await one.install()
-            await storage.claim(lease, "another", 60.0)
-            async with anyio.create_task_group() as tasks:
-
-                async def remove() -> None:
-                    outcomes.append(await one.wix.remove(SITE))
-
-                storage.log.clear()
-                tasks.start_soon(remove)
-                await storage.asked("claim")
-                if is_reinstalled:
-                    storage._clock = lambda: 1.0
-                    await one.wix._installations.put(
-                        SITE, (await grant_of(one)), owes_on_install=False
-                    )
-                else:
-                    await storage.release(lease, "another")
-            await storage.release(lease, "another")
-
-    assert [True, False] == outcomes
-
-
-async def grant_of(process: Process) -> Any:
-    """Return another grant for the site."""
-    return await process.wix._oauth.client_credentials(SITE)
-
-
-async def test_process_without_such_hooks() -> None:
-    """It removes without a lease and without a debt, and pays none."""
-    fake, storage = FakeWix(), Steps(lambda: 0.0)
-    async with app_process(fake, storage) as one:
-        one.wix._hooks.on_uninstall.clear()
-        await one.install()
-        storage.log.clear()
-        is_removed = await one.wix.remove(SITE)
-        await one.removal.pay(SITE)
-
-    assert (True, ["get", "delete"]) == (is_removed, storage.log)
-
-
-async def test_reinstall_between_the_debt_and_the_delete() -> None:
-    """It stays, and so nothing is told, nor owed."""
-    fake, storage = FakeWix(), Steps(lambda: 2e9)
-    async with app_process(fake, storage) as one:
-        await one.install()
-        fake.uninstall(SITE)
-
-        async def reinstall() -> None:
-            storage._clock = lambda: 2e9 + 1
-            fake.mark_installed(SITE)
-            await one.wix._installations.put(SITE, await grant_of(one))
-
-        storage.before["delete"] = reinstall
-        await one.apply("AppRemoved")
-        left = (len(await one.all()), one.uninstalled, await debt(one))
-
-    assert (1, [], None) == left

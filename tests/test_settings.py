@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import pickle
 import secrets
 from datetime import UTC, datetime
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from wix_asgi import _setting_sources as setting_sources
 from wix_asgi._setting_sources import StorageURL
 from wix_asgi.settings import WixSettings
 
@@ -288,65 +286,12 @@ def test_after_install_may_lead_anywhere_of_the_app(value: str) -> None:
     assert value == load(after_install=value).after_install
 
 
-@pytest.mark.parametrize("workers", ["1", "0", "many", ""])
-def test_memory_storage_serves_one_worker(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
-    """memory:// is taken for one worker, and where WEB_CONCURRENCY is no number (R48)."""
-    monkeypatch.setenv("WEB_CONCURRENCY", workers)
-
-    assert "memory://" == load(storage="memory://").storage.get_secret_value()
-
-
-def test_other_storage_serves_several_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storage that workers share starts with any number of them (R48)."""
-    monkeypatch.setenv("WEB_CONCURRENCY", "8")
-
-    storage = load(storage="sqlite:///wix.db").storage
-
-    assert "sqlite:///wix.db" == storage.get_secret_value()
-
-
-def test_white_space_around_the_storage_is_dropped() -> None:
-    """White space around the URL is dropped: a secret from a file ends in a newline."""
-    assert "sqlite:///wix.db" == load(storage=" sqlite:///wix.db\n").storage.get_secret_value()
-
-
 def test_settings_are_immutable() -> None:
     """Settings that were checked together cannot be changed one by one."""
     settings = load()
 
     with pytest.raises(ValidationError):
         settings.public_url = "http://evil.example"
-
-
-@pytest.mark.parametrize(
-    ("given", "before", "after"), [({}, 0, 1), ({"storage": "sqlite:///other.db"}, 1, 1)]
-)
-def test_the_storage_is_built_once(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], before: int, after: int
-) -> None:
-    """The storage that the check of its URL builds is the one in use; the default has no check."""
-    built: list[str] = []
-
-    def build(url: str) -> object:
-        built.append(url)
-        return object()
-
-    monkeypatch.setattr(setting_sources, "open_storage", build)
-    settings = load(**given)
-    built_by_load = len(built)
-    backends = {settings.backend, settings.backend}
-
-    assert (before, after) == (built_by_load, len(built))
-    assert 1 == len(backends)
-
-
-def test_a_copy_builds_a_storage_of_its_own() -> None:
-    """A deep copy of the settings is equal to them, and shares no storage with them."""
-    settings = load(storage="memory://")
-    copied = copy.deepcopy(settings)
-
-    assert settings == copied
-    assert settings.backend is not copied.backend
 
 
 def test_settings_are_not_pickled() -> None:

@@ -75,10 +75,12 @@ async def woken(url: str, store: str, *, processes: int, tasks: int, rounds: int
     """Freeze the holder once Wix has given it the only refresh token that is good from now on.
 
     The refresh tokens that other workers send are refused, which they note in the store. This Wix
-    ends no tokens for that: where it does, no token is left that could be saved.
+    ends no tokens for that: where it does, no token is left that could be saved. The app does not
+    recover sites by client credentials, or the others would need no refresh token.
     """
     refused, served, refreshes = 0, 0, 0
     async with scene(url, rotating=True) as at:
+        at.options["recover"] = False
         await at.install()
         work = partial(call, sites=at.sites, tasks=tasks)
         async with Crew(at.options, [0] * processes) as crew:

@@ -199,6 +199,7 @@ async def outlive(wix: Wix) -> None:
     for entry in wix._tokens._loops.here().cache.values():
         entry.token = replace(entry.token, expires_at=time.monotonic() - 1)
         entry.advisory_at = entry.mandatory_at = -math.inf
+        entry.plan()
 
 
 def obey(connection: Connection) -> None:

@@ -1,18 +1,19 @@
+"""Requests to Wix, and its answers: grants, refusals, events, and the addresses of browsers."""
+
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from traceback import TracebackException
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.protocol.answering import answer
 from wix_asgi._http import httpx
 from wix_asgi.errors import GrantRefused, WixError, WixMisconfigured, WixUnavailable
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.protocol.endpoints import FINISHED, Endpoints, check_event, parse_grant
-from wix_asgi.protocol.token_info import TokenInfo, parse_token_info
 from wix_asgi.settings import WixSettings
 
 SECRET = "test-app-secret-0123456789"
@@ -27,14 +28,6 @@ def _endpoints() -> Endpoints:
         app_id="test-app", app_secret=SECRET, public_url="https://app.test", storage="memory://"
     )
     return Endpoints(settings)
-
-
-def answer(
-    body: object = None, status: int = 200, headers: Mapping[str, str] | None = None
-) -> httpx.Response:
-    """Return an answer of Wix: bytes as they are, any other body as JSON."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.Response(status, content=content, headers=headers)
 
 
 def wix_error(code: object) -> dict[str, Any]:
@@ -289,54 +282,6 @@ def test_without_a_pause_a_default_is_advised() -> None:
 
     assert isinstance(error, WixUnavailable)
     assert (None, 5.0, False) == (error.asked, error.retry_after, error.unsent)
-
-
-@pytest.mark.parametrize(
-    ("active", "expected"),
-    [
-        ("true", True),
-        (True, True),
-        ("false", False),
-        (False, False),
-        ("True", False),
-        (1, False),
-        ("", False),
-        (None, False),
-        (["true"], False),
-        ({"true": True}, False),
-    ],
-)
-def test_only_an_active_token_is_active(active: object, expected: bool) -> None:
-    """`active` may be the text "true" or JSON's true; any other value means inactive."""
-    info = parse_token_info(answer({"active": active, "clientId": "app", "instanceId": "site"}))
-
-    assert TokenInfo(expected, "app", "site") == info
-
-
-@pytest.mark.parametrize("value", [None, "", 5, ["site"]])
-def test_the_owner_of_a_token_may_be_unknown(value: object) -> None:
-    """Ids that are no text, or empty, are None."""
-    info = parse_token_info(answer({"active": "true", "clientId": value, "instanceId": value}))
-
-    assert TokenInfo(active=True, client_id=None, instance_id=None) == info
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [(400, {}), (401, {"error": "invalid_client"}), (404, b"no"), (200, {}), (200, {"active": 0})],
-)
-def test_a_token_that_wix_refuses_is_inactive(status: int, body: object) -> None:
-    """A refusal of the question means that the token is inactive."""
-    info = parse_token_info(answer(body, status))
-
-    assert TokenInfo(active=False, client_id=None, instance_id=None) == info
-
-
-@pytest.mark.parametrize("response", [answer({}, 503), answer(b"<html>"), answer({}, 429)])
-def test_token_info_tells_failing_from_inactive(response: httpx.Response) -> None:
-    """A failing Wix is an error, since nothing is known of the token."""
-    with pytest.raises(WixUnavailable):
-        parse_token_info(response)
 
 
 def test_an_event_may_be_refused() -> None:

@@ -85,6 +85,17 @@ async def test_events_of_others(event_type: str, data: Any) -> None:
     assert ([], []) == (left, fake.calls)
 
 
+async def test_case_of_the_app_id_does_not_count() -> None:
+    """An app whose id is set in capitals is told of its own installations."""
+    fake = FakeWix()
+    fake.mark_installed(SITE)
+    async with app_process(fake, "memory://", **EXTERNAL) as one:
+        await one.apply("AppInstalled", data={"appId": fake.app_id.upper()})
+        left = await one.all()
+
+    assert [SITE] == [installation.instance_id for installation in left]
+
+
 async def test_healthy_installation_stays() -> None:
     """No row is written, and Wix is asked nothing."""
     fake = FakeWix()

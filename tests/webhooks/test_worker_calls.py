@@ -101,3 +101,22 @@ async def test_handlers_may_take_no_argument_and_may_return_a_coroutine() -> Non
 
     assert threading.get_ident() != threads[0]
     assert threading.get_ident() == threads[1]
+
+
+async def test_each_handler_has_data_of_its_own() -> None:
+    """A handler that changes the data changes them for no other."""
+    async with working() as (app, worker):
+
+        @app.on()
+        async def change(event: WebhookEvent) -> None:
+            event.data.clear()
+
+        @app.on()
+        async def handle(event: WebhookEvent) -> None:
+            app.calls.append(event.data)
+
+        await app.add()
+        worker.start()
+        await app.until_over()
+
+    assert [{"number": 1}] == app.calls

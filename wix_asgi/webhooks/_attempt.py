@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -222,8 +223,10 @@ class EventAttempt:
 
     async def _call(self, handler: Handler) -> RunEnd:
         begun_at = self._parts.clock()
+        # Each handler has data of its own, which it may change.
+        event = replace(self._event, data=copy.deepcopy(self._event.data))
         run_end = await self._end_of(
-            functools.partial(call_function, handler.call, (self._event,)),
+            functools.partial(call_function, handler.call, (event,)),
             title=f"handler {handler.name} of event {self._kept.id}",
             seconds=handler.timeout,
         )

@@ -26,6 +26,7 @@ from wix_asgi.protocol.installation_events import (
     InstallationState,
     read_change,
 )
+from wix_asgi.protocol.sample_event import is_sample
 from wix_asgi.protocol.webhook_event import SignedEvent
 from wix_asgi.reporting.one_line import one_line
 from wix_asgi.tokens.cache import TokenCache
@@ -98,11 +99,9 @@ class Lifecycle:
             WixUnavailable: Wix gives no answer, or the process is shutting down: to be tried again.
             StorageUnavailable: The storage is failing: to be tried again.
         """
-        if event.event_type not in TYPES:
+        if event.event_type not in TYPES or is_sample(event, self._app_id):
             return
         change = read_change(event)
-        if change.app_id is not None and change.app_id != self._app_id:
-            return  # the test event of Wix's dashboard, or another app of the same site
         stored = await self._installations.get(change.instance_id)
         if change.state is InstallationState.INSTALLED or (
             change.state is InstallationState.UNKNOWN and stored is None

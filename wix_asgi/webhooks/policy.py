@@ -154,8 +154,9 @@ class WebhookPolicy:
     Wix, or a deploy that brings a key.
     """
 
-    prepare_timeout: float = 60.0
-    """How long the preparation of an event may take; a few calls to Wix with their repetitions."""
+    prepare_timeout: float = 300.0
+    """How long the preparation of an event may take: a few calls to Wix with their repetitions, and
+    an `on_install` hook, which may take as long as a handler."""
 
     still_running: float = 1000.0
     """How long after its time-out a handler that goes on keeps the event from other processes.

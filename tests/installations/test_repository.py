@@ -280,7 +280,8 @@ async def test_a_broken_seal_is_one_of_its_field_alone(
     await installations.put(SITE, grant_of(clock))
     record = await storage.get(APP, SITE)
     assert record is not None
-    broken: Any = getattr(record, field)[:-1] + b"x"
+    sealed: bytes = getattr(record, field)
+    broken: Any = sealed[:-1] + bytes([sealed[-1] ^ 1])
     await storage.put(dataclasses.replace(record, **{field: broken}))
     stored = await read(installations)
     is_refresh_token = field == "refresh_token"

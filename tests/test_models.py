@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from wix_asgi import models
-from wix_asgi.models import AccessToken, Grant, Identity, Installation, Record
+from wix_asgi.models import (
+    AccessToken,
+    EventCounts,
+    EventRecord,
+    Grant,
+    Identity,
+    Installation,
+    Record,
+)
 
 CANARY = "test-canary-token-value"
 VALUES: list[Any] = [
@@ -24,7 +32,17 @@ VALUES: list[Any] = [
     Grant(AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0), CANARY),
     Installation(app_id="app-1", instance_id="site-1", installed_at=datetime.now(UTC)),
     Identity("site-1", {"uid": CANARY}),
+    EventRecord(
+        app_id="app-1",
+        event_id="event-1",
+        event_type="AppInstalled",
+        instance_id="site-1",
+        payload=CANARY.encode(),
+        issued_at=datetime.now(UTC),
+    ),
+    EventCounts(),
 ]
+ENUMERATIONS = {"EventState", "GrantType", "InstallFlow"}
 
 
 def named(value: object) -> str:
@@ -51,7 +69,7 @@ def test_value_is_frozen(value: Any) -> None:
 
 def test_all_is_sorted_and_complete() -> None:
     """`__all__` names every value and enumeration, in order."""
-    assert sorted({*map(named, VALUES), "GrantType", "InstallFlow"}) == models.__all__
+    assert sorted(ENUMERATIONS.union(map(named, VALUES))) == models.__all__
 
 
 def test_record_without_a_token() -> None:

@@ -24,8 +24,9 @@ from wix_asgi.errors import SettingsError
 from wix_asgi.hooks import Hooks
 from wix_asgi.models import Identity, Installation, InstallFlow
 from wix_asgi.protocol.endpoints import FINISHED
+from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import Storage, shortcomings
+from wix_asgi.storage import EventStorage, Storage, shortcomings
 from wix_asgi.webhooks.handlers import Handlers
 
 __all__ = ["Wix", "WixOptions"]
@@ -68,6 +69,9 @@ class Wix(Registration):
         if self._given_storage is None and storage is not None:
             # A URL; the settings refuse anything else.
             options["storage"] = storage
+        has_inbox = storage is None or isinstance(storage, str | EventStorage)
+        if isinstance(options.get("public_key"), OptionalPublicKey) and not has_inbox:
+            del options["public_key"]
         try:
             self.settings = settings = WixSettings.load(**options)
         finally:

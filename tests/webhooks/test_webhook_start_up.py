@@ -45,6 +45,13 @@ def test_without_a_key_any_storage_will_do() -> None:
     assert wix.webhook is None
 
 
+def test_the_key_of_a_fake_wix_needs_no_inbox() -> None:
+    """An app that is tested with a storage of its own, and without webhooks, starts."""
+    wix = make_wix(FakeWix(), storage=without_inbox(MemoryStorage)())
+
+    assert ((), None) == (wix.settings.public_key, wix.webhook)
+
+
 def test_the_server_is_told() -> None:
     """Where Starlette builds the middleware late, the server is told not to start."""
     app = Starlette()

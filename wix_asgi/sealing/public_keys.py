@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-__all__ = ["read_public_keys"]
+__all__ = ["OptionalPublicKey", "read_public_keys"]
 
 _MIN_BITS: Final = 2048
 """The least for RS256 (RFC 7518, 3.3), and the size of Wix's own keys."""
@@ -48,6 +48,15 @@ _PRIVATE_KEY: Final = (
 )
 _DAMAGED: Final = "is damaged: copy the whole key once more"
 _CUT: Final = "is cut off: it needs its line of BEGIN, its line of END, and all between them"
+
+
+class OptionalPublicKey(str):
+    """A public key that an app goes without where its storage has no inbox: that of a fake Wix.
+
+    A fake Wix always has one, and an app that is tested without webhooks may have any storage.
+    """
+
+    __slots__ = ()
 
 
 def read_public_keys(texts: Iterable[str]) -> tuple[str, ...]:

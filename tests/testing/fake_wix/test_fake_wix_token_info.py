@@ -149,4 +149,5 @@ def test_the_settings_are_those_of_this_fake() -> None:
         "app_secret": "a-secret-0123456789",
         "wix_url": "https://wix.test",
         "api_url": "https://wix.test",
+        "public_key": fake.public_key,
     } == fake.settings()

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from wix_asgi._http import httpx
+from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
@@ -157,13 +158,16 @@ class FakeWix(Webhooks):
         return InProcessTransport(self._in_process)
 
     def settings(self) -> dict[str, Any]:
-        """Return the keywords with which `Wix` and `WixMiddleware` use this fake Wix."""
+        """Return the keywords with which `Wix` and `WixMiddleware` use this fake Wix.
+
+        A `Storage` object without an inbox (`EventStorage`) has an app without webhooks.
+        """
         return {
             "app_id": self.app_id,
             "app_secret": self.app_secret,
             "wix_url": self.url,
             "api_url": self.url,
-            "public_key": self.public_key,
+            "public_key": OptionalPublicKey(self.public_key),
         }
 
     def serve(

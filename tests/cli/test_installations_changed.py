@@ -32,6 +32,7 @@ from wix_asgi.cli._app import app
 from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.testing import FakeWix
+from wix_asgi_backends.sqlite import SQLiteStorage
 
 
 @pytest.fixture(name="fake", scope="module")
@@ -86,6 +87,25 @@ def test_an_id_that_is_not_stored_is_not_refreshed(fake: FakeWix, storage: str) 
 
     assert (1, "not_there") == (result.exit_code, told["outcome"])
     assert ([], None) == (fake.calls, stored())
+
+
+def test_an_installation_that_is_removed_meanwhile_is_not_there(
+    fake: FakeWix, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row goes after the command has read it, and before Wix is asked."""
+    monkeypatch.setenv("WIX_RECOVER", "false")
+    install(fake, SITE)
+    claim = SQLiteStorage.claim
+
+    async def claim_late(self: SQLiteStorage, name: str, owner: str, ttl: float) -> bool:
+        await self.delete(fake.app_id, SITE)
+        return await claim(self, name, owner, ttl)
+
+    monkeypatch.setattr(SQLiteStorage, "claim", claim_late)
+    result = run("installations", "refresh", SITE, "--json")
+
+    assert (1, "not_there") == (result.exit_code, json.loads(result.stdout)["outcome"])
+    assert None is stored()
 
 
 def test_a_pause_after_a_failure_is_skipped(fake: FakeWix, storage: str) -> None:

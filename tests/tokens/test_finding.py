@@ -204,12 +204,16 @@ async def test_a_site_that_is_a_copy_is_stored_as_one(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(403, "Wix refuses Get App Instance, so that"), (503, "Wix did not tell whether this site")],
+    [
+        (400, "Wix refuses Get App Instance, so that"),
+        (403, "Wix refuses Get App Instance, so that"),
+        (503, "Wix did not tell whether this site"),
+    ],
 )
 async def test_an_origin_that_wix_does_not_tell_is_left_out(
     engine: Engine, caplog: pytest.LogCaptureFixture, status: int, expected: str
 ) -> None:
-    """The token is served all the same; a missing permission is said once."""
+    """The token is served all the same; a refusal, as for a missing permission, is said once."""
     other = engine.fake.mark_installed(engine.fake.add_site("Other"))
     engine.fake.mark_installed(SITE)
     engine.fake.answer("GET", INSTANCE, status=status, json={})
@@ -217,7 +221,7 @@ async def test_an_origin_that_wix_does_not_tell_is_left_out(
 
     assert all(values)
     assert None is (await engine.stored()).origin_instance_id
-    assert (1 if status == 403 else 2) == caplog.text.count(expected)
+    assert (2 if status == 503 else 1) == caplog.text.count(expected)
 
 
 async def test_an_origin_is_not_waited_for(

@@ -90,6 +90,7 @@ async def test_an_outage_begins_no_new_loss(keyed: Engine, lost: Lost, is_blind:
     noted = (await keyed.stored()).failure
     for fault in (FAILING, NOT_FOUND):
         engine.clock.advance(60)
+        engine.fake.heal()
         engine.fake.fail(CREDENTIALS, times=None, **fault)
         await refresh_failure(engine)
 

@@ -1,4 +1,4 @@
-"""A worker whose `on_install` says that it was told, and which then uses a site.
+"""A worker whose `on_install` says that it was told, which uses a site, and ends its tasks.
 
 `python -m tests.processes.owed NAME SITE`, with the settings in the environment. The hook of a
 worker named "hanging" never ends.
@@ -27,6 +27,9 @@ async def work(name: str, site: str) -> None:
     async with Wix(on_install=on_install) as wix:
         answer = await wix.client(site).get("/apps/v1/instance")
         say(f"{name} got {answer.status_code}")
+        while tasks := wix._detached._tasks_here():
+            await tasks[0].wait()
+        say(f"{name} is idle")
         await anyio.sleep_forever()
 
 

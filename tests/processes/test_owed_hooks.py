@@ -54,7 +54,7 @@ def test_killed_inside_of_the_hook(start: Start) -> None:
     second.printed(f"second is told of {SITE}")
     second.stop(signal.SIGINT)
     third = start("third")
-    third.printed("third got 200")
+    third.printed("third is idle")
     third.stop(signal.SIGINT)
 
     assert "is told" not in third.output
@@ -64,7 +64,7 @@ def test_two_workers_at_once(start: Start) -> None:
     """Of two workers that use the site at the same moment, one tells."""
     workers = [start("one"), start("two")]
     for worker in workers:
-        worker.printed("got 200")
+        worker.printed("is idle")
     for worker in workers:
         worker.stop(signal.SIGINT)
 

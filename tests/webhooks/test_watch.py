@@ -11,7 +11,6 @@ import pytest
 
 from tests.webhooks.working import APP, Working, jumping
 from wix_asgi.models import EventCounts
-from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.webhooks.policy import WebhookPolicy
 from wix_asgi.webhooks.watch import InboxWatch
 
@@ -45,7 +44,6 @@ class Watched(Working):
             APP,
             detached=self.detached,
             policy=self.policy,
-            lines=LineLimit(60, clock=self.clock),
             observe=self.seen.append,
             clock=self.clock,
         )
@@ -154,7 +152,7 @@ async def test_a_storage_that_fails_is_not_told_here(
 async def test_an_error_of_a_backend_is_told_once_a_minute(
     app: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The watch goes on, and looks no more often than that."""
+    """The watch goes on, and looks once a minute."""
     app.storage.fail("count", error=ZeroDivisionError())
     told = await app.told(caplog, EventCounts(), EventCounts())
 

@@ -8,10 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.webhooks.working import APP, jumping, working
+from tests.webhooks.working import APP, Working, jumping, working
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.events import WebhookEvent
 from wix_asgi.models import EventState
+from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.webhooks._event_lease import EventLease
 
 
 @pytest.fixture
@@ -213,6 +215,26 @@ async def test_outcomes_are_noted_by_the_next_renewal_where_the_first_one_fails(
         await app.until_over()
 
     assert [({}, {"first": "returned"})] == app.calls
+
+
+async def test_a_renewal_after_the_end_asks_nothing() -> None:
+    """A renewal that waited for its turn would write outcomes of before."""
+    app = Working()
+    await app.add()
+    (kept,) = await app.inbox.take("owner", limit=1, lease=app.policy.lease)
+    lease = EventLease(
+        app.inbox,
+        kept,
+        "owner",
+        asked_at=app.clock(),
+        policy=app.policy,
+        lines=LineLimit(60),
+        clock=app.clock,
+    )
+    await lease.end(lambda inbox, kept, owner: inbox.finish(kept, owner, keep=60, outcomes=""))
+    await lease.renew()
+
+    assert ["take 1", "finish"] == app.storage.steps
 
 
 async def test_events_that_a_failed_question_has_taken_are_handled() -> None:

@@ -15,7 +15,7 @@ from wix_asgi.operations.reseal_events import reseal_events
 from wix_asgi.operations.rotate_keys import Rotation, rotate_keys
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
-from wix_asgi.storage import EventStorage
+from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.webhooks.inbox import Inbox
 
 __all__ = ["app"]
@@ -108,7 +108,6 @@ def rotate(
 async def _rotate(storage_url: str | None, progress: Progress) -> None:
     settings = WixSettings.load(storage=storage_url)
     vault, url = Vault(settings.key_ring()), settings.storage.get_secret_value()
-    events = Rotation()
     async with opened(url, "The storage") as storage:
         rotation = await rotate_keys(
             settings.app_id,
@@ -116,11 +115,7 @@ async def _rotate(storage_url: str | None, progress: Progress) -> None:
             vault,
             report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id)),
         )
-        if isinstance(storage, EventStorage):
-            events = await reseal_events(
-                Inbox(settings.app_id, storage, vault),
-                report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id, _EVENT)),
-            )
+        events = await _reseal_events(settings.app_id, storage, vault, progress)
     typer.echo(f"{shown(url)}: {_tally(rotation, vault.newest_id)}")
     if events.seen:
         typer.echo(f"{shown(url)}: {_tally(events, vault.newest_id, _EVENT)}")
@@ -135,6 +130,17 @@ async def _rotate(storage_url: str | None, progress: Progress) -> None:
         )
     if trouble:
         fail(" ".join(trouble))
+
+
+async def _reseal_events(
+    app_id: str, storage: Storage, vault: Vault, progress: Progress
+) -> Rotation:
+    if not isinstance(storage, EventStorage):
+        return Rotation()
+    return await reseal_events(
+        Inbox(app_id, storage, vault),
+        report=lambda now: progress.tell(now.seen, _tally(now, vault.newest_id, _EVENT)),
+    )
 
 
 def _tally(rotation: Rotation, key_id: str, noun: str = _INSTALLATION) -> str:

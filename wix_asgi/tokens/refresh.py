@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Container, Iterator
 from functools import partial
-from typing import Final
 
 import anyio
 
@@ -33,16 +32,6 @@ __all__ = ["Refresher"]
 
 
 def _ignore(_: object) -> None: ...
-
-
-class _EveryToken:
-    """The values of all tokens."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-_EVERY_TOKEN: Final = _EveryToken()
 
 
 class Refresher:
@@ -144,7 +133,7 @@ class Refresher:
             WixMisconfigured: Wix refuses the app's credentials.
             StorageUnavailable: The storage is failing, or too many refreshes queue for it.
         """
-        await self._watched(instance_id, _EVERY_TOKEN, Progress(self._clock), is_question=True)
+        await self._watched(instance_id, (), Progress(self._clock), is_question=True)
 
     def forget(self, instance_id: str) -> None:
         """Drop a remembered no of Wix: the app may have been installed on this site since."""
@@ -210,7 +199,11 @@ class Refresher:
             if not attempt.is_question and (token := self._token_without_refresh(stored, attempt)):
                 return token
             if self._admission.is_hopeless(slot):
-                if stored and (token := stored.live_token(self._clock(), attempt.unwanted)):
+                if (
+                    stored is not None
+                    and not attempt.is_question
+                    and (token := stored.live_token(self._clock(), attempt.unwanted))
+                ):
                     return token
                 raise WixUnavailable("Too many refreshes wait for Wix already.")
             if not slot.is_taken:

@@ -14,7 +14,6 @@ from wix_asgi.concurrency.purge import Purge
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.leases.lease import FixedTerms, Lease
 from wix_asgi.models import EventCounts
-from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.storage import Storage
 from wix_asgi.webhooks.inbox import Inbox
 from wix_asgi.webhooks.policy import WebhookPolicy
@@ -35,7 +34,6 @@ class InboxWatch:
         *,
         detached: DetachedTasks,
         policy: WebhookPolicy,
-        lines: LineLimit,
         observe: Callable[[EventCounts], object],
         clock: Callable[[], float],
     ) -> None:
@@ -43,7 +41,6 @@ class InboxWatch:
         self._inbox = inbox
         self._storage = storage
         self._policy = policy
-        self._lines = lines
         self._observe = observe
         self._purge = Purge(inbox.purge, detached, clock=clock)
         self._lease = Lease(
@@ -75,14 +72,13 @@ class InboxWatch:
         except StorageUnavailable:
             pass  # The taking of events tells that the storage fails.
         except Exception as exc:
-            if self._lines.admit("watch") is not None:
-                # Its frames are chosen here, which `exception` would not know.
-                logger.log(
-                    logging.ERROR,
-                    "the inbox could not be counted: %s",
-                    type(exc).__name__,
-                    exc_info=without_locals(exc),
-                )
+            # Its frames are chosen here, which `exception` would not know.
+            logger.log(
+                logging.ERROR,
+                "the inbox could not be counted: %s",
+                type(exc).__name__,
+                exc_info=without_locals(exc),
+            )
 
     async def _look(self) -> None:
         if not await self._lease.take():

@@ -80,7 +80,6 @@ class EventWorker:
             app_id,
             detached=detached,
             policy=policy,
-            lines=lines,
             observe=observing.counts,
             clock=clock,
         )

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.support import make_wix
 from tests.testing.fake_wix.signed_events import claims_of, header_of, is_signed_by, layers_of
+from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeSite, FakeWix
 from wix_asgi.testing.fake_wix.events import DomainEventKind
 
@@ -256,3 +257,12 @@ def test_the_settings_have_the_public_key(fake: FakeWix) -> None:
 
     assert fake.public_key == fake.settings()["public_key"]
     assert 1 == len(app.settings.public_key)
+
+
+async def test_public_key_over_a_port() -> None:
+    """An app that is set up by hand gets the key from the fake's address."""
+    fake = FakeWix()
+    async with httpx.AsyncClient(transport=fake.transport, base_url=fake.url) as client:
+        answer = await client.get("/public-key")
+
+    assert fake.public_key == answer.text

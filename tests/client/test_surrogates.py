@@ -17,10 +17,11 @@ async def test_lone_surrogate_is_no_installation(
     async with make_wix(fake) as wix:
         with pytest.raises(NotInstalled) as caught:
             await wix.client("x\ud800").get("/echo")
-    chain, error = list[BaseException](), caught.value
+    chain = list[BaseException]()
+    error: BaseException | None = caught.value
     while error is not None and error not in chain:
         chain.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        error = error.__cause__ or error.__context__
 
     assert [] == [each for each in chain if isinstance(each, UnicodeError)]
     assert [] == [each for each in chain if fake.app_secret in repr((each.args, vars(each)))]

@@ -69,7 +69,8 @@ async def test_a_write_in_between_wins(moving: Moving) -> None:
     async def overtake() -> None:
         moving.storage.before.clear()
         old = await moving.stored("a")
-        await moving.installations.put("a", Grant(old.access_token, new))  # type: ignore[arg-type]
+        assert old.access_token is not None
+        await moving.installations.put("a", Grant(old.access_token, new))
 
     moving.storage.before["replace"] = overtake
     await moving.migration().move()

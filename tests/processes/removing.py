@@ -19,7 +19,7 @@ __all__ = ["app", "wix"]
 SOON = RecheckPolicy(pause=0.5, overdue=1.0, wait=PATIENCE)
 """A removal is noticed within a second instead of a minute."""
 
-_assembly.Rechecks = functools.partial(Rechecks, policy=SOON)  # type: ignore[assignment, attr-defined]
+vars(_assembly)["Rechecks"] = functools.partial(Rechecks, policy=SOON)
 
 # A removed site would come back where Wix grants tokens by client credentials: the fake Wix knows
 # nothing of the removal.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlencode
 
 import pytest
@@ -113,11 +114,11 @@ async def test_answer_without_expires_in(
 
 @pytest.mark.parametrize("subject_type", ["VISITOR", "MEMBER"])
 async def test_token_of_a_visitor(
-    sdk: Sdk, fake: FakeWix, both: SideBySide, subject_type: str
+    sdk: Sdk, fake: FakeWix, both: SideBySide, subject_type: Literal["VISITOR", "MEMBER"]
 ) -> None:
     """The SDK elevates everybody with a token of the app's front end."""
     fake.mark_installed(fake.site())
-    token = fake.issue_access_token(fake.site(), subject_type=subject_type)  # type: ignore[arg-type]
+    token = fake.issue_access_token(fake.site(), subject_type=subject_type)
     theirs = sdk.run(["elevated"], accessToken=token)[0]
     async with running(fake) as app:
         answer = await Browser(app).http.get("/echo", headers={"Authorization": token})

@@ -2,7 +2,7 @@
 
 `uvicorn --factory tests.processes.handling:make_app`, or, for a worker, `python -m
 tests.processes.handling LEASE`. The settings are in the environment, and `NOTES` names the file of
-the notes; slow handlers end once there is a file of that name with `.go` behind it.
+the notes; slow handlers end once something is in the pipe of that name with `.go` behind it.
 """
 
 from __future__ import annotations
@@ -56,12 +56,16 @@ def register(wix: Wix | Handlers) -> None:
     @wix.on(SLOW)
     async def slow(event: WebhookEvent) -> None:
         say(f"slow begins {event.id} {event.attempt}")
+        # For writing, too: so it opens at once. Without a step of its own until then, so that no
+        # signal that freezes the process meets the handler in the middle of one.
+        pipe = os.open(os.environ["NOTES"] + ".go", os.O_RDWR | os.O_NONBLOCK)
         try:
-            while not Path(os.environ["NOTES"] + ".go").exists():  # noqa: ASYNC110, ASYNC240
-                await anyio.sleep(0.05)
+            await anyio.wait_readable(pipe)
         except BaseException:
             say(f"slow is cancelled {event.id}")
             raise
+        finally:
+            os.close(pipe)
         say(f"slow ends {event.id} {event.attempt}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -40,6 +41,7 @@ def _storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def _notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeWix) -> Path:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     monkeypatch.setenv("WIX_PUBLIC_KEY", fake.public_key)
+    os.mkfifo(tmp_path / "notes.go")
     return tmp_path / "notes"
 
 
@@ -81,6 +83,11 @@ async def printed(server: Server, pattern: str, times: int = 1) -> None:
     await anyio.to_thread.run_sync(server.printed, pattern, times)
 
 
+def let_end(notes: Path) -> None:
+    """Let the slow handler of this moment end, which holds the pipe open."""
+    notes.with_name("notes.go").write_bytes(b"!")
+
+
 def steps(notes: Path) -> list[tuple[int, str]]:
     """Return the process and the first words of each note."""
     lines = [line.split(" ", 1) for line in notes.read_text().splitlines()]
@@ -98,7 +105,7 @@ async def test_an_event_of_a_killed_process_is_handled_again(
     first.stop(signal.SIGKILL)
     second = await anyio.to_thread.run_sync(start)
     await printed(second, "slow begins")
-    notes.with_name("notes.go").touch()
+    let_end(notes)
     await printed(second, "slow ends")
     second.stop(signal.SIGINT)
 
@@ -120,7 +127,7 @@ async def test_a_handler_of_a_frozen_process_is_cancelled_when_it_wakes(
     first.process.send_signal(signal.SIGSTOP)
     second = await anyio.to_thread.run_sync(start)
     await printed(second, "slow begins")
-    notes.with_name("notes.go").touch()
+    let_end(notes)
     await printed(second, "slow ends")
     first.process.send_signal(signal.SIGCONT)
     await printed(first, "slow is cancelled")

@@ -203,6 +203,7 @@ def assemble(
             app_id=settings.app_id,
             storage=storage,
             prepare=lifecycle.apply,
+            prepared_types=Lifecycle.TYPES,
             make_event=lambda event, event_id, attempt: make_event(
                 event, event_id, attempt, clients.for_instance(event.instance_id)
             ),

@@ -115,14 +115,18 @@ class EventStorage(Protocol):
         """
         ...
 
-    async def retry_event(self, app_id: str, event_id: str, *, outcomes: str) -> bool:
+    async def retry_event(
+        self, app_id: str, event_id: str, *, outcomes: str, expected: str | None = None
+    ) -> bool:
         """Make a dead letter, or a waiting event that nobody has taken, due now.
 
-        Its attempts count from 0, with `outcomes` instead of the earlier ones. It belongs to
+        Its attempts count from 0, with `outcomes` instead of the earlier ones, which have to be
+        `expected` unless that is None: others that were noted meanwhile are not lost. It belongs to
         nobody then: an owner whose lease has ended is refused from then on.
 
         Returns:
-            Whether it was changed: False where it is not known, is done, or is taken.
+            Whether it was changed: False where it is not known, is done, is taken, or has other
+            outcomes, also because an earlier attempt of this very call has changed it.
         """
         ...
 

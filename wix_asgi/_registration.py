@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from wix_asgi.events import WebhookEvent
 from wix_asgi.hooks import Hook, Hooks
@@ -13,6 +13,8 @@ from wix_asgi.webhooks.handlers import Handlers
 __all__ = ["Registration"]
 
 H = TypeVar("H", bound=Hook)
+E = TypeVar("E", bound=WebhookEvent)
+R = TypeVar("R")
 
 
 class Registration(ABC):
@@ -62,13 +64,29 @@ class Registration(ABC):
         self._hooks.on_error.append(hook)
         return hook
 
+    # The handler of a class takes its events. Of Any is what comes back, so that a function of
+    # several classes may be registered for one after another.
+    @overload
+    def on(  # type: ignore[overload-overlap] # a class goes to the first
+        self, event_type: type[E], *, max_attempts: int = 8, handler_timeout: float = 300.0
+    ) -> Callable[[Callable[[E], R]], Callable[[Any], R]]: ...
+
+    @overload
     def on(
         self,
         event_type: str | type[WebhookEvent],
         *,
         max_attempts: int = 8,
         handler_timeout: float = 300.0,
-    ) -> Callable[[H], H]:
+    ) -> Callable[[H], H]: ...
+
+    def on(
+        self,
+        event_type: str | type[WebhookEvent],
+        *,
+        max_attempts: int = 8,
+        handler_timeout: float = 300.0,
+    ) -> Callable[[Any], Any]:
         """Return a decorator that registers `handler(event)` for a type of event, `"*"` for all.
 
         It is called at least once for each event, in this or another process, and in no order; an

@@ -199,6 +199,7 @@ class EventWrites:
                 owner=null(),
             )
         )
+        self.retry_expected: Final = self.retry.where(_ROW.outcomes == bindparam("the_expected"))
         drop = change.values(_ended(EventState.DONE, owner=null()))
         self.drop: Final = drop.where(_IS_NOT_DONE)
         self.drop_again: Final = drop.where(or_(_IS_NOT_DONE, _ROW.owner.is_(None)))

@@ -136,10 +136,15 @@ class SQLEvents(Runner):
         found = await self._execute(COUNT, {"the_app": app_id, "the_limit": limit})
         return to_counts(found.rows[0], limit)
 
-    async def retry_event(self, app_id: str, event_id: str, *, outcomes: str) -> bool:
+    async def retry_event(
+        self, app_id: str, event_id: str, *, outcomes: str, expected: str | None = None
+    ) -> bool:
         """Make a dead letter, or a waiting event outside a lease, due now."""
-        values = _of(app_id, event_id) | {"the_outcomes": outcomes}
-        return (await self._execute(self._event_writes.retry, values)).count > 0
+        writes, values = self._event_writes, _of(app_id, event_id) | {"the_outcomes": outcomes}
+        if expected is None:
+            return (await self._execute(writes.retry, values)).count > 0
+        values |= {"the_expected": expected}
+        return (await self._execute(writes.retry_expected, values)).count > 0
 
     async def drop_event(self, app_id: str, event_id: str, *, keep: float) -> bool:
         """End an event as done and without its payload; any event is gone if `keep` is 0."""

@@ -120,12 +120,16 @@ class MemoryEvents:
         with self._events_lock:
             return self._inboxes[app_id].counts(limit, self._now())
 
-    async def retry_event(self, app_id: str, event_id: str, *, outcomes: str) -> bool:
+    async def retry_event(
+        self, app_id: str, event_id: str, *, outcomes: str, expected: str | None = None
+    ) -> bool:
         """Make a dead letter, or a waiting event outside a lease, due now."""
         with self._events_lock:
             inbox, now = self._inboxes[app_id], self._now()
             event = inbox.events.get(event_id)
             if event is None or event.record.state == EventState.DONE or event.is_taken(now):
+                return False
+            if expected not in {None, event.record.outcomes}:
                 return False
             event.record = replace(event.record, outcomes=outcomes)
             event.count(0)

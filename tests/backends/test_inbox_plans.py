@@ -28,6 +28,7 @@ CALLS: Final[dict[str, Callable[[SQLStorage], Awaitable[object]]]] = {
     "dead": lambda storage: storage.events(APP, state=EventState.DEAD),
     "count": lambda storage: storage.count_events(APP, limit=1000),
     "retry": lambda storage: storage.retry_event(APP, EVENT, outcomes=""),
+    "retry_expected": lambda storage: storage.retry_event(APP, EVENT, outcomes="", expected=""),
     "drop": lambda storage: storage.drop_event(APP, EVENT, keep=LONG),
     "forget": lambda storage: storage.drop_event(APP, EVENT, keep=0),
     "reseal": lambda storage: storage.reseal_event(APP, EVENT, b"newer", expected=PAYLOAD),

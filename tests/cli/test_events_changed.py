@@ -12,7 +12,7 @@ from tests.cli.kept_events import change, found, keep, kill, listed, take
 from tests.operations.events import id_of
 from wix_asgi.cli._app import app
 from wix_asgi.models import EventState
-from wix_asgi.webhooks.inbox import Inbox
+from wix_asgi.webhooks.inbox import Inbox, KeptEvent
 from wix_asgi.webhooks.outcomes import HandlerOutcome, Outcomes
 
 pytestmark = pytest.mark.usefixtures("kept_inbox")
@@ -44,6 +44,26 @@ def test_postponed_event_is_retried_now() -> None:
 
     assert 0 == result.exit_code
     assert found(event_id).record.due_in <= 0
+
+
+def test_outcomes_of_the_meantime_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that returned after the event was read is not called again (R44)."""
+    (event_id,) = keep("first")
+    retry, noted = Inbox.retry, str(Outcomes().of("app.welcome", HandlerOutcome.RETURNED))
+
+    async def retry_late(inbox: Inbox, kept: KeptEvent, *, outcomes: str) -> bool:
+        monkeypatch.setattr(Inbox, "retry", retry)
+        (taken,) = await inbox.take("test-owner", limit=1, lease=60.0)
+        await inbox.postpone(taken, "test-owner", delay=7200.0, outcomes=noted)
+        return await inbox.retry(kept, outcomes=outcomes)
+
+    monkeypatch.setattr(Inbox, "retry", retry_late)
+    result = run("events", "retry", event_id)
+    after = found(event_id).record
+
+    assert 0 == result.exit_code
+    assert after.due_in <= 0
+    assert noted == after.outcomes
 
 
 def test_all_dead_letters_are_retried() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -171,6 +171,20 @@ async def note_install(event: AppInstalled) -> None:
     assert_type(event.origin_instance_id, str | None)
 
 
+@wix.on(PaidPlanPurchased)
+@wix.on(AppInstalled)
+def note_either(event: AppInstalled | PaidPlanPurchased) -> int:
+    """Handle two classes of events."""
+    return event.attempt
+
+
+async def read_install(event: AppInstalled) -> None:
+    """Handle events of a class that is not registered for it here."""
+
+
+wix.on(PaidPlanPurchased)(read_install)  # type: ignore[arg-type] # mypy wants it: it is checked
+
+
 @wix.on("*", max_attempts=3, handler_timeout=30)
 def note_event(event: WebhookEvent) -> None:
     """Handle all events."""
@@ -182,6 +196,9 @@ def plain_event(event: WebhookEvent) -> str:
     assert_type(event.attempt, int)
     assert_type(event.client, WixClient)
     return f"{event.event_type} {event.instance_id} {event.id} {event.data['entity']['name']}"
+
+
+assert_type(wix.on(AppInstalled)(plain_event), Callable[[Any], str])
 
 
 def typed_events(

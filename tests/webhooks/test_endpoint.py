@@ -250,6 +250,23 @@ async def test_a_slow_storage_is_answered_in_time_and_keeps_the_event() -> None:
     assert 1 == stage.woken
 
 
+async def test_a_bug_after_the_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The storage was slow and the request answered 503 when the error came (R52)."""
+    stage = Stage(policy=WebhookPolicy(keep_wait=0.01))
+    gate = stage.storage.gates["add"] = anyio.Event()
+    stage.storage.errors["add"] = ValueError("a bug")
+    body = token()
+    answer = await stage.post(body)
+    gate.set()
+    await stage.detached.aclose(PATIENCE)
+    (told,) = [record for record in caplog.records if record.exc_info]
+
+    assert 503 == answer.status
+    assert "a bug" in caplog.text
+    assert f"a webhook failed, incident {told.incident}" == told.message  # type: ignore[attr-defined]
+    assert body.decode() not in caplog.text
+
+
 async def test_a_client_that_is_gone_loses_no_event() -> None:
     """An event is kept though its request is cancelled while the storage is at work (R55)."""
     stage = Stage()

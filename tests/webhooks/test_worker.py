@@ -205,8 +205,8 @@ async def test_no_error_of_a_handler_ends_the_worker(error: type[BaseException],
     assert [True] == [failure.startswith(error.__name__) for failure in failures]
 
 
-async def test_events_without_a_handler_are_done(caplog: pytest.LogCaptureFixture) -> None:
-    """They are prepared, and told of once a type."""
+async def test_prepared_events_need_no_handler(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of installs and uninstalls are done, and told of once a type."""
     async with working() as (app, worker):
         app.on("another")(app.calls.append)
         await app.add("AppRemoved", 2)

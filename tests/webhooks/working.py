@@ -169,6 +169,7 @@ class Working:
             "app_id": APP,
             "storage": self.storage,
             "prepare": self.prepare,
+            "prepared_types": frozenset({"AppRemoved"}),
             "make_event": make_event,
             "detached": self.detached,
             "concurrency": 4,

@@ -281,12 +281,17 @@ async def _retry_named(inbox: Inbox, given: str) -> tuple[str, str]:
 
 
 async def _retry_one(inbox: Inbox, kept: KeptEvent) -> str:
-    if await inbox.retry(kept, outcomes=str(Outcomes.read(kept.record.outcomes).for_retry())):
-        return _RETRIED
-    now = await inbox.find(kept.id)
-    if now is None:
-        return "not_there"
-    return "done" if now.record.state is EventState.DONE else "running"
+    # Again where a process has had it since it was read: what that one noted counts.
+    while not await inbox.retry(
+        kept, outcomes=str(Outcomes.read(kept.record.outcomes).for_retry())
+    ):
+        now = await inbox.find(kept.id)
+        if now is None:
+            return "not_there"
+        if now.record.state is EventState.DONE or now.record.is_taken:
+            return "done" if now.record.state is EventState.DONE else "running"
+        kept = now
+    return _RETRIED
 
 
 async def _drop(url: str | None, event_id: str, yes: bool, as_json: bool) -> None:

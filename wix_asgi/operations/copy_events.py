@@ -138,5 +138,7 @@ async def _update(target: EventStorage, record: EventRecord, there: EventRecord)
         app_id, event_id, sealed, expected=expected
     )
     if there.outcomes != record.outcomes:
-        is_changed |= await target.retry_event(app_id, event_id, outcomes=record.outcomes)
+        is_changed |= await target.retry_event(
+            app_id, event_id, outcomes=record.outcomes, expected=there.outcomes
+        )
     return is_changed

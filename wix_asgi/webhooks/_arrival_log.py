@@ -57,7 +57,7 @@ class ArrivalLog:
         left_out = self._bugs.admit(type(exc).__name__)
         if left_out is not None:
             logger.error(
-                "a webhook was answered 500, incident %s%s",
+                "a webhook failed, incident %s%s",
                 incident,
                 and_more(left_out),
                 exc_info=exc,

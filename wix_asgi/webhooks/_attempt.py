@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +23,7 @@ from wix_asgi.webhooks._event_lease import EventLease
 from wix_asgi.webhooks._event_log import EventLog
 from wix_asgi.webhooks._handler_run import Ending, HandlerRun, RunEnd, Start
 from wix_asgi.webhooks._observing import Observing
+from wix_asgi.webhooks._passing_on import PassingOn
 from wix_asgi.webhooks.handlers import Handler, Handlers
 from wix_asgi.webhooks.inbox import Inbox, KeptEvent
 from wix_asgi.webhooks.outcomes import HandlerOutcome
@@ -41,12 +40,13 @@ class WorkerParts:
     handlers: Handlers
     prepare: Callable[[SignedEvent], Awaitable[None]]
     make_event: Callable[[SignedEvent, str, int], WebhookEvent]
+    passing_on: PassingOn
     detached: DetachedTasks
     policy: WebhookPolicy
     observing: Observing
-    clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[], float] = random.random
-    log: EventLog = field(default_factory=EventLog)
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+    log: EventLog
     lines: LineLimit
 
 
@@ -58,6 +58,7 @@ class _End:
     failure: str | None = None
     is_dead: bool = False
     is_counted: bool = True
+    is_for_others: bool = False
 
 
 class _LeaseLostError(Exception):
@@ -132,7 +133,7 @@ class EventAttempt:
 
     async def _handle(self) -> None:
         try:
-            end = await self._prepare() or await self._call_handlers()
+            end = await self._pass_on() or await self._prepare() or await self._call_handlers()
         except _LeaseLostError:
             self._parts.log.lost(self._kept)
             return
@@ -143,6 +144,16 @@ class EventAttempt:
         await self._write(end)
 
     # Before the handlers
+
+    async def _pass_on(self) -> _End | None:
+        """Give the event back where others have its handlers; return None if it is for us."""
+        outcomes, passing_on = self._lease.outcomes, self._parts.passing_on
+        if not passing_on.is_for_others(self._kept.record.event_type, outcomes):
+            return None
+        if (pause := await passing_on.pause(self._kept, outcomes)) is None:
+            return _End(is_dead=outcomes.is_dead)
+        self._lease.outcomes = outcomes.passed_on()
+        return _End(pause, is_counted=False, is_for_others=True)
 
     async def _prepare(self) -> _End | None:
         """Bring the installation up to date; return how the event ends if that failed."""
@@ -180,11 +191,11 @@ class EventAttempt:
         return self._spared(type(error).__name__, is_dead=is_dead)
 
     def _not_prepared(self, run_end: RunEnd) -> _End:
-        failure = f"{_kind(run_end)} in preparation"
+        failure = f"{run_end.kind} in preparation"
         if self._is_last:
             self._parts.log.is_dead(self._kept, failure)
         else:
-            self._parts.log.not_prepared(self._kept, _how(run_end), run_end.error)
+            self._parts.log.not_prepared(self._kept, run_end.how, run_end.error)
         return self._spared(failure, is_dead=self._is_last)
 
     def _spared(self, failure: str, *, is_dead: bool) -> _End:
@@ -211,15 +222,15 @@ class EventAttempt:
                 run_end = await self._call(handler)
                 outcome = self._outcome_of(handler, run_end)
                 if outcome is not HandlerOutcome.RETURNED:
-                    failure = f"{_kind(run_end)} in {handler.name}"
+                    failure = f"{run_end.kind} in {handler.name}"
             self._lease.outcomes = self._lease.outcomes.of(handler.name, outcome)
             if handler is not waiting[-1]:
                 # At once, so that a killed process calls no handler again that has returned.
                 await self._renew()
-        outcomes = self._lease.outcomes.handlers.values()
-        if HandlerOutcome.FAILED in outcomes:
+        outcomes = self._lease.outcomes
+        if HandlerOutcome.FAILED in outcomes.handlers.values():
             return _End(self._delay(self._number), failure)
-        return _End(failure=failure, is_dead=HandlerOutcome.GIVEN_UP in outcomes)
+        return _End(failure=failure, is_dead=outcomes.is_dead)
 
     async def _call(self, handler: Handler) -> RunEnd:
         begun_at = self._parts.clock()
@@ -238,7 +249,7 @@ class EventAttempt:
     def _outcome_of(self, handler: Handler, run_end: RunEnd) -> HandlerOutcome:
         if run_end.ending is Ending.RETURNED:
             return HandlerOutcome.RETURNED
-        self._parts.log.failed(self._kept, handler, _how(run_end), run_end.error, self._number)
+        self._parts.log.failed(self._kept, handler, run_end.how, run_end.error, self._number)
         is_last = self._number == handler.max_attempts
         return HandlerOutcome.GIVEN_UP if is_last else HandlerOutcome.FAILED
 
@@ -293,7 +304,8 @@ class EventAttempt:
         if not was_ours:
             self._parts.log.not_noted(self._kept)
         elif end.delay is not None:
-            self._note_due(end.delay)
+            # The looks of others come first.
+            self._note_due(end.delay + 2 * self._policy.max_poll_pause * end.is_for_others)
 
     async def _write_once(self, end: _End, inbox: Inbox, kept: KeptEvent, owner: str) -> bool:
         outcomes = str(self._lease.outcomes)
@@ -325,17 +337,3 @@ async def _await(
 ) -> None:
     async with bound:
         await function(signed)
-
-
-def _kind(run_end: RunEnd) -> str:
-    """Return one word for a failure, for operators."""
-    if run_end.ending is Ending.RAISED:
-        return "cancelled" if run_end.error is None else type(run_end.error).__name__
-    return run_end.ending.name.lower()
-
-
-def _how(run_end: RunEnd) -> str:
-    """Return a failure as a verb, for the log."""
-    if run_end.ending is Ending.RAISED:
-        return "cancelled itself" if run_end.error is None else "failed"
-    return "timed out"

@@ -23,12 +23,26 @@ class EventLog:
     def __init__(self) -> None:
         """Begin with no type told of."""
         self._types = LineLimit(math.inf)
+        self._unhandled = LineLimit(math.inf)
 
     def no_handler(self, kept: KeptEvent) -> None:
         """Tell once a type that this process has no handler for an event."""
         event_type = kept.record.event_type
         if self._types.admit(event_type) is not None:
             logger.info("events of type %s have no handler in this process", one_line(event_type))
+
+    def ends_unhandled(self, kept: KeptEvent, reason: str) -> None:
+        """Tell once a type that its events end, or become dead letters, for want of a handler."""
+        event_type = one_line(kept.record.event_type)
+        if self._unhandled.admit(event_type) is not None:
+            logger.warning(
+                "events of type %s end without a handler: %s. Register one by "
+                '@wix.on("%s"), or remove the webhook in the app\'s dashboard',
+                event_type,
+                reason,
+                event_type,
+                extra=_extra(kept),
+            )
 
     def failed(
         self, kept: KeptEvent, handler: Handler, how: str, error: BaseException | None, attempt: int

@@ -63,6 +63,20 @@ class RunEnd:
     ending: Ending
     error: BaseException | None = None
 
+    @property
+    def kind(self) -> str:
+        """One word for a failure, for operators."""
+        if self.ending is Ending.RAISED:
+            return "cancelled" if self.error is None else type(self.error).__name__
+        return self.ending.name.lower()
+
+    @property
+    def how(self) -> str:
+        """The failure as a verb, for the log."""
+        if self.ending is Ending.RAISED:
+            return "cancelled itself" if self.error is None else "failed"
+        return "timed out"
+
 
 class HandlerRun:
     """One call, and the wait for its end."""

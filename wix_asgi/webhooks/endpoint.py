@@ -50,6 +50,14 @@ class _Outcome(Enum):
     NO_ROOM = auto()
 
 
+class _BugError(Exception):
+    """An unforeseen error, which the log has under its incident."""
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(incident)
+        self.incident = incident
+
+
 class WebhookEndpoint:
     """Answers the requests of the webhook path, as an ASGI app; shared by all event loops."""
 
@@ -95,10 +103,14 @@ class WebhookEndpoint:
             self._log.note_refusal(refusal)
             response = _refused(refusal)
         except Exception as exc:
-            incident = secrets.token_hex(6)
-            self._log.note_bug(without_locals(exc), incident)
+            incident = exc.incident if isinstance(exc, _BugError) else self._log_bug(exc)
             response = PlainTextResponse(f"incident {incident}", 500, _HEADERS)
         await response(scope, receive, send)
+
+    def _log_bug(self, exc: Exception) -> str:
+        incident = secrets.token_hex(6)
+        self._log.note_bug(without_locals(exc), incident)
+        return incident
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST":
@@ -161,6 +173,11 @@ class WebhookEndpoint:
             async def write() -> _Outcome:
                 try:
                     return await self._write(event, body, writes[key])
+                except StorageUnavailable:
+                    raise
+                except Exception as exc:
+                    # Here, since the request may have been answered 503, or be gone.
+                    raise _BugError(self._log_bug(exc)) from None
                 finally:
                     del writes[key]
 

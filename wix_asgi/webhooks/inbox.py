@@ -189,8 +189,14 @@ class Inbox:
         return await self._storage.count_events(self._app_id, limit=limit)
 
     async def retry(self, kept: KeptEvent, *, outcomes: str) -> bool:
-        """Make a dead letter, or an event that is not taken, due now; its attempts begin anew."""
-        return await self._storage.retry_event(self._app_id, kept.id, outcomes=outcomes)
+        """Make a dead letter, or an event that is not taken, due now; its attempts begin anew.
+
+        Returns False where it is not as `kept` was read: `outcomes` are in place of that one's.
+        """
+        expected = kept.record.outcomes
+        return await self._storage.retry_event(
+            self._app_id, kept.id, outcomes=outcomes, expected=expected
+        )
 
     async def drop(self, kept: KeptEvent, *, keep: float) -> bool:
         """End an event without handling it, and forget it after `keep` seconds."""

@@ -133,6 +133,26 @@ class WebhookPolicy:
     attempts are spread over about a day, as Wix spreads its own over two.
     """
 
+    # Events without a handler in the process that takes them
+
+    pass_pause: float = 5.0
+    pass_factor: float = 2.0
+    max_pass_pause: float = _HOUR
+    """The pause after which another process may have the event, and by how much each is longer.
+
+    With a jitter of a quarter up or down. The first ones are for processes with different handlers,
+    where chance decides which of them takes an event; the longer ones for a deploy under way.
+    """
+
+    max_passes: int = 32
+    """How often an event is passed on before it ends: over 23 hours with the pauses above, the day
+    that the attempts of a handler are spread over. A night's failure of the workers that have the
+    handler loses none of their events."""
+
+    crowded: int = 80_000
+    """Waiting events from which on events without a handler end at once, as they would at the end
+    of the day: they must not fill an inbox of `max_waiting`, and have events with one refused."""
+
     # Taking
 
     poll_pause: float = 0.5
@@ -204,5 +224,13 @@ class WebhookPolicy:
 
     def delay_after(self, attempt: int, jitter: float) -> float:
         """Return the pause after a failed attempt, 1 for the first; `jitter` is from 0 to 1."""
-        steps = min(attempt - 1, math.log(self.max_delay / self.first_delay, self.delay_factor))
-        return self.first_delay * math.pow(self.delay_factor, steps) * (0.75 + jitter / 2)
+        return _grown(self.first_delay, self.delay_factor, self.max_delay, attempt, jitter)
+
+    def pause_after(self, passes: int, jitter: float) -> float:
+        """Return the pause after an event was passed on so often, at least once."""
+        return _grown(self.pass_pause, self.pass_factor, self.max_pass_pause, passes, jitter)
+
+
+def _grown(first: float, factor: float, most: float, number: int, jitter: float) -> float:
+    steps = min(number - 1, math.log(most / first, factor))
+    return first * math.pow(factor, steps) * (0.75 + jitter / 2)

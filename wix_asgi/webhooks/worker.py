@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
 import anyio
 from anyio.lowlevel import current_token
@@ -16,7 +16,9 @@ from wix_asgi.protocol.webhook_event import SignedEvent
 from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.storage import Storage
 from wix_asgi.webhooks._attempt import WorkerParts
+from wix_asgi.webhooks._event_log import EventLog
 from wix_asgi.webhooks._observing import Observing
+from wix_asgi.webhooks._passing_on import PassingOn
 from wix_asgi.webhooks._taking import Taking
 from wix_asgi.webhooks.handlers import Handlers
 from wix_asgi.webhooks.inbox import Inbox
@@ -46,6 +48,7 @@ class EventWorker:
         detached: DetachedTasks,
         concurrency: int,
         ready: Callable[[], Awaitable[None]],
+        prepared_types: Container[str] = frozenset(),
         policy: WebhookPolicy | None = None,
         observer: Observer = observe_nothing,
         clock: Callable[[], float] = time.monotonic,
@@ -54,22 +57,33 @@ class EventWorker:
         """Take events from `inbox`, whose `storage` is open once `ready` was awaited.
 
         `prepare` is called for an event before its handlers, and may raise to have it tried again;
-        `make_event` gets the event, its id, and the number of the attempt. `observer` gets counts
-        and durations. `clock` gives monotonic seconds, `jitter` 0 to 1.
+        events of `prepared_types` need no handler beside it. `make_event` gets the event, its id,
+        and the number of the attempt. `observer` gets counts and durations. `clock` gives monotonic
+        seconds, `jitter` 0 to 1.
         """
         policy = policy or WebhookPolicy()
         lines = LineLimit(policy.log_pause, clock=clock)
-        observing = Observing(observer, lines)
+        observing, log = Observing(observer, lines), EventLog()
         self._parts = WorkerParts(
             inbox=inbox,
             handlers=handlers,
             prepare=prepare,
             make_event=make_event,
+            passing_on=PassingOn(
+                inbox,
+                handlers,
+                prepared_types=prepared_types,
+                policy=policy,
+                log=log,
+                clock=clock,
+                jitter=jitter,
+            ),
             detached=detached,
             policy=policy,
             observing=observing,
             clock=clock,
             jitter=jitter,
+            log=log,
             lines=lines,
         )
         self._concurrency = concurrency

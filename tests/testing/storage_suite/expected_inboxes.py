@@ -105,8 +105,10 @@ POSTPONED: Final = {
     "test_postponed_again",
     "test_postponed_is_nobodys",
     "test_retry_of_a_waiting_event",
+    "test_retry_of_other_outcomes",
 }
-RETRIED: Final = {"test_retry_of_a_taken_event"}
+RETRIED: Final = {"test_retry_of_a_taken_event", "test_retry_of_other_outcomes"}
+RETRIED_BLINDLY: Final = {"test_retry_of_other_outcomes"}
 RESEALED: Final = {
     "test_reseal",
     "test_reseal_beside_another",

@@ -79,6 +79,7 @@ async def contents(storage: EventStorage) -> Sequence[EventRecord | None]:
         (broken_inboxes.CountsShutdowns, expected_inboxes.SHUTDOWNS),
         (broken_inboxes.PostponedIsHeld, expected_inboxes.POSTPONED),
         (broken_inboxes.RetriesTaken, expected_inboxes.RETRIED),
+        (broken_inboxes.RetriesWithAnyOutcomes, expected_inboxes.RETRIED_BLINDLY),
         (broken_inboxes.ResealsAnything, expected_inboxes.RESEALED),
         (broken_inboxes.FiltersPages, expected_inboxes.PAGES),
         (broken_inboxes.CountsByPages, expected_inboxes.AGES),

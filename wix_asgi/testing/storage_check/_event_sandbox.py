@@ -111,10 +111,12 @@ class EventSandbox:
         """Count this app's events in the sandbox."""
         return await (await self._inbox()).count_events(self.prefix + app_id, limit=limit)
 
-    async def retry_event(self, app_id: str, event_id: str, *, outcomes: str) -> bool:
+    async def retry_event(
+        self, app_id: str, event_id: str, *, outcomes: str, expected: str | None = None
+    ) -> bool:
         """Make an event of the sandbox due."""
         return await (await self._inbox()).retry_event(
-            self.prefix + app_id, event_id, outcomes=outcomes
+            self.prefix + app_id, event_id, outcomes=outcomes, expected=expected
         )
 
     async def drop_event(self, app_id: str, event_id: str, *, keep: float) -> bool:

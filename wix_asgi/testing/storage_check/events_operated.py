@@ -42,6 +42,7 @@ __all__ = [
     "test_retry_of_a_taken_event",
     "test_retry_of_a_waiting_event",
     "test_retry_of_an_unknown_event",
+    "test_retry_of_other_outcomes",
     "test_retry_repeated",
     "test_retry_takes_it_from_a_late_owner",
 ]
@@ -96,6 +97,19 @@ async def test_retry_takes_it_from_a_late_owner(storage: InboxStorage) -> None:
     assert [EVENT] == await take(storage, "another")
     found = await read_event(storage)
     assert (1, "begun anew") == (found.attempts, found.outcomes)
+
+
+async def test_retry_of_other_outcomes(storage: InboxStorage) -> None:
+    """An event whose outcomes have changed since they were read keeps the new ones."""
+    await keep_all(storage, EVENT, outcomes="so far")
+    await take(storage)
+    await storage.postpone_event(APP, EVENT, OWNER, delay=3600.0, outcomes="one more")
+
+    assert not await storage.retry_event(APP, EVENT, outcomes="begun anew", expected="so far")
+    found = await read_event(storage)
+    assert (1, "one more") == (found.attempts, found.outcomes)
+    assert found.due_in > 0
+    assert await storage.retry_event(APP, EVENT, outcomes="begun anew", expected="one more")
 
 
 async def test_retry_of_a_done_event(storage: InboxStorage) -> None:

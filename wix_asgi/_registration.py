@@ -47,8 +47,8 @@ class Registration(ABC):
         It may be async, else it runs in a thread; of two arguments the second is the request, which
         is None. It is called at least once for each installation that is removed, and once where no
         process dies in it: the debt of a killed process is paid with the next event of Wix about
-        the site, which comes again, or before its next `on_install`. If it raises, that is logged,
-        and the installation stays removed.
+        the site, which comes again, with the next `wix.remove()` of it, or before its next
+        `on_install`. If it raises, that is logged, and the installation stays removed.
         """
         self._hooks.on_uninstall.append(hook)
         return hook

@@ -126,6 +126,35 @@ async def test_process_that_ends_inside_of_the_hook(storage: str | Storage) -> N
     assert left is None
 
 
+async def test_removal_that_is_called_again(storage: str | Storage) -> None:
+    """A job that was killed in `wix.remove()` and begins anew pays its debt, once."""
+    fake = FakeWix()
+    async with (
+        app_process(fake, storage, on_uninstall=hang) as one,
+        app_process(fake, storage) as next_one,
+    ):
+        before = await one.install()
+        async with anyio.create_task_group() as tasks:
+
+            async def remove() -> None:
+                with pytest.raises(WixUnavailable):
+                    await one.wix.remove(SITE)
+
+            tasks.start_soon(remove)
+            while not one.uninstalled:
+                await checkpoint()
+            beside = await next_one.wix.remove(SITE)
+            told_beside = list(next_one.uninstalled)
+            await one.wix._detached.aclose(0)
+        again = [await next_one.wix.remove(SITE) for _ in range(2)]
+        left = await debt(next_one)
+
+    assert (False, []) == (beside, told_beside)
+    assert [False, False] == again
+    assert [before] == one.uninstalled == next_one.uninstalled
+    assert left is None
+
+
 async def test_waiting_event_pays_for_a_process_that_ends(storage: str | Storage) -> None:
     """The other kind of event, which has come meanwhile, need not wait for the first again."""
     fake = FakeWix()

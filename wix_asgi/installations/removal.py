@@ -134,6 +134,8 @@ class Removal:
         try:
             found = await self._read(instance_id)
             if found is None:
+                # Where its caller was killed along with it, the call may be the same one again.
+                await self._pay_if_free(instance_id)
                 return False
             before = _earlier(installed_before, found)
             if not self._hooks.on_uninstall:
@@ -181,14 +183,25 @@ class Removal:
         lease = self._lease(instance_id)
         for _ in range(self._policy.max_polls):
             if await lease.take():
-                try:
-                    await lease.while_renewing(partial(self._pay_alone, instance_id))
-                finally:
-                    await lease.give_back()
+                await self._pay_under(lease, instance_id)
                 return
             await self._pause()
             if await self._debt(instance_id) is None:
                 return  # the holder of the lease has told
+
+    async def _pay_if_free(self, instance_id: str) -> None:
+        """Pay a debt, unless a process has the lease: it may be this one, in its hook."""
+        if not self._hooks.on_uninstall or await self._debt(instance_id) is None:
+            return
+        lease = self._lease(instance_id)
+        if await lease.take():
+            await self._pay_under(lease, instance_id)
+
+    async def _pay_under(self, lease: Lease, instance_id: str) -> None:
+        try:
+            await lease.while_renewing(partial(self._pay_alone, instance_id))
+        finally:
+            await lease.give_back()
 
     async def _pay_alone(self, instance_id: str) -> Record | None:
         """Pay the debt of a killed process under the lease; return the row that there is."""

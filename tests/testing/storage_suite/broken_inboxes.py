@@ -216,7 +216,7 @@ class RetriesTaken(MemoryStorage):
         self, app_id: str, event_id: str, *, outcomes: str, expected: str | None = None
     ) -> bool:
         event = self._inboxes[app_id].events.get(event_id)
-        if event is not None and event.record.state == EventState.WAITING:
+        if event is not None and event.is_taken(time.time()):
             self._inboxes[app_id].wait(event, time.time())
         return await super().retry_event(app_id, event_id, outcomes=outcomes, expected=expected)
 

@@ -107,7 +107,7 @@ POSTPONED: Final = {
     "test_retry_of_a_waiting_event",
     "test_retry_of_other_outcomes",
 }
-RETRIED: Final = {"test_retry_of_a_taken_event", "test_retry_of_other_outcomes"}
+RETRIED: Final = {"test_retry_of_a_taken_event"}
 RETRIED_BLINDLY: Final = {"test_retry_of_other_outcomes"}
 RESEALED: Final = {
     "test_reseal",

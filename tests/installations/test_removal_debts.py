@@ -41,6 +41,13 @@ async def debt(process: Process) -> str | None:
     return await process.wix.storage.claim_owner(on_uninstall_debt(process.fake.app_id, SITE))
 
 
+async def owe(storage: Storage, removed: Installation) -> None:
+    """Leave the debt of a process that was killed behind its delete."""
+    facts = f'"{removed.installed_at.isoformat()}"'
+    text = f'{{"installed_at": {facts}, "origin_instance_id": null, "grant": "{removed.grant}"}}'
+    await storage.claim(on_uninstall_debt(removed.app_id, SITE), text, 60.0)
+
+
 async def hang(_: Installation) -> None:
     """Be a hook in which the process ends."""
     await anyio.sleep_forever()
@@ -298,15 +305,36 @@ async def test_storage_that_tells_no_owners() -> None:
     assert (1, 0) == (len(one.uninstalled), len(other.uninstalled))
 
 
+async def test_process_that_pays_beside_another() -> None:
+    """It waits until the other process has told, and does not tell again."""
+    fake, storage = FakeWix(), Steps(lambda: 0.0)
+
+    async def tell_late(_: Installation) -> None:
+        await storage.asked("claim", storage.log.count("claim") + 1)
+
+    async with (
+        app_process(fake, storage, on_uninstall=tell_late) as one,
+        app_process(fake, storage) as other,
+    ):
+        before = await one.install()
+        await storage.delete(fake.app_id, SITE)
+        await owe(storage, before)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.removal.pay, SITE)
+            while not one.uninstalled:
+                await checkpoint()
+            await other.removal.pay(SITE)
+
+    assert ([before], []) == (one.uninstalled, other.uninstalled)
+
+
 async def test_shutdown_ends_the_wait_for_a_debt() -> None:
     """Where the hook of a debt outlives the shutdown, its event is told of that."""
     fake, storage = FakeWix(), MemoryStorage()
     async with app_process(fake, storage, on_uninstall=hang) as one:
         before = await one.install()
         await storage.delete(fake.app_id, SITE)
-        facts = f'"{before.installed_at.isoformat()}"'
-        text = f'{{"installed_at": {facts}, "origin_instance_id": null, "grant": "{before.grant}"}}'
-        await storage.claim(on_uninstall_debt(fake.app_id, SITE), text, 60.0)
+        await owe(storage, before)
         async with anyio.create_task_group() as tasks:
 
             async def apply() -> None:

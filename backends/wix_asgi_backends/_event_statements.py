@@ -71,7 +71,7 @@ HELD: Final = select(*_VALUES).where(_OF_APP, _IS_OWNED)
 """The events of an owner, where `take` cannot return them."""
 
 
-def _page(*conditions: ColumnElement[bool]) -> Select[Any]:
+def _page(*conditions: ColumnElement[bool]) -> Any:
     behind = _ROW.event_id > bindparam("the_start")
     page = select(*_VALUES).where(_OF_APP, behind, *conditions)
     return page.order_by(_ROW.event_id).limit(_LIMIT)
@@ -85,7 +85,7 @@ LISTS: Final[dict[EventState | None, Select[Any]]] = {
 }
 
 
-def _count() -> Select[Any]:
+def _count() -> Any:
     dead = select(_ROW.event_id).where(_OF_APP, _IS_DEAD).limit(_LIMIT)
     waiting = select(
         func.count().label("number"), func.min(_ROW.received_at).label("oldest")

@@ -44,7 +44,7 @@ class SQLEvents(Runner):
             "the_lease": milliseconds(lease),
         }
 
-        async def work(connection: AsyncConnection, _attempt: int) -> Sequence[Row[Any]]:
+        async def work(connection: AsyncConnection, _attempt: int) -> Sequence[Any]:
             # An attempt that took events and failed finds them again as the owner's own.
             taken = await connection.execute(self._event_writes.take, values)
             if not taken.returns_rows and taken.rowcount:

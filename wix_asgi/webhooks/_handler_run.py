@@ -34,10 +34,12 @@ class Start(Protocol):
     def __call__(
         self,
         in_thread: Callable[[Call], Awaitable[Any]],
+        /,
         *,
         bound: AbstractAsyncContextManager[object],
     ) -> Awaitable[Any]:
         """Return the awaitable of the call."""
+        ...
 
 
 class Ending(Enum):

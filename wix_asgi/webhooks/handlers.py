@@ -100,7 +100,9 @@ class Handlers:
 
         return register
 
-    def _add(self, function: H, event_type: str, max_attempts: int, timeout: float) -> None:
+    def _add(
+        self, function: Callable[..., object], event_type: str, max_attempts: int, timeout: float
+    ) -> None:
         with self._lock:
             # Only handlers that one event may call need different names: a registration for
             # another type changes no name, and so no event is handled twice after a deploy.

@@ -43,7 +43,7 @@ def open_forgetful(_url: str) -> MemoryStorage:
 
 
 class _Plain(MemoryStorage):
-    add_event = None  # type: ignore[assignment]
+    add_event = None  # type: ignore[assignment] # as if it were not there
 
 
 def open_plain(_url: str) -> MemoryStorage:

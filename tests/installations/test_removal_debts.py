@@ -68,7 +68,7 @@ async def test_two_kinds_of_events_in_two_processes(storage: str | Storage) -> N
             await go_on.wait()
             return answer
 
-        process.lifecycle._presence.ask = ask_and_wait  # type: ignore[method-assign]
+        process.lifecycle._presence.ask = ask_and_wait  # type: ignore[method-assign] # a slow Wix
 
     async with app_process(fake, storage) as one, app_process(fake, storage) as other:
         before = await one.install()

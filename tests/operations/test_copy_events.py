@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.limits import PATIENCE
 from tests.operations.events import end, event, id_of, inbox_in, keep
 from tests.operations.sealed import APP, NEW, OLD
@@ -157,12 +159,14 @@ async def test_an_app_that_never_rests_is_told_of(source: Storage, target: Stora
     class Busy:
         """The source, in which another event comes before each page."""
 
-        async def events(self, *arguments: object, **options: object) -> object:
+        async def events(self, *arguments: Any, **options: Any) -> object:
             await come()
-            return await source.events(*arguments, **options)  # type: ignore[attr-defined]
+            assert isinstance(source, EventStorage)
+            return await source.events(*arguments, **options)
 
     assert isinstance(target, EventStorage)
-    done = await copy_events(APP, Busy(), target)  # type: ignore[arg-type]
+    busy: Any = Busy()
+    done = await copy_events(APP, busy, target)
 
     assert 10 == done.passes
     assert not done.is_complete

@@ -12,7 +12,7 @@ from wix_asgi.models import EventState
 from wix_asgi.operations.reseal_events import reseal_events
 from wix_asgi.operations.rotate_keys import Rotation
 from wix_asgi.sealing.vault import Vault
-from wix_asgi.storage import Storage
+from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.webhooks.inbox import Inbox, KeptEvent
 
 ROUNDS = 10
@@ -72,8 +72,11 @@ async def test_events_that_were_tampered_with_are_counted(source: Storage) -> No
         await keep(inbox, *names)
         good, moved = [await inbox.find(id_of(name)) for name in names]
         assert good is not None
+        assert good.record.payload is not None
         assert moved is not None
-        await source.reseal_event(  # type: ignore[attr-defined]
+        assert moved.record.payload is not None
+        assert isinstance(source, EventStorage)
+        await source.reseal_event(
             moved.record.app_id,
             moved.id,
             good.record.payload,

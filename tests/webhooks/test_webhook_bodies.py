@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
@@ -82,7 +82,9 @@ async def test_a_body_that_dribbles_is_given_up() -> None:
     assert 408 == (await stage.post(b"eyJ", ending="dribbles")).status
 
 
-async def crowd(stage: Stage, *parts: bytes, number: int, then: Callable[[], object]) -> list[int]:
+async def crowd(
+    stage: Stage, *parts: bytes, number: int, then: Callable[[], Awaitable[object]]
+) -> list[int]:
     """Hold a number of bodies open; return their statuses in the order of their beginning.
 
     Each has these parts. `then` is awaited while they are open; afterwards all are cancelled.
@@ -99,7 +101,7 @@ async def crowd(stage: Stage, *parts: bytes, number: int, then: Callable[[], obj
         for place in range(number):
             group.start_soon(hold, place)
             await anyio.wait_all_tasks_blocked()
-        await then()  # type: ignore[misc]
+        await then()
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     return statuses

@@ -234,7 +234,8 @@ def wrapped(app: ASGIApp, wix: Wix) -> ASGIApp:
 def added(app: Any, wix: Wix) -> ASGIApp:
     """Add the middleware to the app."""
     app.add_middleware(WixMiddleware, wix)
-    return app  # type: ignore[no-any-return]
+    with_wix: ASGIApp = app
+    return with_wix
 
 
 def mounted(app: ASGIApp, wix: Wix) -> ASGIApp:

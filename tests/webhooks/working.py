@@ -189,7 +189,9 @@ class Working:
 
     def on(self, event_type: str = "*", **options: Any) -> Callable[[T], T]:
         """Register a handler."""
-        return self.handlers.on(event_type, **options)  # type: ignore[return-value]
+        register: Any = self.handlers.on(event_type, **options)
+        registered: Callable[[T], T] = register
+        return registered
 
     async def kept(self) -> list[KeptEvent]:
         """Return all events of the inbox."""

@@ -1,0 +1,109 @@
+"""Each answer of the corpus, in one piece and byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Final
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.limits import PATIENCE
+from tests.transport.corpus.cases import Case, Outcome, Read, Refused
+from tests.transport.corpus.chunks import CHUNKS
+from tests.transport.corpus.conftest import WIRES, Reciter, Wire, client_on
+from tests.transport.corpus.heads import HEADS
+from tests.transport.corpus.lengths import LENGTHS
+from tests.transport.corpus.manners import MANNERS, SECOND_ANSWERS
+from tests.transport.corpus.statuses import STATUSES
+from wix_asgi._http import httpx
+from wix_asgi.transport.policy import PoolPolicy
+
+CASES: Final = [*STATUSES, *HEADS, *LENGTHS, *CHUNKS, *MANNERS]
+
+MANY_PIECES: Final = 300
+"""An answer that is longer comes in so many pieces, since each piece takes a round of the loop."""
+
+
+def whole(raw: bytes) -> list[bytes]:
+    """Return all in one piece."""
+    return [raw] if raw else []
+
+
+def pieces(raw: bytes) -> list[bytes]:
+    """Return single bytes, or the pieces of a long answer."""
+    size = 1 + len(raw) // MANY_PIECES
+    return [raw[start : start + size] for start in range(0, len(raw), size)]
+
+
+CUTS: Final = whole, pieces
+
+
+async def ask(client: httpx.AsyncClient, method: str, url: str) -> Read | Refused:
+    """Return what the client makes of the answer; the headers as they came."""
+    try:
+        async with client.stream(method, url) as response:
+            body = b"".join([chunk async for chunk in response.aiter_raw()])
+    except httpx.TransportError as exc:
+        return Refused(type(exc)) if exc.request.url == url else Refused(httpx.TransportError)
+    return Read(
+        status=response.status_code,
+        reason=response.extensions["reason_phrase"],
+        version=response.extensions["http_version"],
+        headers=tuple(response.headers.raw),
+        body=body,
+    )
+
+
+async def settled() -> None:
+    """Let the client's end of the connection see all that was sent to it."""
+    for _ in range(3):
+        await checkpoint()
+
+
+def compared(told: Outcome, wanted: Outcome, *, is_kept: bool) -> Outcome:
+    """Return an outcome with the fate of its connection, its headers if the case is about them."""
+    if isinstance(told, Refused) or isinstance(wanted, Refused):
+        return told
+    return replace(told, kept=is_kept, headers=told.headers if wanted.headers is not None else None)
+
+
+def expected(case: Case, wire: Wire) -> Outcome:
+    """Return what this transport must make of the answer."""
+    if wire.parser == "h11" and case.by_h11 is not None:
+        return case.by_h11
+    return case.outcome
+
+
+def plays() -> Iterator[object]:
+    """Give each case to each transport, in both cuts."""
+    for wire, case, cut in product(WIRES, [*CASES, *SECOND_ANSWERS], CUTS):
+        # The one thing that httpcore gets wrong: see SECOND_ANSWERS.
+        if wire.parser != "h11" or case not in SECOND_ANSWERS or cut is pieces:
+            yield pytest.param(wire, case, cut, id=f"{wire}-{case}-{cut.__name__}")
+
+
+@pytest.mark.parametrize(("wire", "case", "cut"), [*plays()], indirect=["wire"])
+async def test_an_answer_is_read_or_refused(
+    case: Case, cut: Callable[[bytes], list[bytes]], wire: Wire
+) -> None:
+    """The answer is read as it was meant, or refused; a doubtful connection is used no more."""
+    transport = wire.make(PoolPolicy(max_connections=1))
+    wanted = expected(case, wire)
+    async with (
+        Reciter(cut(case.raw), hangs_up=case.hangs_up).listening() as server,
+        client_on(transport) as client,
+    ):
+        with anyio.fail_after(PATIENCE):
+            told = await ask(client, case.method, server.url)
+            await server.done.wait()
+            await settled()
+            probe = await client.get(server.url)
+        is_kept = server.connections == 1
+
+    assert wanted == compared(told, wanted, is_kept=is_kept)
+    assert "probe" == probe.text
+    assert is_kept == (isinstance(wanted, Read) and wanted.kept)

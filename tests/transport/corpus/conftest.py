@@ -12,6 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.limits import PATIENCE
+from tests.transport.corpus.cases import Outcome, Read, Refused
 from tests.transport.test_pool_over_the_wire import Connected, Server, serving
 from wix_asgi._http import httpx
 from wix_asgi.transport.pooled import PoolTransport
@@ -112,3 +113,25 @@ async def client_on(transport: httpx.AsyncBaseTransport) -> AsyncIterator[httpx.
     """An httpx client on `transport`, with bounded waits."""
     async with httpx.AsyncClient(transport=transport, timeout=PATIENCE) as client:
         yield client
+
+
+async def asked(client: httpx.AsyncClient, method: str, url: str) -> Outcome:
+    """Return what the client makes of the answer; the headers as they came."""
+    try:
+        async with client.stream(method, url) as response:
+            body = b"".join([chunk async for chunk in response.aiter_raw()])
+    except httpx.TransportError as exc:
+        return Refused(type(exc)) if exc.request.url == url else Refused(httpx.TransportError)
+    return Read(
+        status=response.status_code,
+        reason=response.extensions["reason_phrase"],
+        version=response.extensions["http_version"],
+        headers=tuple(response.headers.raw),
+        body=body,
+    )
+
+
+async def settled() -> None:
+    """Let the client's end of the connection see all that was sent to it."""
+    for _ in range(3):
+        await checkpoint()

@@ -9,17 +9,15 @@ from typing import Final
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from tests.limits import PATIENCE
 from tests.transport.corpus.cases import Case, Outcome, Read, Refused
 from tests.transport.corpus.chunks import CHUNKS
-from tests.transport.corpus.conftest import WIRES, Reciter, Wire, client_on
+from tests.transport.corpus.conftest import WIRES, Reciter, Wire, asked, client_on, settled
 from tests.transport.corpus.heads import HEADS
 from tests.transport.corpus.lengths import LENGTHS
 from tests.transport.corpus.manners import MANNERS, SECOND_ANSWERS
 from tests.transport.corpus.statuses import STATUSES
-from wix_asgi._http import httpx
 from wix_asgi.transport.policy import PoolPolicy
 
 CASES: Final = [*STATUSES, *HEADS, *LENGTHS, *CHUNKS, *MANNERS]
@@ -40,28 +38,6 @@ def pieces(raw: bytes) -> list[bytes]:
 
 
 CUTS: Final = whole, pieces
-
-
-async def ask(client: httpx.AsyncClient, method: str, url: str) -> Read | Refused:
-    """Return what the client makes of the answer; the headers as they came."""
-    try:
-        async with client.stream(method, url) as response:
-            body = b"".join([chunk async for chunk in response.aiter_raw()])
-    except httpx.TransportError as exc:
-        return Refused(type(exc)) if exc.request.url == url else Refused(httpx.TransportError)
-    return Read(
-        status=response.status_code,
-        reason=response.extensions["reason_phrase"],
-        version=response.extensions["http_version"],
-        headers=tuple(response.headers.raw),
-        body=body,
-    )
-
-
-async def settled() -> None:
-    """Let the client's end of the connection see all that was sent to it."""
-    for _ in range(3):
-        await checkpoint()
 
 
 def compared(told: Outcome, wanted: Outcome, *, is_kept: bool) -> Outcome:
@@ -98,7 +74,7 @@ async def test_an_answer_is_read_or_refused(
         client_on(transport) as client,
     ):
         with anyio.fail_after(PATIENCE):
-            told = await ask(client, case.method, server.url)
+            told = await asked(client, case.method, server.url)
             await server.done.wait()
             await settled()
             probe = await client.get(server.url)

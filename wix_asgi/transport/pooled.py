@@ -1,28 +1,32 @@
 """The connection pool that a process shares; the one module that makes httpx transports.
 
 httpx's own pool looks at every connection for every request, and spends its time on that above
-some twenty requests in flight. Here each connection is an httpx transport of its own. The pool
-hands out the connection used last first, to the request that has waited longest.
+some twenty requests in flight. Here each connection is a transport of its own: on asyncio a
+`NativeConnection`, on trio one of httpx. The pool hands out the connection used last first, to the
+request that has waited longest.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import Final, cast
 
 import anyio
+from anyio.lowlevel import current_token
 
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.reporting.line_limit import LineLimit
 from wix_asgi.transport._pool import ConnectionSlot, Pool
 from wix_asgi.transport.bodies import can_be_sent_again
+from wix_asgi.transport.native import NativeConnection
 from wix_asgi.transport.origins import origin_of
 from wix_asgi.transport.policy import PoolPolicy
 
-__all__ = ["IDEMPOTENT", "PoolTransport"]
+__all__ = ["IDEMPOTENT", "PoolTransport", "httpx_connector", "native_connector"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods whose requests may be sent twice without harm (RFC 9110, 9.2.2)."""
@@ -35,7 +39,7 @@ _LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
 class PoolTransport(httpx.AsyncBaseTransport):
-    """A bounded LIFO of single-connection httpx transports, per origin.
+    """A bounded LIFO of single-connection transports, per origin.
 
     All sites and tasks of a process share one. It may be used from several event loops, at once
     or in turn: each has its own connections, and the limits hold for each. Connections that have
@@ -45,7 +49,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
 
     Args:
         policy: The numbers of the pool.
-        connect: Makes a transport that has at most one connection. Default: httpx's own.
+        connect: Makes a transport that has at most one connection, on the event loop that uses it.
+            Default: a `NativeConnection` on asyncio, httpx's own on trio.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
         connect: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self._policy = policy or PoolPolicy()
-        self._connect = connect or _connector(self._policy)
+        self._connect = connect or native_connector(self._policy)
         self._dropped_lines = LineLimit(_DROPPED_LINE_SECONDS)
         self._pools = PerLoop(self._make_pool)
 
@@ -74,7 +79,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
 
         Otherwise the first request would do both, and block its event loop meanwhile.
         """
-        _connector(self._policy)()
+        httpx_connector(self._policy)()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` on the connection used last, or on a new one.
@@ -93,7 +98,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
         except BaseException:
             await slot.release(keep=False)
             raise
-        if response.is_closed:
+        if response.is_closed or isinstance(response.stream, httpx.ByteStream):
+            # The whole body has come, and the connection is free.
             await slot.release(keep=True)
         else:
             response.stream = _SlotStream(response, slot, self._policy.close_seconds)
@@ -184,7 +190,8 @@ async def _exchange(slot: ConnectionSlot, request: httpx.Request) -> httpx.Respo
     return await connection.transport.handle_async_request(request)
 
 
-def _connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:
+def httpx_connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Return a maker of httpx's own transports of one connection."""
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=policy.keepalive_seconds
     )
@@ -195,6 +202,20 @@ def _connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:
     return connect
 
 
+def native_connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Return a maker of native connections, or of httpx's own where the event loop is trio's."""
+    connect_by_httpx = httpx_connector(policy)
+
+    def connect() -> httpx.AsyncBaseTransport:
+        if isinstance(current_token().native_token, asyncio.AbstractEventLoop):
+            return NativeConnection(_ssl_context, connect_by_httpx)
+        return connect_by_httpx()
+
+    return connect
+
+
 @cache
 def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

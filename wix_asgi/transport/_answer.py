@@ -1,0 +1,243 @@
+"""The answer to one request: its head, and what has come of its body and was not read yet."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import httptools
+
+from wix_asgi._http import httpx
+
+__all__ = ["Answer"]
+
+_MAX_BYTES_WITHOUT_BODY: Final = 100 * 1024
+"""The most bytes of a head, or of chunk lines and trailers in a row. It is the bound of httpcore
+(`AsyncHTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE`); the parser has none of its own."""
+
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_LINE_END: Final = re.compile(rb"\r?\n")
+_FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
+
+
+class _Message:
+    """What the parser calls. It does not refer to the parser, so that no cycle needs collecting."""
+
+    __slots__ = ("body", "headers", "is_complete", "reason", "size")
+
+    def __init__(self) -> None:
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        self.size = 0
+        self.is_complete = False
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value.rstrip(b" \t")))
+
+    def on_body(self, piece: bytes) -> None:
+        self.body.append(piece)
+        self.size += len(piece)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class Answer:
+    """Takes the bytes of a connection, from the head of an answer to its end.
+
+    Informational answers are skipped. Lines that end without a carriage return and folded headers
+    (RFC 9112, 2.2 and 5.2) are read as h11 reads them.
+
+    Attributes:
+        status: The status code, 0 until the head has come.
+        headers: Names and values as they were sent, without the white space around values.
+        is_complete: Whether the end of the body has come.
+        has_surplus: Whether more bytes came than the answer has.
+        error: Why no more will come of an answer that is not complete.
+    """
+
+    __slots__ = (
+        "_head",
+        "_is_head_only",
+        "_message",
+        "_parser",
+        "_until_eof",
+        "_without_body",
+        "error",
+        "has_surplus",
+        "headers",
+        "http_version",
+        "is_complete",
+        "keep_alive",
+        "reason",
+        "status",
+    )
+
+    def __init__(self, *, is_head_only: bool) -> None:
+        """Expect no body where `is_head_only`: the request is a HEAD."""
+        self._is_head_only = is_head_only
+        self._head = b""
+        self._message = _Message()
+        self._parser = httptools.HttpResponseParser(self._message)
+        self._until_eof = False
+        self._without_body = 0
+        self.status = 0
+        self.http_version = b""
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.is_complete = False
+        self.keep_alive = False
+        self.has_surplus = False
+        self.error: httpx.TransportError | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the body that were not read yet."""
+        return self._message.size
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to come, be it complete or not."""
+        return self.is_complete or self.error is not None
+
+    @property
+    def leaves_reusable(self) -> bool:
+        """Whether its connection can carry another request."""
+        return self.is_complete and self.keep_alive and not self.has_surplus
+
+    def feed(self, data: bytes) -> None:
+        """Take what the connection has received; what is wrong with it becomes the `error`."""
+        if self.has_ended:
+            self.has_surplus = True
+            return
+        try:
+            if not self.status:
+                data = self._feed_head(data)
+            if data:
+                self._feed_body(data)
+        except httptools.HttpParserError as exc:
+            self._refuse(str(exc))
+
+    def feed_eof(self) -> None:
+        """End here: a body without a length is complete, and any other is not."""
+        if self.has_ended:
+            return
+        if self._until_eof:
+            self.is_complete = True
+        elif self.status:
+            self._refuse("peer closed connection without sending complete message body")
+        else:
+            self._refuse("Server disconnected without sending a response.")
+
+    def fail(self, error: httpx.TransportError) -> None:
+        """End with `error`, unless it has ended."""
+        if not self.has_ended:
+            self.error = error
+
+    def take_body(self) -> bytes:
+        """Return the bytes of the body that were not read yet."""
+        message = self._message
+        pieces = message.body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        message.size = 0
+        return body
+
+    def _refuse(self, message: str) -> None:
+        self.fail(httpx.RemoteProtocolError(message))
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Take the heads of informational answers and of the answer; return the bytes after it."""
+        data = self._head + data
+        while True:
+            end = _HEAD_END.search(data, 0, _MAX_BYTES_WITHOUT_BODY)
+            if end is None:
+                self._head = data
+                if len(data) >= _MAX_BYTES_WITHOUT_BODY:
+                    self._refuse("the head of the answer is too large")
+                return b""
+            self._parse_head(data[: end.end()])
+            data = data[end.end() :]
+            if self.error is not None:
+                return b""
+            if self._parser.get_status_code() >= 200:
+                break
+            self._start_message()
+        self._begin_body()
+        return data
+
+    def _parse_head(self, head: bytes) -> None:
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            # Requests that ask for it go by httpcore.
+            self._refuse("the server switches to a protocol that was not asked for")
+        except httptools.HttpParserError:
+            unfolded = _FOLD.sub(b" ", _LINE_END.sub(b"\r\n", head))
+            if unfolded == head:
+                raise
+            self._start_message()
+            self._parser.feed_data(unfolded)
+
+    def _start_message(self) -> None:
+        self._message = _Message()
+        self._parser = httptools.HttpResponseParser(self._message)
+
+    def _begin_body(self) -> None:
+        """Read in the head what the body and the connection depend on."""
+        has_length = has_coding = False
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            self._refuse("the answer is of a version other than HTTP/1.1 and HTTP/1.0")
+            return
+        # As h11 has it, HTTP/1.0 keeps no connection.
+        keep_alive = version == "1.1"
+        for name, value in self._message.headers:
+            lowered = name.lower()
+            if lowered == b"content-length":
+                has_length = True
+            elif lowered == b"transfer-encoding":
+                if has_coding or value.lower() != b"chunked":
+                    self._refuse("Only Transfer-Encoding: chunked is supported")
+                    return
+                has_coding = True
+            elif lowered == b"connection" and b"close" in value.lower():
+                keep_alive = False
+        status = self._parser.get_status_code()
+        if self._is_head_only or status in {204, 304}:
+            self.is_complete = True
+        elif not (has_length or has_coding):
+            self._until_eof = True
+            keep_alive = False
+        else:
+            # The parser ends a message without a body, `Content-Length: 0`, with its head.
+            self.is_complete = self._message.is_complete
+        self.http_version = b"HTTP/" + version.encode("ascii")
+        self.reason = self._message.reason
+        self.headers = self._message.headers
+        self.keep_alive = keep_alive
+        self.status = status
+
+    def _feed_body(self, data: bytes) -> None:
+        if self.has_ended:
+            self.has_surplus = True
+            return
+        message = self._message
+        before = message.size
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if not message.is_complete:
+                raise
+            self.has_surplus = True
+        self.is_complete = message.is_complete
+        if message.size != before:
+            self._without_body = 0
+            return
+        self._without_body += len(data)
+        if self._without_body >= _MAX_BYTES_WITHOUT_BODY:
+            self._refuse("the trailers of the answer are too large")

@@ -1,0 +1,84 @@
+"""The head of a request as HTTP/1.1 sends it, by the rules that h11 has for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from wix_asgi._http import httpx
+
+__all__ = ["RequestHead"]
+
+_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+_TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+# Control characters are let through, save NUL and white space: they stand in cookies.
+_VALUE: Final = re.compile(rb"(?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?")
+_LENGTH: Final = re.compile(rb"[0-9]{1,20}")
+
+
+class RequestHead(NamedTuple):
+    """The head of a request.
+
+    Attributes:
+        data: The bytes that are sent.
+        length: The declared length of the body; None where the body is chunked.
+        keep_alive: Whether the connection may be used again.
+    """
+
+    data: bytes
+    length: int | None
+    keep_alive: bool
+
+    @classmethod
+    def of(cls, request: httpx.Request) -> RequestHead:
+        """Serialise the head of `request`.
+
+        Raises:
+            httpx.LocalProtocolError: It would not be one request: a character that is not allowed,
+                no host or several, no length that is certain.
+        """
+        method = request.method.encode("ascii")
+        target: bytes = request.extensions.get("target", request.url.raw_path)
+        if not _TOKEN.fullmatch(method):
+            raise httpx.LocalProtocolError("Illegal method characters")
+        if not _TARGET.fullmatch(target):
+            raise httpx.LocalProtocolError("Illegal target characters")
+        return _serialise(method, target, request.headers.raw)
+
+
+def _serialise(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> RequestHead:
+    hosts: list[bytes] = []
+    lines: list[bytes] = []
+    length: int | None = None
+    is_chunked = False
+    keep_alive = True
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name):
+            raise httpx.LocalProtocolError("Illegal header name")
+        if not _VALUE.fullmatch(value):
+            # The value is not shown: it may be a token.
+            raise httpx.LocalProtocolError(f"Illegal header value of {name.decode('ascii')}")
+        line = b"%b: %b\r\n" % (name, value)
+        lowered = name.lower()
+        if lowered == b"host":
+            hosts.append(line)
+            continue
+        lines.append(line)
+        if lowered == b"content-length":
+            if length is not None or not _LENGTH.fullmatch(value):
+                raise httpx.LocalProtocolError("bad Content-Length")
+            length = int(value)
+        elif lowered == b"transfer-encoding":
+            if is_chunked or value.lower() != b"chunked":
+                raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
+            is_chunked = True
+        elif lowered == b"connection" and b"close" in value.lower():
+            keep_alive = False
+    if len(hosts) != 1:
+        raise httpx.LocalProtocolError(
+            "Found multiple Host: headers" if hosts else "Missing mandatory Host: header"
+        )
+    if is_chunked and length is not None:
+        raise httpx.LocalProtocolError("Content-Length and Transfer-Encoding exclude each other")
+    data = b"".join((b"%b %b HTTP/1.1\r\n" % (method, target), *hosts, *lines, b"\r\n"))
+    return RequestHead(data, None if is_chunked else length or 0, keep_alive)

@@ -49,6 +49,7 @@ class Case:
         outcome: What a client makes of it.
         hangs_up: Whether the server closes the connection behind the answer.
         by_h11: What a client on h11 makes of it, where the parsers differ.
+        by_llhttp: What a client on llhttp makes of it, the parser of httptools.
         why: The reason of that difference.
     """
 
@@ -58,6 +59,7 @@ class Case:
     method: str = "GET"
     hangs_up: bool = False
     by_h11: Outcome | None = None
+    by_llhttp: Outcome | None = None
     why: str = ""
 
     def __str__(self) -> str:

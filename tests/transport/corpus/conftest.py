@@ -15,9 +15,10 @@ from tests.limits import PATIENCE
 from tests.transport.corpus.cases import Outcome, Read, Refused
 from tests.transport.test_pool_over_the_wire import Connected, Server, serving
 from wix_asgi._http import httpx
-from wix_asgi.transport.pooled import PoolTransport
+from wix_asgi.transport.policy import PoolPolicy
+from wix_asgi.transport.pooled import PoolTransport, httpx_connector
 
-MakeTransport: TypeAlias = Callable[..., PoolTransport]
+MakeTransport: TypeAlias = Callable[[PoolPolicy], PoolTransport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,6 @@ class Wire:
 
     Attributes:
         parser: The library that reads its answers.
-        make: Makes a transport, by the arguments of PoolTransport.
     """
 
     parser: str
@@ -37,8 +37,14 @@ class Wire:
         return f"{self.parser}-{self.loop}"
 
 
+def on_httpcore(policy: PoolPolicy) -> PoolTransport:
+    """Return the transport as it is where httpcore has to carry the requests."""
+    return PoolTransport(policy, connect=httpx_connector(policy))
+
+
 WIRES: Final = [
-    Wire(parser="h11", loop="asyncio", make=PoolTransport),
+    Wire(parser="llhttp", loop="asyncio", make=PoolTransport),
+    Wire(parser="h11", loop="asyncio", make=on_httpcore),
     Wire(parser="h11", loop="trio", make=PoolTransport),
 ]
 

@@ -12,7 +12,6 @@ OK: Final = answer(b"Content-Length: 2", body=b"ok")
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 HINTS: Final = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
 LENGTH: Final = ((b"Content-Length", b"2"),)
-NOT_KEPT: Final = Read(version=b"HTTP/1.0", body=b"ok", kept=False)
 NO_CONTENT: Final = b"HTTP/1.1 204 No Content"
 NOT_MODIFIED: Final = b"HTTP/1.1 304 Not Modified"
 OLD: Final = b"HTTP/1.0 200 OK"
@@ -134,9 +133,7 @@ MANNERS: Final = [
     Case(
         "HTTP/1.0 that is kept",
         answer(b"Connection: keep-alive", b"Content-Length: 2", body=b"ok", start=OLD),
-        Read(version=b"HTTP/1.0", body=b"ok"),
-        by_h11=NOT_KEPT,
-        why="h11 keeps no connection of HTTP/1.0",
+        Read(version=b"HTTP/1.0", body=b"ok", kept=False),
     ),
     _rubbish("a line behind the answer", OK + b"rubbish\r\n"),
     _rubbish("one byte behind the answer", OK + b"x"),

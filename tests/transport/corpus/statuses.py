@@ -9,6 +9,7 @@ from tests.transport.corpus.cases import REFUSED, Case, Read, answer
 __all__ = ["STATUSES"]
 
 EMPTY: Final = b"Content-Length: 0"
+OTHER_VERSIONS: Final = "no answer to a request of HTTP/1.1 is of such a version (RFC 9110, 6.2)"
 
 
 def _line(start: bytes) -> bytes:
@@ -65,8 +66,32 @@ STATUSES: Final = [
     Case("one letter", b"H", REFUSED, hangs_up=True),
     Case("half a status line", b"HTTP/1.1 20", REFUSED, hangs_up=True),
     Case("a status line alone", b"HTTP/1.1 200 OK\r\n", REFUSED, hangs_up=True),
-    Case("HTTP/0.9", _line(b"HTTP/0.9 200 OK"), Read(version=b"HTTP/0.9", kept=False)),
-    Case("HTTP/1.2", _line(b"HTTP/1.2 200 OK"), Read(version=b"HTTP/1.2")),
-    Case("HTTP/2.0", _line(b"HTTP/2.0 200 OK"), Read(version=b"HTTP/2.0")),
-    Case("HTTP/9.9", _line(b"HTTP/9.9 200 OK"), Read(version=b"HTTP/9.9")),
+    Case(
+        "HTTP/0.9",
+        _line(b"HTTP/0.9 200 OK"),
+        Read(version=b"HTTP/0.9", kept=False),
+        by_llhttp=REFUSED,
+        why=OTHER_VERSIONS,
+    ),
+    Case(
+        "HTTP/1.2",
+        _line(b"HTTP/1.2 200 OK"),
+        Read(version=b"HTTP/1.2"),
+        by_llhttp=REFUSED,
+        why=OTHER_VERSIONS,
+    ),
+    Case(
+        "HTTP/2.0",
+        _line(b"HTTP/2.0 200 OK"),
+        Read(version=b"HTTP/2.0"),
+        by_llhttp=REFUSED,
+        why=OTHER_VERSIONS,
+    ),
+    Case(
+        "HTTP/9.9",
+        _line(b"HTTP/9.9 200 OK"),
+        Read(version=b"HTTP/9.9"),
+        by_llhttp=REFUSED,
+        why=OTHER_VERSIONS,
+    ),
 ]

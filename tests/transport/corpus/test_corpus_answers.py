@@ -49,9 +49,8 @@ def compared(told: Outcome, wanted: Outcome, *, is_kept: bool) -> Outcome:
 
 def expected(case: Case, wire: Wire) -> Outcome:
     """Return what this transport must make of the answer."""
-    if wire.parser == "h11" and case.by_h11 is not None:
-        return case.by_h11
-    return case.outcome
+    apart = case.by_h11 if wire.parser == "h11" else case.by_llhttp
+    return apart or case.outcome
 
 
 def plays() -> Iterator[object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import anyio
+import h11
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -27,11 +29,17 @@ class Wire:
 
     Attributes:
         parser: The library that reads its answers.
+        bad_length: What an upload of another length than it has said raises; httpcore does not
+            turn h11's error into its own there.
+        hears_while_sending: Whether it has an answer that came before its connection broke. The
+            streams of anyio receive only while they are read, and asyncio drops the rest.
     """
 
     parser: str
     loop: str
     make: MakeTransport
+    bad_length: type[Exception] = h11.LocalProtocolError
+    hears_while_sending: bool = True
 
     def __str__(self) -> str:
         return f"{self.parser}-{self.loop}"
@@ -43,10 +51,18 @@ def on_httpcore(policy: PoolPolicy) -> PoolTransport:
 
 
 WIRES: Final = [
-    Wire(parser="llhttp", loop="asyncio", make=PoolTransport),
-    Wire(parser="h11", loop="asyncio", make=on_httpcore),
+    Wire(
+        parser="llhttp",
+        loop="asyncio",
+        make=PoolTransport,
+        bad_length=httpx.LocalProtocolError,
+    ),
+    Wire(parser="h11", loop="asyncio", make=on_httpcore, hears_while_sending=False),
     Wire(parser="h11", loop="trio", make=PoolTransport),
 ]
+
+
+NATIVE: Final = [wire for wire in WIRES if wire.parser == "llhttp"]
 
 
 @pytest.fixture(params=WIRES, ids=str)
@@ -141,3 +157,42 @@ async def settled() -> None:
     """Let the client's end of the connection see all that was sent to it."""
     for _ in range(3):
         await checkpoint()
+
+
+Step: TypeAlias = bytes | BaseException | Callable[[], Awaitable[object]]
+
+
+class Upload(httpx.AsyncByteStream):
+    """A body of the bytes among `steps`; between them it waits for functions, or fails.
+
+    Attributes:
+        given: The number of steps that were asked for.
+    """
+
+    def __init__(self, *steps: Step) -> None:
+        self._steps = deque(steps)
+        self.given = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while self._steps:
+            step = self._steps.popleft()
+            self.given += 1
+            if isinstance(step, bytes):
+                return step
+            if isinstance(step, BaseException):
+                raise step
+            await step()
+        raise StopAsyncIteration
+
+    def to(self, url: str, *, length: int | None = None, write: float = PATIENCE) -> httpx.Request:
+        """Return a POST of it: in chunks, or of this length; a part is sent within `write` s."""
+        headers = {"Host": "a", "Transfer-Encoding": "chunked"}
+        if length is not None:
+            headers = {"Host": "a", "Content-Length": str(length)}
+        timeout = httpx.Timeout(PATIENCE, write=write).as_dict()
+        return httpx.Request(
+            "POST", url, headers=headers, stream=self, extensions={"timeout": timeout}
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -18,19 +19,33 @@ _MAX_BYTES_WITHOUT_BODY: Final = 100 * 1024
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
 _FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")
+_NAME: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+_TEXT: Final = re.compile(rb"(?:[^\x00\s]|[ \t])*")
+"""What h11 takes in a reason or a value: control characters, too, save NUL and white space."""
+
+_CHUNKS_END: Final = re.compile(rb"[^\r\n]\r\n\r\n\Z")
+"""The end of chunks: a line, which is never empty, and an empty one. The parser skips further empty
+lines behind it, and does not tell."""
+
+_MAX_LENGTH_DIGITS: Final = 20
+"""As in h11: a larger number than any file has bytes."""
 
 
 class _Message:
     """What the parser calls. It does not refer to the parser, so that no cycle needs collecting."""
 
-    __slots__ = ("body", "headers", "is_complete", "reason", "size")
+    __slots__ = ("body", "headers", "is_complete", "is_one", "reason", "size")
 
     def __init__(self) -> None:
         self.reason = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
         self.size = 0
+        self.is_one = True
         self.is_complete = False
+
+    def on_message_begin(self) -> None:
+        self.is_one = not self.is_complete
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason
@@ -39,11 +54,15 @@ class _Message:
         self.headers.append((name, value.rstrip(b" \t")))
 
     def on_body(self, piece: bytes) -> None:
-        self.body.append(piece)
-        self.size += len(piece)
+        if not self.is_complete:
+            self.add(piece)
 
     def on_message_complete(self) -> None:
         self.is_complete = True
+
+    def add(self, piece: bytes) -> None:
+        self.body.append(piece)
+        self.size += len(piece)
 
 
 class Answer:
@@ -65,7 +84,8 @@ class Answer:
         "_is_head_only",
         "_message",
         "_parser",
-        "_until_eof",
+        "_tail",
+        "_to_come",
         "_without_body",
         "error",
         "has_surplus",
@@ -83,7 +103,8 @@ class Answer:
         self._head = b""
         self._message = _Message()
         self._parser = httptools.HttpResponseParser(self._message)
-        self._until_eof = False
+        self._to_come: float | None = None
+        self._tail = b""
         self._without_body = 0
         self.status = 0
         self.http_version = b""
@@ -126,7 +147,7 @@ class Answer:
         """End here: a body without a length is complete, and any other is not."""
         if self.has_ended:
             return
-        if self._until_eof:
+        if self._to_come == math.inf:
             self.is_complete = True
         elif self.status:
             self._refuse("peer closed connection without sending complete message body")
@@ -171,17 +192,32 @@ class Answer:
         return data
 
     def _parse_head(self, head: bytes) -> None:
+        if not head.startswith(b"HTTP/"):
+            # The parser takes other protocols, and empty lines before.
+            self._refuse("the answer is not one of HTTP/1.1")
+            return
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
             # Requests that ask for it go by httpcore.
             self._refuse("the server switches to a protocol that was not asked for")
         except httptools.HttpParserError:
-            unfolded = _FOLD.sub(b" ", _LINE_END.sub(b"\r\n", head))
-            if unfolded == head:
-                raise
-            self._start_message()
-            self._parser.feed_data(unfolded)
+            self._parse_odd_head(head)
+        if not _TEXT.fullmatch(self._message.reason):
+            self._refuse("the reason of the answer has a character that is not allowed")
+
+    def _parse_odd_head(self, head: bytes) -> None:
+        """Parse a head that is unlike others; what h11 refuses in it is refused here, too."""
+        first, _, lines = _LINE_END.sub(b"\r\n", head).partition(b"\r\n")
+        if lines.startswith((b" ", b"\t")):
+            self._refuse("the first line of the answer is folded")
+            return
+        self._start_message()
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
+        self._parser.feed_data(first + b"\r\n" + _FOLD.sub(b" ", lines))
+        headers = self._message.headers
+        if not all(_NAME.fullmatch(name) and _TEXT.fullmatch(value) for name, value in headers):
+            self._refuse("a header of the answer has a character that is not allowed")
 
     def _start_message(self) -> None:
         self._message = _Message()
@@ -189,43 +225,62 @@ class Answer:
 
     def _begin_body(self) -> None:
         """Read in the head what the body and the connection depend on."""
-        has_length = has_coding = False
+        message = self._message
         version = self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             self._refuse("the answer is of a version other than HTTP/1.1 and HTTP/1.0")
             return
-        # As h11 has it, HTTP/1.0 keeps no connection.
-        keep_alive = version == "1.1"
-        for name, value in self._message.headers:
+        length: float | None = math.inf
+        options: set[bytes] = set()
+        for name, value in message.headers:
             lowered = name.lower()
             if lowered == b"content-length":
-                has_length = True
+                # The parser has seen to it that there is one, of digits.
+                if len(value) > _MAX_LENGTH_DIGITS:
+                    self._refuse("bad Content-Length")
+                    return
+                length = int(value)
             elif lowered == b"transfer-encoding":
-                if has_coding or value.lower() != b"chunked":
+                if length is None or value.lower() != b"chunked":
                     self._refuse("Only Transfer-Encoding: chunked is supported")
                     return
-                has_coding = True
-            elif lowered == b"connection" and b"close" in value.lower():
-                keep_alive = False
-        status = self._parser.get_status_code()
-        if self._is_head_only or status in {204, 304}:
-            self.is_complete = True
-        elif not (has_length or has_coding):
-            self._until_eof = True
-            keep_alive = False
-        else:
-            # The parser ends a message without a body, `Content-Length: 0`, with its head.
-            self.is_complete = self._message.is_complete
+                length = None
+                # As h11: some servers send them.
+                self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+            elif lowered == b"connection":
+                options.update(option.strip() for option in value.lower().split(b","))
+        self.status = self._parser.get_status_code()
+        if self._is_head_only or self.status in {204, 304}:
+            length = 0
+        self._to_come = length
+        self.is_complete = length == 0
+        self.keep_alive = (
+            length != math.inf
+            and b"close" not in options
+            and (version == "1.1" or b"keep-alive" in options)
+        )
         self.http_version = b"HTTP/" + version.encode("ascii")
-        self.reason = self._message.reason
-        self.headers = self._message.headers
-        self.keep_alive = keep_alive
-        self.status = status
+        self.reason = message.reason
+        # Trailers, of which the parser tells as of headers, are left out.
+        self.headers, message.headers = message.headers, []
 
     def _feed_body(self, data: bytes) -> None:
         if self.has_ended:
             self.has_surplus = True
-            return
+        elif self._to_come is None:
+            self._feed_chunks(data)
+        elif len(data) > self._to_come:
+            self.has_surplus = True
+            self._add(data[: int(self._to_come)], self._to_come)
+        else:
+            self._add(data, self._to_come)
+
+    def _add(self, data: bytes, to_come: float) -> None:
+        self._message.add(data)
+        self._to_come = to_come - len(data)
+        self.is_complete = not self._to_come
+
+    def _feed_chunks(self, data: bytes) -> None:
         message = self._message
         before = message.size
         try:
@@ -233,11 +288,15 @@ class Answer:
         except httptools.HttpParserError:
             if not message.is_complete:
                 raise
-            self.has_surplus = True
+            message.is_one = False
+        message.headers.clear()
+        self._tail = (self._tail + data)[-5:]
         self.is_complete = message.is_complete
-        if message.size != before:
+        if self.is_complete:
+            self.has_surplus = not (message.is_one and _CHUNKS_END.search(self._tail))
+        elif message.size == before:
+            self._without_body += len(data)
+            if self._without_body >= _MAX_BYTES_WITHOUT_BODY:
+                self._refuse("the trailers of the answer are too large")
+        else:
             self._without_body = 0
-            return
-        self._without_body += len(data)
-        if self._without_body >= _MAX_BYTES_WITHOUT_BODY:
-            self._refuse("the trailers of the answer are too large")

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeAlias
 
@@ -71,7 +71,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int) -> soc
         raise OSError("All connection attempts failed") from exc
 
 
-def _interleaved(addresses: list[_Address]) -> list[_Address]:
+def _interleaved(addresses: Sequence[_Address]) -> list[_Address]:
     """Take the families in turn, that of the first address first (RFC 8305, 4)."""
     first = addresses[0][0]
     same = [address for address in addresses if address[0] == first]

@@ -7,7 +7,7 @@ httpcore meanwhile, so that all of them are caught.
 from __future__ import annotations
 
 import sys
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 from wix_asgi._http import httpx
 
@@ -27,7 +27,7 @@ def is_patched() -> bool:
     )
 
 
-def _is_its_own(library: object, class_name: str) -> bool:
+def _is_its_own(library: ModuleType, class_name: str) -> bool:
     """Return whether the class sends requests by a function that the library has defined."""
     function = vars(getattr(library, class_name)).get("handle_async_request")
     # The globals of a function cannot be copied, as its name and module are by wrappers.

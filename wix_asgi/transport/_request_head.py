@@ -13,6 +13,11 @@ _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 # Control characters are let through, save NUL and white space: they stand in cookies.
 _VALUE: Final = re.compile(rb"(?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?")
+_ONCE: Final = {
+    b"host": "Host",
+    b"content-length": "Content-Length",
+    b"transfer-encoding": "Transfer-Encoding",
+}
 _LENGTH: Final = re.compile(rb"[0-9]{1,20}")
 
 
@@ -47,11 +52,8 @@ class RequestHead(NamedTuple):
 
 
 def _serialise(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> RequestHead:
-    hosts: list[bytes] = []
-    lines: list[bytes] = []
-    length: int | None = None
-    is_chunked = False
-    keep_alive = True
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    framing: dict[bytes, bytes] = {}
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise httpx.LocalProtocolError("Illegal header name")
@@ -60,25 +62,28 @@ def _serialise(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]])
             raise httpx.LocalProtocolError(f"Illegal header value of {name.decode('ascii')}")
         line = b"%b: %b\r\n" % (name, value)
         lowered = name.lower()
-        if lowered == b"host":
-            hosts.append(line)
-            continue
-        lines.append(line)
-        if lowered == b"content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                raise httpx.LocalProtocolError("bad Content-Length")
-            length = int(value)
-        elif lowered == b"transfer-encoding":
-            if is_chunked or value.lower() != b"chunked":
-                raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
-            is_chunked = True
+        if lowered in _ONCE:
+            if lowered in framing:
+                raise httpx.LocalProtocolError(f"Found multiple {_ONCE[lowered]}: headers")
+            framing[lowered] = value
         elif lowered == b"connection" and b"close" in value.lower():
-            keep_alive = False
-    if len(hosts) != 1:
-        raise httpx.LocalProtocolError(
-            "Found multiple Host: headers" if hosts else "Missing mandatory Host: header"
-        )
-    if is_chunked and length is not None:
+            framing[lowered] = value
+        # The host stands first (RFC 9110, 7.2).
+        lines.insert(1 if lowered == b"host" else len(lines), line)
+    if b"host" not in framing:
+        raise httpx.LocalProtocolError("Missing mandatory Host: header")
+    lines.append(b"\r\n")
+    return RequestHead(b"".join(lines), _length_of(framing), b"connection" not in framing)
+
+
+def _length_of(framing: dict[bytes, bytes]) -> int | None:
+    length, coding = framing.get(b"content-length"), framing.get(b"transfer-encoding")
+    if coding is None:
+        if length is not None and not _LENGTH.fullmatch(length):
+            raise httpx.LocalProtocolError("bad Content-Length")
+        return int(length or 0)
+    if length is not None:
         raise httpx.LocalProtocolError("Content-Length and Transfer-Encoding exclude each other")
-    data = b"".join((b"%b %b HTTP/1.1\r\n" % (method, target), *hosts, *lines, b"\r\n"))
-    return RequestHead(data, None if is_chunked else length or 0, keep_alive)
+    if coding.lower() != b"chunked":
+        raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
+    return None

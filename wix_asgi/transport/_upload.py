@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, cast
 
 from wix_asgi._http import httpx
 from wix_asgi.transport._http1 import Http1Connection
@@ -29,10 +29,9 @@ async def send(
         httpx.WriteTimeout: A part was not taken within `seconds`.
         httpx.LocalProtocolError: The body has another length than its head declares.
     """
-    stream = request.stream
+    stream = cast("httpx.AsyncByteStream", request.stream)
     if isinstance(stream, httpx.ByteStream):
         return await _send_bytes(connection, head, b"".join(stream), seconds)
-    assert isinstance(stream, httpx.AsyncByteStream)
     if not await connection.write(head.data, seconds):
         return False
     chunks = aiter(stream)

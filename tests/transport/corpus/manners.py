@@ -133,7 +133,9 @@ MANNERS: Final = [
     Case(
         "HTTP/1.0 that is kept",
         answer(b"Connection: keep-alive", b"Content-Length: 2", body=b"ok", start=OLD),
-        Read(version=b"HTTP/1.0", body=b"ok", kept=False),
+        Read(version=b"HTTP/1.0", body=b"ok"),
+        by_h11=Read(version=b"HTTP/1.0", body=b"ok", kept=False),
+        why="h11 keeps no connection of HTTP/1.0",
     ),
     _rubbish("a line behind the answer", OK + b"rubbish\r\n"),
     _rubbish("one byte behind the answer", OK + b"x"),

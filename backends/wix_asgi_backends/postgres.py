@@ -90,7 +90,7 @@ class PostgresStorage(SQLStorage):
     transaction mode: it uses no session state and no named prepared statement.
     """
 
-    _writes: ClassVar[Writes] = Writes(insert)
+    _writes: ClassVar[Writes] = Writes(insert, returning=True)
     _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=True)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         asyncpg.PostgresError,

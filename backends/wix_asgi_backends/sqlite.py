@@ -90,7 +90,7 @@ class SQLiteStorage(SQLStorage):
     """
 
     _survives_fork: ClassVar[bool] = False
-    _writes: ClassVar[Writes] = Writes(insert)
+    _writes: ClassVar[Writes] = Writes(insert, returning=False)
     _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=False)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from wix_asgi._combining_storage import CombiningStorage
 from wix_asgi._event_storage import EventStorage
 from wix_asgi._frames import without_frames
 from wix_asgi._setting_checks import read_text
@@ -22,6 +23,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "AddingStorage",
     "ClaimReader",
+    "CombiningStorage",
     "EventStorage",
     "Storage",
     "TableStorage",
@@ -224,7 +226,8 @@ def shortcomings(storage: Storage) -> list[str]:
     return [told for kind, told in _SHORTCOMINGS.items() if not isinstance(storage, kind)]
 
 
-# `TableStorage` is for commands of the operator alone, which say so themselves.
+# `TableStorage` is for commands of the operator alone, which say so themselves; a storage without
+# `CombiningStorage` does all the same, with more round trips.
 _SHORTCOMINGS = {
     ClaimReader: "It tells no owners of claims (ClaimReader): an install that is loaded twice "
     "shows its outcome in the process that finished it, and nowhere else.",

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi_backends._pooled import Pooled
 
 __all__ = ["ENGINE_OPTIONS", "Engines"]
 
@@ -35,7 +36,7 @@ _CLOSE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    engine: AsyncEngine
+    pooled: Pooled
     guard: AsyncGenerator[None, None]
 
 
@@ -74,6 +75,14 @@ class Engines:
         """Return the engine of the running event loop.
 
         Raises:
+            StorageUnavailable: As `pooled` does.
+        """
+        return (await self.pooled()).engine
+
+    async def pooled(self) -> Pooled:
+        """Return the engine of the running event loop, with its connections.
+
+        Raises:
             StorageUnavailable: The loop is not asyncio's, or the storage had connections when this
                 process was forked, and does not survive a fork.
         """
@@ -90,7 +99,7 @@ class Engines:
             )
         self._leave_parent()
         held = self._by_loop.get(loop)
-        return held.engine if held else await self._begin(loop)
+        return held.pooled if held else await self._begin(loop)
 
     async def dispose(self) -> None:
         """Close the connections of the running event loop; another loop closes its own."""
@@ -109,13 +118,13 @@ class Engines:
         # The connections of a closed loop were closed with the loop.
         return any(not loop.is_closed() for loop in self._by_loop)
 
-    async def _begin(self, loop: asyncio.AbstractEventLoop) -> AsyncEngine:
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> Pooled:
         self._drop_closed_loops()
         engine = self._make()
         guard = _close_at_end(engine, self._close_seconds)
-        self._by_loop[loop] = _Held(engine, guard)
+        held = self._by_loop[loop] = _Held(Pooled(engine), guard)
         await anext(guard)
-        return engine
+        return held.pooled
 
     def _drop_closed_loops(self) -> None:
         # keyrefs() is a list: loops of other threads come and go during the iteration.

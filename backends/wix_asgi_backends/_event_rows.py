@@ -6,9 +6,7 @@ type is none of ours cannot be handled, and becomes a dead letter in the end.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Row
+from types import SimpleNamespace
 
 from wix_asgi.models import EventCounts, EventRecord, EventState
 from wix_asgi_backends._rows import (
@@ -41,7 +39,7 @@ def from_event(record: EventRecord) -> dict[str, object]:
     }
 
 
-def to_event(row: Row[Any]) -> EventRecord:
+def to_event(row: SimpleNamespace) -> EventRecord:
     """Return the event in a row.
 
     Raises:
@@ -73,7 +71,7 @@ def to_event(row: Row[Any]) -> EventRecord:
     )
 
 
-def to_counts(row: Row[Any], limit: int) -> EventCounts:
+def to_counts(row: SimpleNamespace, limit: int) -> EventCounts:
     """Return the counts, each up to `limit`."""
     return EventCounts(
         waiting=min(row.waiting, limit),
@@ -83,12 +81,12 @@ def to_counts(row: Row[Any], limit: int) -> EventCounts:
     )
 
 
-def order_of_taking(row: Row[Any]) -> float:
+def order_of_taking(row: SimpleNamespace) -> float:
     """Return the moment at which a taken event was due, to sort by."""
     return to_number(row.taken_due_at)
 
 
-def _state(row: Row[Any]) -> EventState:
+def _state(row: SimpleNamespace) -> EventState:
     """Return the state; of another release's newer word, the state that the event is handled as."""
     if row.due_at is not None:
         return EventState.WAITING

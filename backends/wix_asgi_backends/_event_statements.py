@@ -34,7 +34,7 @@ from wix_asgi.models import EventState
 from wix_asgi_backends._schema import EVENTS, Key
 from wix_asgi_backends._statements import BegunMs, NowMs
 
-__all__ = ["COUNT", "HELD", "LISTS", "READ_EVENT", "EventWrites"]
+__all__ = ["COUNT", "LISTS", "READ_EVENT", "EventWrites"]
 
 _MOST: Final = 1_000_000_000
 """Attempts that are counted: a number by another hand must not fail the statement for all rows."""
@@ -66,9 +66,6 @@ _VALUES: Final[list[Any]] = [
 ]
 
 READ_EVENT: Final = select(*_VALUES).where(_OF_KEY)
-
-HELD: Final = select(*_VALUES).where(_OF_APP, _IS_OWNED)
-"""The events of an owner, where `take` cannot return them."""
 
 
 def _page(*conditions: ColumnElement[bool]) -> Any:
@@ -162,8 +159,8 @@ class EventWrites:
         }
         # On a conflict of either key.
         self.add: Final = insert(EVENTS).values(new).on_conflict_do_nothing()
-        take = _take()
-        self.take: Final = take.returning(*_VALUES) if returning else take
+        take, held = _take(), select(*_VALUES).where(_OF_APP, _IS_OWNED)
+        self.take: Final = (take.returning(*_VALUES),) if returning else (take, held)
         change = update(EVENTS).where(_OF_KEY)
         self.renew: Final = change.where(_IS_OWNED).values(
             due_at=_later("the_lease"), outcomes=bindparam("the_outcomes")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final
-
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+from types import SimpleNamespace
+from typing import ClassVar, Final
 
 from wix_asgi.models import EventCounts, EventRecord, EventState
 from wix_asgi_backends._event_rows import from_event, order_of_taking, to_counts, to_event
-from wix_asgi_backends._event_statements import COUNT, HELD, LISTS, READ_EVENT, EventWrites
+from wix_asgi_backends._event_statements import COUNT, LISTS, READ_EVENT, EventWrites
 from wix_asgi_backends._rows import RowUnreadable, milliseconds
 from wix_asgi_backends._running import Runner
 from wix_asgi_backends._schema import encode_key
@@ -43,16 +41,9 @@ class SQLEvents(Runner):
             "the_limit": limit,
             "the_lease": milliseconds(lease),
         }
-
-        async def work(connection: AsyncConnection, _attempt: int) -> Sequence[Any]:
-            # An attempt that took events and failed finds them again as the owner's own.
-            taken = await connection.execute(self._event_writes.take, values)
-            if not taken.returns_rows and taken.rowcount:
-                taken = await connection.execute(HELD, values)
-            return taken.all() if taken.returns_rows else ()
-
-        rows = await self._attempt(work, self._is_transient)
-        return _readable(sorted(rows, key=order_of_taking), app_id)
+        # An attempt that took events and failed finds them again as the owner's own.
+        taken = await self._execute_all(self._event_writes.take, values)
+        return _readable(sorted(taken.rows, key=order_of_taking), app_id)
 
     async def renew_event(
         self, app_id: str, event_id: str, owner: str, *, lease: float, outcomes: str
@@ -168,7 +159,7 @@ def _of(app_id: str, event_id: str, owner: str | None = None) -> dict[str, objec
     return key if owner is None else key | {"the_owner": owner}
 
 
-def _readable(rows: Iterable[Row[Any]], app_id: str) -> list[EventRecord]:
+def _readable(rows: Iterable[SimpleNamespace], app_id: str) -> list[EventRecord]:
     """Return the events of these rows, without the rows whose keys cannot be read."""
     records, left_out = list[EventRecord](), list[str]()
     for row in rows:

@@ -7,9 +7,8 @@ no record of ours has becomes a harmless number, so that a single row never ends
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
-from sqlalchemy import Row
+from types import SimpleNamespace
+from typing import Final
 
 from wix_asgi.models import GrantType, Record
 from wix_asgi_backends._schema import decode_key
@@ -75,7 +74,7 @@ def from_record(record: Record) -> tuple[dict[str, object], dict[str, float]]:
     return values, {"the_expires_in": record.expires_in, "the_retry_in": record.retry_in}
 
 
-def to_record(row: Row[Any]) -> Record:
+def to_record(row: SimpleNamespace) -> Record:
     """Return the record in a row of `READ` or `SCAN`.
 
     Raises:
@@ -107,7 +106,7 @@ def to_record(row: Row[Any]) -> Record:
     )
 
 
-def _grant_type_and_failure(row: Row[Any]) -> tuple[str | None, str | None]:
+def _grant_type_and_failure(row: SimpleNamespace) -> tuple[str | None, str | None]:
     """Return both, corrected where a version without the column `grant_type` wrote the row last.
 
     Such a version knows refresh tokens alone. Its tokens came by one, from an install or a refresh,

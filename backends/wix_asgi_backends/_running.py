@@ -6,27 +6,22 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Executable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wix_asgi.errors import StorageUnavailable
+from wix_asgi_backends._compiled import Call, Outcome
 from wix_asgi_backends._engines import Engines
+from wix_asgi_backends._pooled import Pooled
 from wix_asgi_backends._retry import Retry, RetryLog, forget_locals
 from wix_asgi_backends._rows import milliseconds
 
 __all__ = ["Runner"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    rows: Sequence[Row[Any]]
-    count: int
 
 
 class Runner(ABC):
@@ -70,6 +65,17 @@ class Runner(ABC):
         """Close the connections of the running event loop."""
         await self._engines.dispose()
 
+    @abstractmethod
+    async def _send(self, connection: Any, calls: Sequence[Call]) -> Outcome:
+        """Execute statements on a connection of the driver."""
+
+    def _is_simple(self) -> bool:
+        """Return whether an idle connection can be taken without waiting for anything.
+
+        Never where the driver connects in a coroutine, which would be left behind, and warn of it.
+        """
+        return False
+
     async def _execute(
         self,
         statement: Executable,
@@ -77,22 +83,35 @@ class Runner(ABC):
         durations: Mapping[str, float] | None = None,
         *,
         again: Executable | None = None,
-    ) -> _Outcome:
+    ) -> Outcome:
         """Execute `statement`; from the second attempt on, `again` takes its place if there is one.
 
         An attempt that failed may have been carried out all the same, which `again` allows for.
         Durations are seconds from now, and run down during the attempts.
         """
+        repeated = None if again is None else (again,)
+        return await self._execute_all((statement,), values, durations, again=repeated)
+
+    async def _execute_all(
+        self,
+        statements: Sequence[Executable],
+        values: Mapping[str, object],
+        durations: Mapping[str, float] | None = None,
+        *,
+        again: Sequence[Executable] | None = None,
+    ) -> Outcome:
+        """Execute several statements on one connection, as `_execute` does one."""
         begun = time.monotonic()
 
-        async def work(connection: AsyncConnection, attempt: int) -> _Outcome:
+        async def work(pooled: Pooled, attempt: int) -> Outcome:
             passed = time.monotonic() - begun
             left = {name: milliseconds(end - passed) for name, end in (durations or {}).items()}
-            chosen = again if again is not None and attempt else statement
-            result = await connection.execute(chosen, {**values, **left})
-            return _Outcome(result.all() if result.returns_rows else (), result.rowcount)
+            chosen = again if again is not None and attempt else statements
+            return await pooled.send(
+                self._send, chosen, {**values, **left}, is_simple=self._is_simple()
+            )
 
-        return await self._attempt(work, self._is_transient)
+        return await self._repeat(work, self._is_transient)
 
     async def _attempt(
         self,
@@ -100,14 +119,27 @@ class Runner(ABC):
         passes: Callable[[Exception], bool],
     ) -> T:
         """Do `work` on a connection, and repeat it after the errors for which `passes` is true."""
-        engine = await self._engines.current()
+
+        async def connect(pooled: Pooled, attempt: int) -> T:
+            async with pooled.engine.connect() as connection:
+                return await work(connection, attempt)
+
+        return await self._repeat(connect, passes)
+
+    async def _repeat(
+        self,
+        work: Callable[[Pooled, int], Awaitable[T]],
+        passes: Callable[[Exception], bool],
+    ) -> T:
+        """Do `work` in its turn, and again after the errors for which `passes` is true."""
+        pooled = await self._engines.pooled()
         attempt, reason, began = 0, None, time.monotonic()
         try:
             async with asyncio.timeout(self._retry.total):
                 while True:
                     try:
-                        async with engine.connect() as connection:
-                            return await work(connection, attempt)
+                        async with pooled.turns:
+                            return await work(pooled, attempt)
                     except self._border as exc:
                         if not passes(exc):
                             raise

@@ -8,7 +8,7 @@ import secrets
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, ClassVar, Final, Self
 
 from sqlalchemy import Column, Executable, Table
@@ -120,12 +120,7 @@ class SQLStorage(SQLEvents):
     async def get(self, app_id: str, instance_id: str) -> Record | None:
         """Return the record of this installation, or None."""
         found = await self._execute(READ, {"the_app": app_id, "the_instance": instance_id})
-        try:
-            return to_record(found.rows[0]) if found.rows else None
-        except RowUnreadable as exc:
-            raise StorageUnavailable(
-                f"An installation in the storage cannot be read; its id in hexadecimal is {exc}."
-            ) from exc
+        return _readable(found.rows[0]) if found.rows else None
 
     async def put(self, record: Record) -> None:
         """Write `record` over any earlier record of the installation."""
@@ -143,6 +138,38 @@ class SQLStorage(SQLEvents):
             values | {"the_expected": expected},
             durations,
             again=self._writes.replace_again,
+        )
+        return done.count > 0
+
+    async def put_and_get(self, record: Record) -> Record:
+        """Write `record` over any earlier record, and return it as it is stored."""
+        put = await self._execute_all(self._writes.put_and_get, *from_record(record))
+        return _readable(put.rows[0])
+
+    async def add_and_get(self, record: Record) -> Record | None:
+        """Write `record` only if there is none of the installation; return it as it is stored."""
+        added = await self._execute_all(self._writes.add_and_get, *from_record(record))
+        return _readable(added.rows[0]) if added.count > 0 else None
+
+    async def claim_unchanged(
+        self, name: str, owner: str, ttl: float, *, app_id: str, instance_id: str, version: str
+    ) -> bool:
+        """Claim `name` only if the stored version is `version`, and no other owner holds it."""
+        claim = {"the_name": name, "the_owner": owner, "the_ttl": milliseconds(ttl)}
+        row = {"the_app": app_id, "the_instance": instance_id, "the_version": version}
+        return (await self._execute(self._writes.claim_unchanged, claim | row)).count > 0
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        """Write `record` only if the stored version is `expected`; free `name` in any case."""
+        values, durations = from_record(record)
+        claim = {"the_name": name, "the_owner": owner}
+        done = await self._execute_all(
+            self._writes.replace_and_release,
+            values | claim | {"the_expected": expected},
+            durations,
+            again=self._writes.replace_and_release_again,
         )
         return done.count > 0
 
@@ -260,3 +287,17 @@ class SQLStorage(SQLEvents):
     async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
         for definition in definitions(table):
             await connection.execute(definition)
+
+
+def _readable(row: SimpleNamespace) -> Record:
+    """Return the record in a row.
+
+    Raises:
+        StorageUnavailable: The row cannot be read.
+    """
+    try:
+        return to_record(row)
+    except RowUnreadable as exc:
+        raise StorageUnavailable(
+            f"An installation in the storage cannot be read; its id in hexadecimal is {exc}."
+        ) from exc

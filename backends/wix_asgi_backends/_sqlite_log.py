@@ -31,12 +31,18 @@ class Logs:
         """Begin without connections to the file at `path`."""
         self._path: Final = path
         self._used: Final[dict[ref[ConnectionPoolEntry], _Log]] = {}
+        self._newest: _Log | None = None
         self._is_gone = False
+
+    @property
+    def are_as_before(self) -> bool:
+        """Whether the log is still that of the connection that was made last."""
+        return self._newest is not None and not self._newest.is_gone
 
     def add(self, entry: ConnectionPoolEntry) -> None:
         """Remember the log that a new connection has begun to use."""
         # A connection that a loop left open is forgotten when the garbage collector takes it.
-        self._used[ref(entry, self._used.pop)] = _Log(self._path)
+        self._newest = self._used[ref(entry, self._used.pop)] = _Log(self._path)
 
     def drop(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Forget the log of a connection that is being closed."""

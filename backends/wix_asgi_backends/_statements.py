@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Executable,
     LargeBinary,
+    Text,
     bindparam,
     delete,
     or_,
@@ -72,16 +74,16 @@ _OF_APP: Final = _ROW.app_id == _APP
 _OF_KEY: Final = _OF_APP & (_ROW.instance_id == _INSTANCE)
 
 
-def _select() -> Any:
+def _row() -> list[Any]:
     # As the driver gives them, and subtracted by the reader: a value in one row that cannot be
     # decoded, or whose difference overflows, would fail the statement for all rows.
     columns = [type_coerce(column, NullType()).label(column.key) for column in _ROW]
-    return select(*columns, _NOW.label("now"))
+    return [*columns, _NOW.label("now")]
 
 
-READ: Final = _select().where(_OF_KEY)
+READ: Final = select(*_row()).where(_OF_KEY)
 SCAN: Final = (
-    _select()
+    select(*_row())
     .where(_OF_APP, _ROW.instance_id > bindparam("the_start", type_=LargeBinary))
     .order_by(_ROW.instance_id)
     .limit(bindparam("the_limit", type_=BigInteger))
@@ -110,8 +112,21 @@ def _contents() -> dict[str, Any]:
     }
 
 
+def _and_row(write: Any, *, returning: bool) -> tuple[Executable, ...]:
+    """Return the statements that write a row, and then return it."""
+    return (write.returning(*_row()),) if returning else (write, READ)
+
+
 class Writes:
     """The statements that change something, for the dialect that `insert` belongs to.
+
+    Several statements are executed together, on one connection. A tuple of them is one step: in
+    SQLite a transaction, and in Postgres a single statement.
+
+    Args:
+        insert: The dialect's function.
+        returning: Whether a statement returns the rows that it writes, and may contain others, as
+            in Postgres: SQLite has `RETURNING` since 3.35 only, and no statements in a `WITH`.
 
     Attributes:
         replace_again: `replace` when it is not known whether an earlier attempt was carried out:
@@ -119,13 +134,18 @@ class Writes:
     """
 
     def __init__(
-        self, insert: Callable[[Any], postgresql.Insert] | Callable[[Any], sqlite.Insert]
+        self,
+        insert: Callable[[Any], postgresql.Insert] | Callable[[Any], sqlite.Insert],
+        *,
+        returning: bool,
     ) -> None:
         key: dict[str, Any] = {"instance_id": _INSTANCE, "app_id": _APP}
         contents = _contents() | {"installed_at": _NOW}
         new_row = insert(INSTALLATIONS).values(key | contents)
         self.put: Final = new_row.on_conflict_do_update(index_elements=list(key), set_=contents)
         self.add: Final = new_row.on_conflict_do_nothing(index_elements=list(key))
+        self.put_and_get: Final = _and_row(self.put, returning=returning)
+        self.add_and_get: Final = _and_row(self.add, returning=returning)
         expected = _ROW.version == bindparam("the_expected")
         ours = _ROW.version == bindparam("the_version")
         change = update(INSTALLATIONS).values(_contents())
@@ -133,20 +153,38 @@ class Writes:
         self.replace_again: Final = change.where(_OF_KEY, or_(expected, ours))
         self.delete: Final = delete(INSTALLATIONS).where(_OF_KEY)
         self.delete_before: Final = self.delete.where(_ROW.installed_at < bindparam("the_moment"))
-        owner: Any = bindparam("the_owner")
-        held = {"owner": owner, "expires_at": _later("the_ttl")}
-        self.claim: Final = (
-            insert(CLAIMS)
-            .values({"name": _NAME} | held)
-            .on_conflict_do_update(
+        owner: Any = bindparam("the_owner", type_=Text)
+        held: dict[str, Any] = {"owner": owner, "expires_at": _later("the_ttl")}
+
+        def unless_held(claim: Any) -> Any:
+            return claim.on_conflict_do_update(
                 index_elements=["name"],
                 set_=held,
                 where=or_(_CLAIM.expires_at <= _NOW, _CLAIM.owner == owner),
             )
-            # Counted, not returned: a caller that gives up would leave SQLite's cursor on the
-            # rows open, and with it the lock of the whole file.
+
+        self.claim: Final = unless_held(insert(CLAIMS).values({"name": _NAME} | held))
+        # With the row's lock, or the row as it was when the statement began would be compared,
+        # before the wait for the claim of an owner that is just replacing it.
+        unchanged = (
+            select(_NAME, *(value.label(name) for name, value in held.items()))
+            .where(_OF_KEY, ours)
+            .with_for_update(read=True)
+        )
+        self.claim_unchanged: Final = unless_held(
+            insert(CLAIMS).from_select(["name", *held], unchanged)
         )
         self.release: Final = delete(CLAIMS).where(_CLAIM.name == _NAME, _CLAIM.owner == owner)
+
+        def and_release(change: Any) -> tuple[Executable, ...]:
+            if not returning:
+                return change, self.release
+            # The replacement comes first, and then the release: callers that claim have the locks
+            # in the same order.
+            return (change.add_cte(self.release.returning(_CLAIM.name).cte("released")),)
+
+        self.replace_and_release: Final = and_release(self.replace)
+        self.replace_and_release_again: Final = and_release(self.replace_again)
         batch = CLAIMS.alias("batch")
         oldest = (
             select(batch.c.name)

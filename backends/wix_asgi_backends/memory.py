@@ -93,19 +93,39 @@ class MemoryStorage(MemoryEvents):
     async def add(self, record: Record) -> bool:
         """Write `record` only if there is none of the installation."""
         with self._lock:
-            is_new = (record.app_id, record.instance_id) not in self._rows
-            if is_new:
-                self._put(record)
-            return is_new
+            return self._add(record) is not None
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` only if the stored version is `expected`."""
         with self._lock:
-            stored = self._read(record.app_id, record.instance_id)
-            if stored is None or stored.version != expected:
-                return False
-            self._write(record, stored.installed_at)
-            return True
+            return self._replace(record, expected)
+
+    async def put_and_get(self, record: Record) -> Record:
+        """Write `record`, and return it as it is stored."""
+        with self._lock:
+            return self._put(record)
+
+    async def add_and_get(self, record: Record) -> Record | None:
+        """Write `record` only if there is none of the installation; return it as it is stored."""
+        with self._lock:
+            return self._add(record)
+
+    async def claim_unchanged(
+        self, name: str, owner: str, ttl: float, *, app_id: str, instance_id: str, version: str
+    ) -> bool:
+        """Claim `name` only if the stored version is `version`, and no other owner holds it."""
+        with self._lock:
+            stored = self._read(app_id, instance_id)
+            is_unchanged = stored is not None and stored.version == version
+            return is_unchanged and self._claim(name, owner, ttl)
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        """Write `record` only if the stored version is `expected`; free `name` in any case."""
+        with self._lock:
+            self._release(name, owner)
+            return self._replace(record, expected)
 
     async def delete(
         self, app_id: str, instance_id: str, *, installed_before: datetime | None = None
@@ -133,21 +153,12 @@ class MemoryStorage(MemoryEvents):
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
         """Claim `name` for `owner` unless another owner holds it."""
         with self._lock:
-            now = self._clock()
-            holder, until = self._claims.get(name, (owner, now))
-            if holder != owner and until > now:
-                return False
-            self._claims[name] = owner, now + ttl
-            heapq.heappush(self._ends, (now + ttl, name))
-            if len(self._ends) > _FEW:
-                self._remove_expired(_WITH_CLAIM)
-            return True
+            return self._claim(name, owner, ttl)
 
     async def release(self, name: str, owner: str) -> None:
         """Free `name` if `owner` holds it."""
         with self._lock:
-            if name in self._claims and self._claims[name][0] == owner:
-                del self._claims[name]
+            self._release(name, owner)
 
     async def claim_owner(self, name: str) -> str | None:
         """Return the owner that has `name` now, or None."""
@@ -173,15 +184,42 @@ class MemoryStorage(MemoryEvents):
     def _has_expired(self) -> bool:
         return bool(self._ends) and self._ends[0][0] <= self._clock()
 
-    def _put(self, record: Record) -> None:
+    def _claim(self, name: str, owner: str, ttl: float) -> bool:
+        now = self._clock()
+        holder, until = self._claims.get(name, (owner, now))
+        if holder != owner and until > now:
+            return False
+        self._claims[name] = owner, now + ttl
+        heapq.heappush(self._ends, (now + ttl, name))
+        if len(self._ends) > _FEW:
+            self._remove_expired(_WITH_CLAIM)
+        return True
+
+    def _release(self, name: str, owner: str) -> None:
+        if name in self._claims and self._claims[name][0] == owner:
+            del self._claims[name]
+
+    def _add(self, record: Record) -> Record | None:
+        is_known = (record.app_id, record.instance_id) in self._rows
+        return None if is_known else self._put(record)
+
+    def _replace(self, record: Record, expected: str) -> bool:
+        stored = self._read(record.app_id, record.instance_id)
+        if stored is None or stored.version != expected:
+            return False
+        self._write(record, stored.installed_at)
+        return True
+
+    def _put(self, record: Record) -> Record:
         installed_at = datetime.fromtimestamp(self._clock(), UTC)
         if (record.app_id, record.instance_id) not in self._rows:
             bisect.insort(self._ids[record.app_id], record.instance_id)
-        self._write(record, installed_at)
+        return self._write(record, installed_at)
 
-    def _write(self, record: Record, installed_at: datetime | None) -> None:
+    def _write(self, record: Record, installed_at: datetime | None) -> Record:
         kept = dataclasses.replace(record, installed_at=installed_at)
         self._rows[record.app_id, record.instance_id] = kept, self._clock()
+        return kept
 
     def _read(self, app_id: str, instance_id: str) -> Record | None:
         if (app_id, instance_id) not in self._rows:

@@ -12,14 +12,16 @@ from typing import Any, ClassVar, Final, Self
 import asyncpg
 from sqlalchemy import URL, Column, Table
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from wix_asgi_backends._compiled import Call, Outcome
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._event_statements import EventWrites
 from wix_asgi_backends._postgres_columns import add_columns
-from wix_asgi_backends._postgres_dialect import DRIVER
+from wix_asgi_backends._postgres_dialect import DRIVER, send
 from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
@@ -88,12 +90,14 @@ class PostgresStorage(SQLStorage):
     transaction mode: it uses no session state and no named prepared statement.
     """
 
-    _writes: ClassVar[Writes] = Writes(insert)
+    _writes: ClassVar[Writes] = Writes(insert, returning=True)
     _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=True)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
+        # That of a connection that cannot be made.
+        AsyncAdapt_asyncpg_dbapi.Error,
     )
 
     def __init__(
@@ -132,6 +136,9 @@ class PostgresStorage(SQLStorage):
             pool_recycle=_RECYCLE_SECONDS,
             **ENGINE_OPTIONS,
         )
+
+    async def _send(self, connection: Any, calls: Sequence[Call]) -> Outcome:
+        return await send(connection, calls)
 
     def _is_transient(self, error: Exception) -> bool:
         code = sqlstate(error)

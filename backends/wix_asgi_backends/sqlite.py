@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from wix_asgi.errors import SettingsError
+from wix_asgi_backends._compiled import Call, Outcome
 from wix_asgi_backends._engines import ENGINE_OPTIONS
 from wix_asgi_backends._event_statements import EventWrites
 from wix_asgi_backends._mounts import MOUNTS
@@ -25,6 +26,7 @@ from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin
 from wix_asgi_backends._schema import additions, script
 from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends._sqlite_driver import send
 from wix_asgi_backends._sqlite_file import (
     file_id,
     make_file,
@@ -88,7 +90,7 @@ class SQLiteStorage(SQLStorage):
     """
 
     _survives_fork: ClassVar[bool] = False
-    _writes: ClassVar[Writes] = Writes(insert)
+    _writes: ClassVar[Writes] = Writes(insert, returning=False)
     _event_writes: ClassVar[EventWrites] = EventWrites(insert, returning=False)
     _driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
@@ -106,6 +108,7 @@ class SQLiteStorage(SQLStorage):
         self._busy_seconds: Final = busy_seconds
         self._mounts: Final = mounts
         self._logs: Final = Logs(self._path)
+        self._file: tuple[int, int] | None = None
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -168,7 +171,7 @@ class SQLiteStorage(SQLStorage):
         self._logs.check_all()
 
     def _remember_file(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_FILE] = file_id(self._path)
+        self._file = record.info[_FILE] = file_id(self._path)
         connection.driver_connection.text_factory = _text
         _prepare(connection)
         self._logs.add(record)
@@ -179,6 +182,13 @@ class SQLiteStorage(SQLStorage):
         if record.info[_FILE] != file_id(self._path):
             raise DisconnectionError
         self._logs.check(connection, record)
+
+    async def _send(self, connection: Any, calls: Sequence[Call]) -> Outcome:
+        return await send(connection, calls)
+
+    def _is_simple(self) -> bool:
+        """Return whether the file and its log are those of the connection that was made last."""
+        return self._logs.are_as_before and self._file == file_id(self._path)
 
     def _is_transient(self, error: Exception) -> bool:
         return any(_code(cause) & 0xFF in _PASSING for cause in causes(error))

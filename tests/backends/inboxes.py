@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from wix_asgi.testing.storage_check.records import APP
+from wix_asgi_backends._compiled import Call, Outcome
 from wix_asgi_backends._sql import SQLStorage
 
 __all__ = ["Sent", "add_ended", "sent"]
@@ -51,15 +49,24 @@ async def add_ended(
 
 
 @contextmanager
-def sent(engine: AsyncEngine) -> Iterator[Sent]:
-    """Give the statements that are sent within a block."""
+def sent(
+    storage: SQLStorage, after: Callable[[int], object] = lambda _number: None
+) -> Iterator[Sent]:
+    """Give the statements that are sent within a block; `after` is told when they were.
+
+    It gets the number of statements up to then, and may raise an error in place of the answer.
+    """
     statements: Sent = []
+    send = storage._send
 
-    def note(_connection: object, _cursor: object, *sent: Any) -> None:
-        statements.append((sent[0], sent[1]))
+    async def note(connection: Any, calls: Sequence[Call]) -> Outcome:
+        outcome = await send(connection, calls)
+        statements.extend((call.compiled.text, tuple(call.arguments)) for call in calls)
+        after(len(statements))
+        return outcome
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    vars(storage)["_send"] = note
     try:
         yield statements
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
+        del vars(storage)["_send"]

@@ -19,6 +19,6 @@ class OfBefore(MemoryStorage):
     add: Any = None
     add_event: Any = None
 
-    def _write(self, record: Record, installed_at: datetime | None) -> None:
+    def _write(self, record: Record, installed_at: datetime | None) -> Record:
         known = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)
-        super()._write(known, installed_at)
+        return super()._write(known, installed_at)

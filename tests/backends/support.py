@@ -46,7 +46,7 @@ def pool_of(engine: AsyncEngine) -> QueuePool:
 def connections_in_use(storage: Storage) -> int:
     """Return how many connections of a pool have not been given back."""
     assert isinstance(storage, SQLStorage)
-    engines = [held.engine for held in storage._engines._by_loop.values()]
+    engines = [held.pooled.engine for held in storage._engines._by_loop.values()]
     return sum(pool_of(engine).checkedout() for engine in engines)
 
 

@@ -13,6 +13,7 @@ from wix_asgi.storage import Storage
 from wix_asgi.testing.storage import *
 from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
+from wix_asgi.testing.storage.combining import *
 from wix_asgi.testing.storage.event_processes import *
 from wix_asgi.testing.storage.event_unreachable import *
 from wix_asgi.testing.storage.events import *

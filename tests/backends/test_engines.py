@@ -148,7 +148,7 @@ async def test_fork_has_engines_of_its_own(
     await held.guard.aclose()
 
     assert childs is not parents
-    assert held.engine is parents
+    assert held.pooled.engine is parents
 
 
 @pytest.mark.parametrize("is_running", [True, False])

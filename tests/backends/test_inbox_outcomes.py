@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
-from sqlalchemy import event as events_of
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.backends.databases import Database
+from tests.backends.inboxes import Sent, sent
 from wix_asgi.models import EventState
 from wix_asgi.testing.storage_check.event_records import (
     EVENT,
@@ -27,6 +26,7 @@ from wix_asgi.testing.storage_check.event_records import (
 from wix_asgi.testing.storage_check.records import APP
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends._sql import SQLStorage
+from wix_asgi_backends.postgres import PostgresStorage
 
 CALLS: Final[dict[str, Callable[[SQLStorage], Awaitable[bool]]]] = {
     "renew": lambda storage: storage.renew_event(APP, EVENT, OWNER, lease=LONG, outcomes="a"),
@@ -70,9 +70,9 @@ def _storage(database: Database) -> SQLStorage:
     return storage
 
 
-def lost(engine: AsyncEngine) -> Any:
+def lost(storage: SQLStorage) -> Any:
     """Return the driver's error for a statement whose outcome nobody was told."""
-    if engine.dialect.name == "postgresql":
+    if isinstance(storage, PostgresStorage):
         return asyncpg.ConnectionDoesNotExistError("test: closed in the middle of operation")
     error: Any = sqlite3.OperationalError("test: disk I/O error after the commit")
     error.sqlite_errorcode = sqlite3.SQLITE_BUSY
@@ -80,20 +80,17 @@ def lost(engine: AsyncEngine) -> Any:
 
 
 @contextmanager
-def first_outcome_lost(engine: AsyncEngine) -> Iterator[list[str]]:
-    """Carry the first statement out, and fail all the same; give the statements of the block."""
-    statements: list[str] = []
+def first_outcome_lost(storage: SQLStorage) -> Iterator[Sent]:
+    """Carry the first call out, and fail all the same; give the statements of the block."""
+    outcomes: list[int] = []
 
-    def fail(_connection: object, _cursor: object, *sent: Any) -> None:
-        statements.append(sent[0])
-        if len(statements) == 1:
-            raise lost(engine)
+    def fail(number: int) -> None:
+        outcomes.append(number)
+        if len(outcomes) == 1:
+            raise lost(storage)
 
-    events_of.listen(engine.sync_engine, "after_cursor_execute", fail)
-    try:
+    with sent(storage, fail) as statements:
         yield statements
-    finally:
-        events_of.remove(engine.sync_engine, "after_cursor_execute", fail)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -102,8 +99,7 @@ async def test_change_that_is_repeated(storage: SQLStorage, name: str) -> None:
     async with storage:
         await storage.add_event(event())
         await take(storage)
-        engine = await storage._engines.current()
-        with first_outcome_lost(engine) as statements:
+        with first_outcome_lost(storage) as statements:
             told = await CALLS[name](storage)
         found = await read_event(storage)
 
@@ -117,8 +113,7 @@ async def test_take_that_is_repeated(storage: SQLStorage) -> None:
     async with storage:
         for name, due_in in ("a", -1.0), ("b", -3.0), ("c", -2.0):
             await storage.add_event(event(name, due_in=due_in))
-        engine = await storage._engines.current()
-        with first_outcome_lost(engine):
+        with first_outcome_lost(storage):
             taken = await storage.take_events(APP, OWNER, limit=2, lease=LONG)
 
     assert ["b", "c"] == ids(taken)
@@ -128,8 +123,7 @@ async def test_take_that_is_repeated(storage: SQLStorage) -> None:
 async def test_add_that_is_repeated(storage: SQLStorage) -> None:
     """An event of a lost attempt is kept once; that it was written is not told."""
     async with storage:
-        engine = await storage._engines.current()
-        with first_outcome_lost(engine):
+        with first_outcome_lost(storage):
             told = await storage.add_event(event(alias="alias"))
 
         assert not told
@@ -142,10 +136,9 @@ async def test_late_repetition_spares_the_next_owner(storage: SQLStorage) -> Non
         await storage.add_event(event())
         await take(storage, lease=0)
         await take(storage, "another")
-        engine = await storage._engines.current()
         told = []
         for name in ("renew", "done", "dead", "postpone", "give back"):
-            with first_outcome_lost(engine):
+            with first_outcome_lost(storage):
                 told.append(await CALLS[name](storage))
         found = await read_event(storage)
 

@@ -73,7 +73,7 @@ async def test_no_call_reads_all_done_events(database: Database) -> None:
             await connection.exec_driver_sql("ANALYZE")
         found: dict[str, str] = {}
         for name, call in CALLS.items():
-            with sent(engine) as statements:
+            with sent(storage) as statements:
                 await call(storage)
             found[name] = await plans(storage, statements)
 
@@ -94,7 +94,7 @@ async def test_taking_looks_up_the_chosen_events(database: Database) -> None:
                 "UPDATE wix_events SET state = 'waiting', due_at = 1, expires_at = NULL"
             )
             await connection.exec_driver_sql("ANALYZE")
-        with sent(engine) as statements:
+        with sent(storage) as statements:
             taken = await storage.take_events(APP, OWNER, limit=4, lease=LONG)
         found = await plans(storage, statements)
 

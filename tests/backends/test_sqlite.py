@@ -15,8 +15,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
+from tests.backends.inboxes import sent
 from wix_asgi.errors import SettingsError, StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends import sqlite
@@ -176,15 +176,15 @@ async def test_lost_answer_to_a_replacement(path: Path) -> None:
     """A replacement that was carried out, though its answer was lost, counts as done."""
     async with SQLiteStorage(path) as storage:
         await storage.put(record())
-        engine = await storage._engines.current()
 
-        @event.listens_for(engine.sync_engine, "after_cursor_execute", once=True)
-        def lose_answer(*_: object) -> None:
-            error = sqlite3.OperationalError("test: the answer is lost")
-            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise error
+        def lose_answer(number: int) -> None:
+            if number == 1:
+                error = sqlite3.OperationalError("test: the answer is lost")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
 
-        assert await storage.replace(record(version="version-2"), expected="version-1")
+        with sent(storage, lose_answer):
+            assert await storage.replace(record(version="version-2"), expected="version-1")
         assert not await storage.replace(record(version="version-3"), expected="version-1")
 
 

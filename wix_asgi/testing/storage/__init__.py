@@ -17,6 +17,7 @@ store has:
 
     from wix_asgi.testing.storage.adding import *  # it is an `AddingStorage`
     from wix_asgi.testing.storage.claim_owners import *  # it is a `ClaimReader`
+    from wix_asgi.testing.storage.combining import *  # it is a `CombiningStorage`
     from wix_asgi.testing.storage.events import *       # it is an `EventStorage`
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`

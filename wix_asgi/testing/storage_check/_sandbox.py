@@ -13,7 +13,7 @@ from typing import Final, Self
 import anyio
 
 from wix_asgi.models import Record
-from wix_asgi.storage import AddingStorage, ClaimReader, Storage
+from wix_asgi.storage import AddingStorage, ClaimReader, CombiningStorage, Storage
 from wix_asgi.testing.storage_check._event_sandbox import EventSandbox
 
 __all__ = ["Sandbox"]
@@ -67,6 +67,41 @@ class Sandbox(EventSandbox):
         inner = await self._inner()
         assert isinstance(inner, AddingStorage)
         return await inner.add(self._hidden(record))
+
+    async def put_and_get(self, record: Record) -> Record:
+        """Write `record` under the app id of this sandbox, and return it as it is stored."""
+        inner = await self._combining()
+        return self._shown(await inner.put_and_get(self._hidden(record)))
+
+    async def add_and_get(self, record: Record) -> Record | None:
+        """Add `record` under the app id of this sandbox, and return it as it is stored."""
+        inner = await self._combining()
+        stored = await inner.add_and_get(self._hidden(record))
+        return stored and self._shown(stored)
+
+    async def claim_unchanged(
+        self, name: str, owner: str, ttl: float, *, app_id: str, instance_id: str, version: str
+    ) -> bool:
+        """Claim a name of the sandbox, if the version is that of a record of the sandbox."""
+        self._claims.add((self.prefix + name, owner))
+        inner = await self._combining()
+        return await inner.claim_unchanged(
+            self.prefix + name,
+            owner,
+            ttl,
+            app_id=self.prefix + app_id,
+            instance_id=instance_id,
+            version=version,
+        )
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        """Write `record` if the stored version is `expected`, and free a name of the sandbox."""
+        inner = await self._combining()
+        return await inner.replace_and_release(
+            self._hidden(record), expected=expected, name=self.prefix + name, owner=owner
+        )
 
     async def replace(self, record: Record, *, expected: str) -> bool:
         """Write `record` if the stored version is `expected`."""
@@ -125,6 +160,12 @@ class Sandbox(EventSandbox):
         # A checkpoint lets a case end when its time is up, even if the storage never waits.
         await anyio.lowlevel.checkpoint()
         return self._storage
+
+    async def _combining(self) -> CombiningStorage:
+        """Return the storage, which has to be one."""
+        inner = await self._inner()
+        assert isinstance(inner, CombiningStorage)
+        return inner
 
     def _hidden(self, record: Record) -> Record:
         self._keys.add((self.prefix + record.app_id, record.instance_id))

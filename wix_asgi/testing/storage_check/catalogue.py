@@ -7,11 +7,18 @@ from functools import partial
 from types import ModuleType
 from typing import Final
 
-from wix_asgi.storage import AddingStorage, ClaimReader, EventStorage, Storage
+from wix_asgi.storage import (
+    AddingStorage,
+    ClaimReader,
+    CombiningStorage,
+    EventStorage,
+    Storage,
+)
 from wix_asgi.testing.storage_check import (
     adding,
     claim_owners,
     claims,
+    combining,
     events_counted,
     events_ended,
     events_kept,
@@ -48,6 +55,7 @@ EVENTS: Final = (
 CAPABILITIES: Final[Mapping[type, Sequence[ModuleType]]] = {
     ClaimReader: (claim_owners,),
     AddingStorage: (adding,),
+    CombiningStorage: (combining,),
     EventStorage: EVENTS,
 }
 """By capability: the modules of its cases."""

@@ -122,6 +122,7 @@ def assemble(
         recover=settings.recover,
         note_owed=note_owed,
         note_lost=hooks.tell,
+        policy=RefreshPolicy(max_cached_tokens=settings.token_cache),
     )
     tokens = TokenCache(refresher, detached, Rechecks(installations))
     signed = SignedCallers(settings)

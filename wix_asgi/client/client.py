@@ -29,13 +29,15 @@ from wix_asgi.identity.callers import (
     ResolveIdentity,
     caller_of_proof,
 )
-from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
-from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
 from wix_asgi.protocol.headers import HEADERS
-from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
+
+if TYPE_CHECKING:
+    from wix_asgi.identity.session import Sessions
+    from wix_asgi.identity.token_callers import TokenCallers
+    from wix_asgi.tokens.cache import TokenCache
 
 __all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix"]
 

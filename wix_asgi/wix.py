@@ -90,6 +90,7 @@ class Wix(Registration):
             resolve=resolve,
             transport=transport,
             ready=self.open,
+            is_ready=lambda: self.is_open,
         )
         self._pools = parts.pools
         self._installations = parts.installations

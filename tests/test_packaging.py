@@ -24,6 +24,18 @@ from tests.limits import PATIENCE
 SITES = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 HEAVY = ["aiosqlite", "asyncpg", "fastapi", "sqlalchemy", "sqlmodel", "typer", "uvicorn"]
+LIBRARIES = ["anyio", "cryptography", "httpx", "pydantic", "pydantic_settings", "starlette"]
+PARTS = [
+    "httpcore",
+    "itsdangerous",
+    "joserfc",
+    "stamina",
+    "wix_asgi.handshake.handshake",
+    "wix_asgi.operations",
+    "wix_asgi.tokens.cache",
+    "wix_asgi.webhooks.endpoint",
+    "wix_asgi.webhooks.worker",
+]
 
 
 def test_a_storage_of_the_app_s_own_loads_no_database_library() -> None:
@@ -52,11 +64,11 @@ def test_all_is_the_public_namespace() -> None:
     """`from wix_asgi import *` gives each public name, and nothing that is not meant."""
     public = {
         name
-        for name, member in vars(wix_asgi).items()
-        if not name.startswith("_") and not inspect.ismodule(member)
+        for name in dir(wix_asgi)
+        if not name.startswith("_") and not inspect.ismodule(getattr(wix_asgi, name))
     }
 
-    assert set(wix_asgi.__all__) == public - {"annotations"}
+    assert set(wix_asgi.__all__) == public - {"TYPE_CHECKING", "annotations"}
 
 
 def test_every_public_name_is_documented() -> None:
@@ -179,9 +191,18 @@ def test_what_backends_import_needs_no_http_library() -> None:
     assert "False\n" == ran.stdout
 
 
-def test_import_is_light() -> None:
-    """`import wix_asgi` loads no ORM, no database driver, no framework and no server."""
-    program = f"import sys, wix_asgi; print(*[m for m in {HEAVY} if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import wix_asgi", [*HEAVY, *PARTS, *LIBRARIES]),
+        ("from wix_asgi import Reason, Unauthenticated", [*HEAVY, *PARTS, "httpx", "pydantic"]),
+        ("from wix_asgi import Wix, WixMiddleware", [*HEAVY, *PARTS]),
+        ("from wix_asgi import WebhookEvent, WixClient, get_wix", [*HEAVY, *PARTS]),
+    ],
+)
+def test_import_is_light(statement: str, unwanted: list[str]) -> None:
+    """An import loads no ORM, driver, framework or server, and no part before a Wix is made."""
+    program = f"import sys; {statement}; print(*[m for m in {unwanted} if m in sys.modules])"
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
@@ -191,6 +212,17 @@ def test_import_is_light() -> None:
     )
 
     assert [] == ran.stdout.split()
+
+
+def test_public_names_are_found_when_they_are_asked_for() -> None:
+    """`wix_asgi` has its public names, and its modules at the top, and tells of them."""
+    found = {name: getattr(wix_asgi, name) for name in wix_asgi.__all__}
+
+    assert wix_asgi.middleware.WixMiddleware is found["WixMiddleware"]
+    assert wix_asgi.errors.Reason is found["Reason"]
+    assert {*wix_asgi.__all__, "__version__", "errors"} <= {*dir(wix_asgi)}
+    with pytest.raises(AttributeError, match="module 'wix_asgi' has no attribute 'Wicks'"):
+        wix_asgi.Wicks  # type: ignore[attr-defined] # noqa: B018
 
 
 def test_command_is_installed() -> None:

@@ -80,6 +80,8 @@ BAD = [
     ("webhooks", "both", "has the wrong form"),
     ("webhook_concurrency", 0, "is out of range"),
     ("webhook_concurrency", "many", "has the wrong form"),
+    ("token_cache", 0, "is out of range"),
+    ("token_cache", "10k", "has the wrong form"),
     ("storage", "wix.db", "The storage is not a URL"),
     ("storage", "mysql://host/db", "No storage backend for mysql://"),
     ("storage", "nosuch://host/db", "No storage backend for nosuch://"),

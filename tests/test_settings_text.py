@@ -34,6 +34,7 @@ TEXTS: dict[str, tuple[str, object]] = {
     "webhook_path": ("/events", "/events"),
     "webhooks": ("store", "store"),
     "webhook_concurrency": ("8", 8),
+    "token_cache": ("500", 500),
     "storage": ("sqlite:////srv/it\u2019s mine.db", "sqlite:////srv/it\u2019s mine.db"),
     "encryption_keys": (KEY, (KEY,)),
     "after_install": ("/welcome", "/welcome"),

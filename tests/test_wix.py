@@ -56,6 +56,18 @@ class NotingStorage(MemoryStorage):
         return await super().replace(record, expected=expected)
 
 
+class ReadStorage(MemoryStorage):
+    """A storage that notes the installations that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        self.read.append(instance_id)
+        return await super().get(app_id, instance_id)
+
+
 @pytest.fixture
 def storage() -> NotingStorage:
     """Return a storage that notes what happens to it."""
@@ -81,6 +93,24 @@ async def test_a_job() -> None:
     assert list(fake.sites) == [one.instance_id for one in found]
     assert list(fake.sites) == [answer.json()["instanceId"] for answer in answers]
     assert {fake.app_id} == {one.app_id for one in found}
+
+
+async def test_the_token_cache_has_the_size_of_its_setting() -> None:
+    """A token beyond `token_cache` is read from storage once more, and one within it is not."""
+    fake = FakeWix()
+    storage = ReadStorage()
+    async with storage, make_wix(fake, storage=storage, token_cache=1) as wix:
+        first, second = fake.add_site("first"), fake.add_site("second")
+        for site in (first, second):
+            await install(wix, fake, site)
+            await wix.client(site).get("/x")
+        storage.read.clear()
+        await wix.client(second).get("/x")
+        within = list(storage.read)
+        await wix.client(first).get("/x")
+
+    assert [] == within
+    assert [first] == storage.read
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

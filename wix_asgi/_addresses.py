@@ -10,16 +10,18 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Scope
 
 from wix_asgi.asgi.request_headers import read_headers
-from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.models import InstallFlow
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.settings import WixSettings
+
+if TYPE_CHECKING:
+    from wix_asgi.handshake.handshake import Handshake
 
 __all__ = ["Route", "routes"]
 

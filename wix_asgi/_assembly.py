@@ -88,13 +88,14 @@ def assemble(
     resolve: ResolveIdentity | None,
     transport: httpx.AsyncBaseTransport | None,
     ready: Callable[[], Awaitable[None]],
+    is_ready: Callable[[], bool],
 ) -> Assembly:
     """Build all parts; nothing is opened.
 
     Without `transport` there are four pools. Refreshes have their own, since calls that fill their
     pool wait for refreshes; and installs and questions about access tokens have one each, since
     anybody can cause them.
-    `ready` is awaited before a part uses the storage.
+    `ready` is awaited before a part uses the storage, unless it `is_ready` already.
 
     Raises:
         SettingsError: There is a public key, and the storage cannot keep events.
@@ -122,6 +123,7 @@ def assemble(
         recover=settings.recover,
         note_owed=note_owed,
         note_lost=hooks.tell,
+        policy=RefreshPolicy(max_cached_tokens=settings.token_cache),
     )
     tokens = TokenCache(refresher, detached, Rechecks(installations))
     signed = SignedCallers(settings)
@@ -219,6 +221,7 @@ def assemble(
                 worker=worker,
                 detached=detached,
                 ready=ready,
+                is_ready=is_ready,
             )
     return Assembly(
         pools,
@@ -260,6 +263,7 @@ def _make_endpoint(
     worker: EventWorker,
     detached: DetachedTasks,
     ready: Callable[[], Awaitable[None]],
+    is_ready: Callable[[], bool],
 ) -> WebhookEndpoint:
     runs = settings.webhooks == "run"
 
@@ -273,6 +277,7 @@ def _make_endpoint(
         is_wanted=is_wanted,
         wake=worker.wake if runs else _leave_asleep,
         ready=ready,
+        is_ready=is_ready,
         detached=detached,
     )
 

@@ -39,6 +39,7 @@ class WixOptions(TypedDict, total=False):
     instance_max_age: int
     webhooks: Literal["run", "store"]
     webhook_concurrency: int
+    token_cache: int
     wix_url: str
     api_url: str
     on_install: Hook

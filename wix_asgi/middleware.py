@@ -205,8 +205,10 @@ def _is_plain(scope: Scope, route: str) -> bool:
     if raw is None:
         return True
     written = raw.partition(b"?")[0].decode("latin-1")
+    if written == route:
+        return True
     root = scope.get("root_path", "")
-    return written in {route, root + route, quote(root) + route}
+    return written in {root + route, quote(root) + route}
 
 
 def _is_built_late() -> bool:

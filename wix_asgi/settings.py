@@ -49,6 +49,9 @@ Privacy"). Dashboard pages stay open for hours, so less would cost site owners t
 _WEBHOOK_CONCURRENCY: Final = 4
 """Events at once: handlers mostly wait for Wix or a database, and share the loop with requests."""
 
+_TOKEN_CACHE: Final = 10_000
+"""Access tokens of 1.7 kB in memory each (`RefreshPolicy`): few apps have more sites in use."""
+
 _MAX_INSTANCE_AGE: Final = 1_000_000_000
 """Seconds: 31 years. Wix has signed instances for less long; 0 is the way to say "for ever"."""
 
@@ -173,6 +176,9 @@ class WixSettings(BaseSettings):
     )
     webhook_concurrency: int = Field(
         default=_WEBHOOK_CONCURRENCY, ge=1, description="a number of events, 1 or more"
+    )
+    token_cache: int = Field(
+        default=_TOKEN_CACHE, ge=1, description="a number of access tokens, 1 or more"
     )
     # With the prefix its variable would be WIX_WIX_URL.
     wix_url: SecureURL = Field(

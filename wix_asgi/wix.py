@@ -13,7 +13,6 @@ from typing import Final, Self, Unpack
 
 import anyio
 
-from wix_asgi._assembly import assemble
 from wix_asgi._frames import without_our_frames
 from wix_asgi._registration import Registration
 from wix_asgi._wix_options import WixOptions
@@ -79,6 +78,9 @@ class Wix(Registration):
             del options, storage
         self.storage = self._given_storage or settings.backend
         super().__init__(hooks, Handlers())
+        # Here, since the parts with all that they need take a sixth of a second to load.
+        from wix_asgi._assembly import assemble  # noqa: PLC0415
+
         parts = assemble(
             settings,
             self.storage,
@@ -88,6 +90,7 @@ class Wix(Registration):
             resolve=resolve,
             transport=transport,
             ready=self.open,
+            is_ready=lambda: self.is_open,
         )
         self._pools = parts.pools
         self._installations = parts.installations

@@ -57,6 +57,11 @@ class MemoryStorage(MemoryEvents):
     def __repr__(self) -> str:
         return f"<MemoryStorage of {len(self._rows)} installations>"
 
+    @property
+    def never_waits(self) -> bool:
+        """Whether no method lets another task run: True of this class alone, no subclass."""
+        return type(self) is MemoryStorage
+
     async def open(self) -> None:
         """Make the store ready."""
         if multiprocessing.parent_process() is not None:

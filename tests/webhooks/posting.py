@@ -143,6 +143,7 @@ class Stage:
     woken: int = 0
     opened: int = 0
     opening: anyio.Event | None = None
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         self.detached = DetachedTasks()
@@ -155,6 +156,7 @@ class Stage:
             is_wanted=lambda event_type: event_type in self.wanted,
             wake=self._wake,
             ready=self._open,
+            is_ready=lambda: self.is_open,
             detached=self.detached,
             policy=self.policy,
             clock=lambda: self.now,

@@ -77,6 +77,8 @@ def hide_secrets(scope: Scope) -> Scope:
     same copy.
     """
     hidden: _Hidden | None = scope.get(_KEY)
+    if hidden is None and not _has_secrets(scope):
+        return dict(scope)
     if hidden is None or hidden.masked_query != scope["query_string"]:
         headers = list(scope["headers"])
         masked: dict[str, Any] = {
@@ -119,6 +121,15 @@ def without_secrets(request: Request) -> Request:
         for (name, value), (_, shown) in zip(headers, _mask_headers(headers), strict=True)
     ]
     return Request(scope, request.receive)
+
+
+def _has_secrets(scope: Scope) -> bool:
+    """Return whether a part of `scope` may have to be masked; a webhook of Wix has none."""
+    return (
+        scope["query_string"] != b""
+        or b"?" in (scope.get("raw_path") or b"")
+        or any(_may_be_secret(name, value) for name, value in scope["headers"])
+    )
 
 
 def _redact(text: bytes) -> bytes:

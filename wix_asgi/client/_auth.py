@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from wix_asgi._http import httpx
 from wix_asgi.client._limits import is_limited
@@ -12,10 +12,12 @@ from wix_asgi.errors import AuthorizationConflict, NotInstalled
 from wix_asgi.identity.callers import Caller
 from wix_asgi.models import AccessToken
 from wix_asgi.protocol.answers import retry_after, text_of
-from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.origins import Origin, origin_of
 from wix_asgi.transport.pooled import IDEMPOTENT
+
+if TYPE_CHECKING:
+    from wix_asgi.tokens.cache import TokenCache
 
 __all__ = ["RetryAfter", "WixAuth", "token_for"]
 

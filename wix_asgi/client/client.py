@@ -17,6 +17,7 @@ from wix_asgi._http import httpx
 from wix_asgi.client._auth import RetryAfter, WixAuth, token_for
 from wix_asgi.client._errors import as_httpx_error
 from wix_asgi.client._limits import ReadLimits
+from wix_asgi.client._quick_client import QuickClient, with_defaults
 from wix_asgi.client._token_transport import TokenTransport, copy_without_token
 from wix_asgi.client.policy import CallPolicy
 from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavailable, WixUnavailable
@@ -29,13 +30,15 @@ from wix_asgi.identity.callers import (
     ResolveIdentity,
     caller_of_proof,
 )
-from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
-from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
 from wix_asgi.protocol.headers import HEADERS
-from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
+
+if TYPE_CHECKING:
+    from wix_asgi.identity.session import Sessions
+    from wix_asgi.identity.token_callers import TokenCallers
+    from wix_asgi.tokens.cache import TokenCache
 
 __all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix"]
 
@@ -45,7 +48,7 @@ STATE_KEY: Final = "wix"
 _TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
-class WixClient(httpx.AsyncClient):
+class WixClient(QuickClient):
     """An `httpx.AsyncClient` for one site: `request.state.wix`, or `wix.client(instance_id)`.
 
     Its `base_url` is Wix's API. Built on first use: an unused one costs about a microsecond.
@@ -98,7 +101,7 @@ class WixClient(httpx.AsyncClient):
         self.__dict__["_built"] = True
         factory = self._made_of[0]
         super().__init__(
-            base_url=factory.api_url,
+            base_url=factory.base_url,
             auth=WixAuth(
                 factory.origin,
                 factory.tokens,
@@ -106,13 +109,12 @@ class WixClient(httpx.AsyncClient):
                 ready=factory.ready,
                 new_retry_after=factory.new_retry_after,
             ),
-            # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
-            headers={**HEADERS, "Accept-Encoding": "gzip, deflate"},
             # One for each client: tracers wrap the transport of the client that they are given.
             transport=TokenTransport(factory.origin, factory.transport),
             timeout=factory.policy.timeout,
             trust_env=False,
         )
+        self._sent = httpx.Headers(factory.headers)
         self.__dict__.update(set_early)
 
     @property
@@ -216,8 +218,11 @@ class ClientFactory:
         Without `access_tokens` no access token names a caller.
         `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
-        self.api_url = api_url
-        self.origin = origin_of(httpx.URL(api_url))
+        # Its slash is what httpx would add in each client.
+        self.base_url = httpx.URL(f"{api_url.rstrip('/')}/")
+        self.origin = origin_of(self.base_url)
+        # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
+        self.headers = with_defaults({**HEADERS, "Accept-Encoding": "gzip, deflate"})
         self.tokens = tokens
         self.ready = ready
         self.policy = policy or CallPolicy()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wix_asgi.client.client import STATE_KEY
 from wix_asgi.identity.callers import RequestCaller
-from wix_asgi.identity.session import Sessions
+
+if TYPE_CHECKING:
+    from wix_asgi.identity.session import Sessions
 
 __all__ = ["SessionApp"]
 

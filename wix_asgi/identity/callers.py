@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -13,10 +13,12 @@ from wix_asgi.asgi.client_network import client_network
 from wix_asgi.errors import CallerReason, NotInstalled, Unauthenticated
 from wix_asgi.identity._places import Headers, in_header, in_query, token_in_header
 from wix_asgi.identity._presented_token import PresentedToken
-from wix_asgi.identity.session import RequestSession
 from wix_asgi.identity.signed_callers import SignedCaller, SignedCallers, two_sites
-from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
+
+if TYPE_CHECKING:
+    from wix_asgi.identity.session import RequestSession
+    from wix_asgi.identity.token_callers import TokenCallers
 
 __all__ = [
     "Address",

@@ -19,6 +19,8 @@ b'…'"): a token may be among them."""
 def one_line(text: str) -> str:
     """Return at most 500 characters of `text` for the log, in which it can begin no line."""
     kept = text[:_MAX_TEXT]
+    if kept.isprintable():
+        return kept
     return "".join(char if char.isprintable() else " " for char in kept)
 
 

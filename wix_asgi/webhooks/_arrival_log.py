@@ -66,6 +66,8 @@ class ArrivalLog:
 
     def note_kept(self, event: SignedEvent, *, is_new: bool) -> None:
         """Log an event that is in the inbox."""
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
         told = "kept" if is_new else "known already"
         logger.debug("event %s of site %s: %s", *_names(event), told, extra=_extra(event))
 

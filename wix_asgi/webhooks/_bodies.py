@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -63,7 +61,8 @@ class Bodies:
         if length.isdecimal() and int(length) > self._policy.max_body:
             raise self._too_large()
         under_way = self._under_way.here()
-        with under_way.arrival() as arrival:
+        arrival = under_way.begin()
+        try:
             async with arrival.deadline:
                 while arrival.is_unfinished:
                     message = await receive()
@@ -73,6 +72,8 @@ class Bodies:
                         raise self._too_large()
                     under_way.add(arrival, message)
                 return Body(bytes(arrival.content))
+        finally:
+            under_way.end(arrival)
         if arrival.was_given_up:
             raise WebhookRefused(503, _CROWDED, retry_after=self._policy.retry_after)
         raise WebhookRefused(408, _SLOW)
@@ -83,6 +84,8 @@ class Bodies:
 
 class _Arrival:
     """One body under way."""
+
+    __slots__ = ("content", "deadline", "is_unfinished", "was_given_up")
 
     def __init__(self, timeout: float) -> None:
         self.content = bytearray()
@@ -99,16 +102,12 @@ class _UnderWay:
         self._arrivals: dict[_Arrival, None] = {}
         self._bytes = 0
 
-    @contextmanager
-    def arrival(self) -> Iterator[_Arrival]:
-        """Begin a body, which is under way until the end of the block."""
+    def begin(self) -> _Arrival:
+        """Begin a body, which is under way until `end`."""
         arrival = _Arrival(self._policy.body_timeout)
         self._arrivals[arrival] = None
         self._give_up_oldest()
-        try:
-            yield arrival
-        finally:
-            self._forget(arrival)
+        return arrival
 
     def add(self, arrival: _Arrival, message: Message) -> None:
         """Add the next part of a body, which may be given up for its size."""
@@ -123,12 +122,13 @@ class _UnderWay:
         policy = self._policy
         while len(self._arrivals) > policy.max_bodies or self._bytes > policy.max_bytes:
             oldest = next(iter(self._arrivals))
-            self._forget(oldest)
+            self.end(oldest)
             oldest.was_given_up = True
             # Its task may be waiting for a part that never comes.
             oldest.deadline.move(0)
 
-    def _forget(self, arrival: _Arrival) -> None:
+    def end(self, arrival: _Arrival) -> None:
+        """End a body, unless it has ended before."""
         if arrival in self._arrivals:
             del self._arrivals[arrival]
             self._bytes -= len(arrival.content)

@@ -41,6 +41,8 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+_OK: Final = Response(status_code=200, headers=_HEADERS)
+
 
 class _Outcome(Enum):
     """The outcome of an attempt to keep an event."""
@@ -71,18 +73,21 @@ class WebhookEndpoint:
         wake: Callable[[], None],
         ready: Callable[[], Awaitable[None]],
         detached: DetachedTasks,
+        is_ready: Callable[[], bool] = lambda: False,
         policy: WebhookPolicy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Keep in `inbox` the events whose type `is_wanted`, and `wake` the worker for each.
 
-        `ready` is awaited before the inbox is used; `clock` gives the seconds since the epoch.
+        `ready` is awaited before the inbox is used, unless it `is_ready`; `clock` gives the seconds
+        since the epoch.
         """
         self._app_id = app_id
         self._inbox = inbox
         self._is_wanted = is_wanted
         self._wake = wake
         self._ready = ready
+        self._is_ready = is_ready
         self._detached = detached
         self._policy = policy or WebhookPolicy()
         self._clock = clock
@@ -119,7 +124,7 @@ class WebhookEndpoint:
         event = await self._verification.verified(body, scope)
         if self._is_to_be_kept(event):
             await self._keep(event, body)
-        return Response(status_code=200, headers=_HEADERS)
+        return _OK
 
     def _is_to_be_kept(self, event: SignedEvent) -> bool:
         """Return whether a verified event is kept, and log why not."""
@@ -137,28 +142,38 @@ class WebhookEndpoint:
         return True
 
     async def _keep(self, event: SignedEvent, body: Body) -> None:
-        """Keep an event, in a task that ends it where the client hangs up.
+        """Keep an event.
 
         Raises:
             WebhookRefused: It is not known to be kept.
         """
-        task = self._writing(event, body)
         refusal = self._unavailable(f"the storage took over {self._policy.keep_wait:g} s")
-        with anyio.move_on_after(self._policy.keep_wait):
-            try:
-                outcome = await task.result()
-            except StorageUnavailable as exc:
-                refusal = self._unavailable(f"the storage failed: {exc}")
-            except Interrupted:
-                refusal = self._unavailable("the process is shutting down", needs_operator=False)
-            else:
-                if outcome is not _Outcome.NO_ROOM:
-                    return
+        try:
+            outcome = await self._outcome(event, body)
+        except StorageUnavailable as exc:
+            refusal = self._unavailable(f"the storage failed: {exc}")
+        except Interrupted:
+            refusal = self._unavailable("the process is shutting down", needs_operator=False)
+        else:
+            if outcome is _Outcome.NO_ROOM:
                 refusal = self._unavailable(
                     f"the inbox is full, with {self._policy.max_waiting} waiting events",
                     needs_operator=False,
                 )
+            elif outcome is not None:
+                return
         raise refusal
+
+    async def _outcome(self, event: SignedEvent, body: Body) -> _Outcome | None:
+        """Write an event, in a task that ends it where the client hangs up; None for no answer yet.
+
+        A storage that never waits is done before a client can hang up, and needs no task.
+        """
+        if self._inbox.never_waits and self._is_ready():
+            return await self._write_guarded(self._add(event, body))
+        with anyio.move_on_after(self._policy.keep_wait):
+            return await self._writing(event, body).result()
+        return None
 
     def _writing(self, event: SignedEvent, body: Body) -> DetachedTask[_Outcome]:
         """Return the task that writes an event, which copies of the same moment share.
@@ -172,17 +187,21 @@ class WebhookEndpoint:
 
             async def write() -> _Outcome:
                 try:
-                    return await self._write(event, body, writes[key])
-                except StorageUnavailable:
-                    raise
-                except Exception as exc:
-                    # Here, since the request may have been answered 503, or be gone.
-                    raise _BugError(self._log_bug(exc)) from None
+                    return await self._write_guarded(self._write(event, body, writes[key]))
                 finally:
                     del writes[key]
 
             task = writes[key] = self._detached.start(write, is_waited_for=False)
         return task
+
+    async def _write_guarded(self, write: Awaitable[_Outcome]) -> _Outcome:
+        try:
+            return await write
+        except StorageUnavailable:
+            raise
+        except Exception as exc:
+            # Here, since the request may have been answered 503, or be gone.
+            raise _BugError(self._log_bug(exc)) from None
 
     def _unavailable(self, reason: str, *, needs_operator: bool = True) -> WebhookRefused:
         return WebhookRefused(
@@ -199,9 +218,12 @@ class WebhookEndpoint:
             # From here on a shutdown waits for it; before it, a Wix that is closing would wait for
             # a task that waits for the Wix to open.
             task.is_waited_for = True
-            if not await self._capacity.has_room():
-                return _Outcome.NO_ROOM
-            is_new = await self._inbox.add(event, body=bytes(body))
+            return await self._add(event, body)
+
+    async def _add(self, event: SignedEvent, body: Body) -> _Outcome:
+        if not await self._capacity.has_room():
+            return _Outcome.NO_ROOM
+        is_new = await self._inbox.add(event, body=bytes(body))
         self._log.note_kept(event, is_new=is_new)
         if not is_new:
             return _Outcome.KNOWN

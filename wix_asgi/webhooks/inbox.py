@@ -48,6 +48,11 @@ class Inbox:
         self._storage = storage
         self._vault = vault
 
+    @property
+    def never_waits(self) -> bool:
+        """Whether the storage never lets another task run, such as one in memory."""
+        return getattr(self._storage, "never_waits", False)
+
     async def add(self, event: SignedEvent, *, body: bytes) -> bool:
         """Keep `event`; return False if it is known. `body` tells apart events without an id.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from wix_asgi._version import __version__ as __version__
 from wix_asgi.asgi.redaction import redact_query
 from wix_asgi.client.client import WixClient, get_wix
+from wix_asgi.client.refusals import answer_refusal
 from wix_asgi.errors import (
     AuthorizationConflict,
     BackendNotFound,
@@ -18,6 +19,7 @@ from wix_asgi.errors import (
     MiddlewareMissing,
     NotInstalled,
     Reason,
+    RequestRefused,
     ResponseTooLarge,
     SettingsError,
     StorageUnavailable,
@@ -66,6 +68,7 @@ __all__ = [
     "PlanTransferred",
     "Reason",
     "Record",
+    "RequestRefused",
     "ResponseTooLarge",
     "SettingsError",
     "Storage",
@@ -81,6 +84,7 @@ __all__ = [
     "WixMisconfigured",
     "WixSettings",
     "WixUnavailable",
+    "answer_refusal",
     "get_wix",
     "open_storage",
     "redact_query",

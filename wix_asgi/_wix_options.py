@@ -39,6 +39,8 @@ class WixOptions(TypedDict, total=False):
     instance_max_age: int
     webhooks: Literal["run", "store"]
     webhook_concurrency: int
+    app_name: str
+    support_url: str
     wix_url: str
     api_url: str
     on_install: Hook

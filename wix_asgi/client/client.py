@@ -33,6 +33,7 @@ from wix_asgi.identity.session import Sessions
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.identity.token_callers import TokenCallers
 from wix_asgi.models import Identity
+from wix_asgi.pages.pages import Pages
 from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
@@ -207,13 +208,14 @@ class ClientFactory:
         access_tokens: TokenCallers | None = None,
         sessions: Sessions | None = None,
         resolve: ResolveIdentity | None = None,
+        pages: Pages | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         """Share `transport` and `tokens` among all clients; `resolve` is the app's own function.
 
-        Without `access_tokens` no access token names a caller.
+        Without `access_tokens` no access token names a caller. `pages` are for refused callers.
         `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
         self.api_url = api_url
@@ -225,6 +227,7 @@ class ClientFactory:
         self.new_retry_after = partial(
             RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
         )
+        self.pages = pages
         self._signed = signed
         self._access_tokens = access_tokens
         self._sessions = sessions

@@ -39,9 +39,6 @@ def drawn() -> Iterator[tuple[str, str, str, str | None]]:
     parents = {-1: "WixError"}
     for branch in BRANCH.finditer(errors.__doc__ or ""):
         depth = len(branch["indent"]) // 4
-        if branch["text"].startswith("also a starlette.exceptions.HTTPException"):
-            parents[depth] = "HTTPException"
-            continue
         leaf = LEAF.match(branch["text"])
         assert leaf is not None, branch["text"]
         parents[depth] = leaf["name"]

@@ -153,6 +153,8 @@ def test_the_table_of_settings_is_whole() -> None:
         "recover": "true",
         "session": "false",
         "share_url_id": "none",
+        "app_name": "none",
+        "support_url": "none",
         "public_key": "none",
         "encryption_keys": "derived from `app_secret",
         "storage": "sqlite:///wix-asgi.db",

@@ -90,6 +90,8 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "WIX_ALLOWED_PERMISSIONS": "OWNER, EDITOR",
         "WIX_INSTANCE_MAX_AGE": "0",
         "WIX_PREVIOUS_SECRETS_UNTIL": "2026-12-01T12:00:00Z",
+        "WIX_APP_NAME": "Shop Sync",
+        "WIX_SUPPORT_URL": "mailto:help@example.com",
         "WIX_URL": "http://localhost:9001",
         "WIX_API_URL": "http://localhost:9002",
     }
@@ -121,6 +123,8 @@ def test_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         "allowed_subjects": ("USER", "MEMBER"),
         "instance_max_age": 0,
         "previous_secrets_until": UNTIL,
+        "app_name": "Shop Sync",
+        "support_url": "mailto:help@example.com",
         "wix_url": "http://localhost:9001",
         "api_url": "http://localhost:9002",
     } == settings.model_dump(exclude={"app_secret", "previous_app_secrets", "encryption_keys"})
@@ -152,6 +156,8 @@ def test_defaults() -> None:
         "allowed_subjects": ("USER", "APP"),
         "instance_max_age": 86400,
         "previous_secrets_until": None,
+        "app_name": None,
+        "support_url": None,
         "wix_url": "https://www.wix.com",
         "api_url": "https://www.wixapis.com",
         "previous_app_secrets": (),
@@ -179,6 +185,8 @@ OVERRIDES = [
     ("finish_setup", True, "false"),
     ("state_ttl", 30, "40"),
     ("instance_max_age", 30, "40"),
+    ("app_name", "Keyword", "Environment"),
+    ("support_url", "https://keyword.example", "https://environment.example"),
     ("wix_url", "https://keyword.example", "https://environment.example"),
     ("api_url", "https://keyword.example", "https://environment.example"),
 ]

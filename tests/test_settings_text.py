@@ -42,6 +42,11 @@ TEXTS: dict[str, tuple[str, object]] = {
     "state_ttl": ("60", 60),
     "allowed_permissions": ("SITE OWNER", ("SITE OWNER",)),
     "instance_max_age": ("0", 0),
+    "app_name": ("Today\u2019s Orders", "Today\u2019s Orders"),
+    "support_url": (
+        "https://example.com/help?from=wix#top",
+        "https://example.com/help?from=wix#top",
+    ),
     "wix_url": ("http://localhost:9001", "http://localhost:9001"),
     "api_url": ("http://localhost:9002", "http://localhost:9002"),
 }

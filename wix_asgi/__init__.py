@@ -12,6 +12,7 @@ from wix_asgi._version import __version__ as __version__
 if TYPE_CHECKING:
     from wix_asgi.asgi.redaction import redact_query
     from wix_asgi.client.client import WixClient, get_wix
+    from wix_asgi.client.refusals import answer_refusal
     from wix_asgi.errors import (
         AuthorizationConflict,
         BackendNotFound,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         MiddlewareMissing,
         NotInstalled,
         Reason,
+        RequestRefused,
         ResponseTooLarge,
         SettingsError,
         StorageUnavailable,
@@ -56,6 +58,7 @@ else:
         "redact_query": "wix_asgi.asgi.redaction",
         "WixClient": "wix_asgi.client.client",
         "get_wix": "wix_asgi.client.client",
+        "answer_refusal": "wix_asgi.client.refusals",
         "AuthorizationConflict": "wix_asgi.errors",
         "BackendNotFound": "wix_asgi.errors",
         "CallerReason": "wix_asgi.errors",
@@ -65,6 +68,7 @@ else:
         "MiddlewareMissing": "wix_asgi.errors",
         "NotInstalled": "wix_asgi.errors",
         "Reason": "wix_asgi.errors",
+        "RequestRefused": "wix_asgi.errors",
         "ResponseTooLarge": "wix_asgi.errors",
         "SettingsError": "wix_asgi.errors",
         "StorageUnavailable": "wix_asgi.errors",
@@ -129,6 +133,7 @@ __all__ = [
     "PlanTransferred",
     "Reason",
     "Record",
+    "RequestRefused",
     "ResponseTooLarge",
     "SettingsError",
     "Storage",
@@ -144,6 +149,7 @@ __all__ = [
     "WixMisconfigured",
     "WixSettings",
     "WixUnavailable",
+    "answer_refusal",
     "get_wix",
     "open_storage",
     "redact_query",

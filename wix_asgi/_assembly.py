@@ -18,7 +18,7 @@ from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.handshake import Handshake
 from wix_asgi.handshake.install import Install
 from wix_asgi.handshake.on_install import OnInstall
-from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.responses import Responses, make_pages
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.callers import ResolveIdentity
@@ -133,6 +133,7 @@ def assemble(
         installed_at = await installations.installed_at(instance_id)
         return None if installed_at is None else installed_at.isoformat()
 
+    pages = make_pages(settings)
     sessions = Sessions(settings, signed, generation_of, detached) if settings.session else None
     clients = ClientFactory(
         api_url=settings.api_url,
@@ -147,6 +148,7 @@ def assemble(
         ),
         sessions=sessions,
         resolve=resolve,
+        pages=pages,
         ready=ready,
     )
 
@@ -176,7 +178,8 @@ def assemble(
         pay_on_install=on_install.pay,
         forget=forget,
     )
-    signer, responses = StateSigner(settings), Responses(settings, hooks, sessions=sessions)
+    signer = StateSigner(settings)
+    responses = Responses(settings, hooks, pages, sessions=sessions)
     handshake = Handshake(
         Install(endpoints=endpoints, signer=signer, responses=responses, flow=settings.flow),
         Callback(

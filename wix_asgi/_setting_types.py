@@ -28,6 +28,7 @@ from wix_asgi.sealing.public_keys import read_public_keys
 
 __all__ = [
     "AppID",
+    "AppName",
     "AppSecret",
     "AppSecrets",
     "EncryptionKeys",
@@ -37,11 +38,16 @@ __all__ = [
     "PublicKeys",
     "SecureURL",
     "StorageText",
+    "SupportURL",
     "Time",
     "read_keys",
 ]
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+_MAIL_ADDRESS = re.compile(r"mailto:[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+(\?[^\s\"<>]*)?")
+_MAX_APP_NAME = 80
+"""Characters: two lines of a page on a phone."""
+
 _PATHS = ("install_path", "callback_path", "webhook_path")
 
 
@@ -142,7 +148,24 @@ def _check_next_page(value: str) -> str:
     return value
 
 
+def _check_app_name(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    if len(value) > _MAX_APP_NAME:
+        raise ValueError("is too long")
+    return value
+
+
+def _check_support_url(value: str) -> str:
+    if not value.startswith("mailto:"):
+        read_secure_url(value)
+    elif not _MAIL_ADDRESS.fullmatch(value):
+        raise ValueError("must have one plain address after mailto:")
+    return value
+
+
 AppID = Annotated[str, AfterValidator(_check_app_id)]
+AppName = Annotated[str, AfterValidator(_check_app_name)]
 AppSecret = Annotated[SecretStr, AfterValidator(_check_app_secret)]
 AppSecrets = Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(_check_app_secrets)]
 EncryptionKeys = Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(_check_keys)]
@@ -154,4 +177,5 @@ PublicKeys = Annotated[tuple[str, ...], NoDecode]
 
 SecureURL = Annotated[str, AfterValidator(_check_url)]
 StorageText = Annotated[SecretStr, AfterValidator(_check_storage)]
+SupportURL = Annotated[str, AfterValidator(_check_support_url)]
 Time = Annotated[datetime | None, BeforeValidator(read_utc)]

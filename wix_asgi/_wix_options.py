@@ -40,6 +40,8 @@ class WixOptions(TypedDict, total=False):
     webhooks: Literal["run", "store"]
     webhook_concurrency: int
     token_cache: int
+    app_name: str
+    support_url: str
     wix_url: str
     api_url: str
     on_install: Hook

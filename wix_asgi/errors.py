@@ -12,11 +12,14 @@ WixError
 ├── HandshakeRefused                    an install that stops, with a Reason
 ├── UnsealError                         a stored token cannot be read
 │   └── UnknownKey (LookupError)        … because its key is not in the key ring
-└── also a starlette.exceptions.HTTPException, so that frameworks answer by themselves:
+└── RequestRefused (HTTPException)      403  a request that is to be answered with a status
     ├── Unauthenticated         401     the caller is unknown, forged or not allowed (CallerReason)
     ├── NotInstalled            403     the app is not installed on the calling site
     ├── WixUnavailable          503     Wix cannot be reached, or is failing
     └── StorageUnavailable      503     the database cannot be reached, or is failing
+
+RequestRefused is a starlette.exceptions.HTTPException, so that Starlette and others answer by
+themselves; `wix_asgi.answer_refusal` makes its page or JSON.
 
 Where a call of the client raises WixUnavailable, StorageUnavailable or ResponseTooLarge, it is an
 error of httpx too: see `wix_asgi.client._errors`.
@@ -42,6 +45,7 @@ __all__ = [
     "MiddlewareMissing",
     "NotInstalled",
     "Reason",
+    "RequestRefused",
     "ResponseTooLarge",
     "SettingsError",
     "StorageUnavailable",
@@ -155,23 +159,37 @@ class UnknownKey(UnsealError, LookupError):
         self.args = (key_id,)
 
 
-class _HTTPError(WixError, HTTPException):
-    """A WixError that Starlette and FastAPI turn into an answer by themselves."""
+class RequestRefused(WixError, HTTPException):
+    """The request is refused.
 
-    status: int
+    Raised by an app's own code, or by a class that it derives, the caller gets the message.
+    WixMiddleware answers it wherever the app lets it escape before its response has begun.
+
+    Attributes:
+        status_code: The status of the answer.
+        reason: Why; its codes are stable across releases.
+        detail: The text for callers.
+        headers: Further headers of the answer.
+    """
+
+    _default = "The request is refused."
+
+    status: ClassVar[int] = 403
+    reason: str = "request_refused"
     public: str | None = None
     """The text for callers, where the message is for the log alone."""
 
     def __init__(
         self, message: str | None = None, *, headers: dict[str, str] | None = None
     ) -> None:
+        """Take `message`, or that of the class, and further headers of the answer."""
         WixError.__init__(self, message)
         self.status_code = self.status
         self.detail = self.public or self.message
         self.headers = headers
 
 
-class Unauthenticated(_HTTPError):
+class Unauthenticated(RequestRefused):
     """The caller is unknown, forged, or may not use the client.
 
     Attributes:
@@ -182,6 +200,8 @@ class Unauthenticated(_HTTPError):
     _default = "The caller is unknown, forged, or may not use the client."
 
     status = 401
+    # Nobody sets it anew, so that a narrower type does no harm.
+    reason: CallerReason  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -202,7 +222,7 @@ class Unauthenticated(_HTTPError):
         super().__init__(message or self.public, headers={**challenge, **(headers or {})})
 
 
-class NotInstalled(_HTTPError):
+class NotInstalled(RequestRefused):
     """The app is not installed on this site, or was removed from it.
 
     Attributes:
@@ -213,7 +233,7 @@ class NotInstalled(_HTTPError):
     _default = "The app is not installed on this site, or was removed from it."
 
     status = 403
-    reason: ClassVar[str] = "not_installed"
+    reason = "not_installed"
 
     def __init__(
         self,
@@ -227,7 +247,7 @@ class NotInstalled(_HTTPError):
         super().__init__(message, headers=headers)
 
 
-class _Unavailable(_HTTPError):
+class _Unavailable(RequestRefused):
     status = 503
 
     def __init__(self, message: str | None = None, *, retry_after: float = 5.0) -> None:
@@ -247,6 +267,7 @@ class WixUnavailable(_Unavailable):
 
     _default = "Wix cannot be reached, or is failing."
 
+    reason = "wix_unavailable"
     public = "Wix is not available at the moment."
 
     def __init__(
@@ -263,6 +284,7 @@ class StorageUnavailable(_Unavailable):
 
     _default = "The storage cannot be reached, or is failing; the driver's error is in `__cause__`."
 
+    reason = "storage_unavailable"
     public = "The app is not available at the moment."
 
 

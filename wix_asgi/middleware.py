@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import quote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wix_asgi._addresses import Route, routes
 from wix_asgi._frames import without_locals, without_our_frames
@@ -20,9 +20,10 @@ from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.guard import IdentityGuard
+from wix_asgi.client.refusals import answer_refusal
 from wix_asgi.client.request_state import enter_state, leave_state
 from wix_asgi.client.session_app import SessionApp
-from wix_asgi.errors import BackendNotFound, SettingsError, WixError
+from wix_asgi.errors import BackendNotFound, RequestRefused, SettingsError, WixError
 from wix_asgi.wix import Wix, WixOptions
 
 __all__ = ["WixMiddleware"]
@@ -87,8 +88,7 @@ class WixMiddleware:
         self.wix.is_served = True
         paths = routes(self.wix.settings, self.wix.handshake, self.wix.webhook)
         if protected is not None:
-            wix_url = self.wix.settings.wix_url
-            app = IdentityGuard(app, protected, self.wix.clients, wix_url=wix_url)
+            app = IdentityGuard(app, protected, self.wix.clients)
         if self.wix.sessions is not None:
             app = SessionApp(app, self.wix.sessions)
         # All that a request needs, in one attribute: __getattr__ makes each look-up on self slow.
@@ -98,22 +98,25 @@ class WixMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer our paths; pass everything else on, requests and websockets with their client.
 
-        The app gets the scope itself, so that its route and all its values are seen in front.
+        The app gets the scope itself, so that its route and all its values are seen in front. A
+        `RequestRefused` that it lets escape is answered here, unless its response has begun.
         """
         app, paths, client_for, lifespan_state = self.__hot
         kind = scope["type"]
         if kind == "http":
             if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
-                try:
-                    await own(hide_secrets(scope), receive, send)
-                except Exception as exc:
-                    # Of a `send` in front of us: its frames hold our answer, in whose Location
-                    # Wix wants an access token.
-                    without_locals(exc)
-                    raise
+                await _answer(own, scope, receive, send)
                 return
+            has_begun = False
+
+            def noting_send(message: Message) -> Awaitable[None]:
+                nonlocal has_begun
+                has_begun = True
+                return send(message)
+
+            app_send: Send = noting_send
         elif kind == "websocket":
-            app = partial(refusing_websocket, app)
+            app, app_send, has_begun = partial(refusing_websocket, app), send, True
         else:
             await self.__pass_other(scope, receive, send)
             return
@@ -124,16 +127,22 @@ class WixMiddleware:
             outer = enter_state(scope, client, lifespan_state)
         else:
             state[STATE_KEY] = client
+        answer = None
         try:
-            await app(scope, receive, send)
+            await app(scope, receive, app_send)
         except Exception as exc:
-            without_our_frames(exc)
-            raise
+            if has_begun or not isinstance(exc, RequestRefused):
+                without_our_frames(exc)
+                raise
+            answer = answer_refusal(scope, exc)
         finally:
             if outer is None and client._placed_for is scope:
                 client._placed_for = scope["headers"]
             else:
                 leave_state(scope, client, outer)
+        # Out here, so that no error of the server is chained to the refusal.
+        if answer is not None:
+            await answer(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""
@@ -182,6 +191,16 @@ def _is_own(name: str) -> bool:
 def _is_of_subclass(middleware: WixMiddleware, name: str) -> bool:
     """Whether the name is declared by a subclass, or set before there is an app to set it on."""
     return hasattr(type(middleware), name) or "app" not in vars(middleware)
+
+
+async def _answer(own: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await own(hide_secrets(scope), receive, send)
+    except Exception as exc:
+        # Of a `send` in front of us: its frames hold our answer, in whose Location Wix wants an
+        # access token.
+        without_locals(exc)
+        raise
 
 
 def _own(paths: dict[str, Route], scope: Scope) -> ASGIApp | None:

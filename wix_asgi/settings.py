@@ -19,6 +19,7 @@ from wix_asgi._setting_errors import explain
 from wix_asgi._setting_sources import Environment, StorageURL
 from wix_asgi._setting_types import (
     AppID,
+    AppName,
     AppSecret,
     AppSecrets,
     EncryptionKeys,
@@ -28,6 +29,7 @@ from wix_asgi._setting_types import (
     PublicKeys,
     SecureURL,
     StorageText,
+    SupportURL,
     Time,
     read_keys,
 )
@@ -179,6 +181,13 @@ class WixSettings(BaseSettings):
     )
     token_cache: int = Field(
         default=_TOKEN_CACHE, ge=1, description="a number of access tokens, 1 or more"
+    )
+    app_name: AppName | None = Field(
+        default=None, description="the app's name for people, of 80 characters at most"
+    )
+    support_url: SupportURL | None = Field(
+        default=None,
+        description="an https URL or a mailto: address, at which the app's support is reached",
     )
     # With the prefix its variable would be WIX_WIX_URL.
     wix_url: SecureURL = Field(

@@ -20,7 +20,7 @@ from wix_asgi._http import httpx
 from wix_asgi.handshake.callback import MAX_EXCHANGES, Callback
 from wix_asgi.handshake.install import Install
 from wix_asgi.handshake.policy import CallbackPolicy
-from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.responses import Responses, make_pages
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.models import InstallFlow
 from wix_asgi.oauth.client import OAuthClient
@@ -265,7 +265,7 @@ def app_of(
     """Return the handshake of `wix` at the usual paths, with other parts than the usual ones."""
     settings = wix.settings
     endpoints, signer = Endpoints(settings), StateSigner(settings, clock=clock)
-    responses = Responses(settings, wix._hooks)
+    responses = Responses(settings, wix._hooks, make_pages(settings))
     install = Install(endpoints=endpoints, signer=signer, responses=responses, flow=settings.flow)
     callback = Callback(
         settings=settings,

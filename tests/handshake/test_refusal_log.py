@@ -14,7 +14,7 @@ from tests.support import Browser, make_wix
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, Reason, WixMisconfigured, WixUnavailable
 from wix_asgi.handshake._refusal_log import RefusalLog
-from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.responses import Responses, make_pages
 from wix_asgi.hooks import Hooks
 from wix_asgi.testing import FakeWix
 
@@ -172,9 +172,9 @@ async def test_a_failing_on_error_hook_is_one_line_a_second(
 ) -> None:
     """A hook that raises at each refusal writes one traceback a second, with an incident (R49)."""
     log = RefusalLog(clock=ManualClock())
-    responses = Responses(
-        make_wix(FakeWix()).settings, Hooks(on_error=broken, detached=DetachedTasks()), log=log
-    )
+    settings = make_wix(FakeWix()).settings
+    hooks = Hooks(on_error=broken, detached=DetachedTasks())
+    responses = Responses(settings, hooks, make_pages(settings), log=log)
     for _ in range(5):
         await responses.refuse(REQUEST, HandshakeRefused(Reason.DENIED))
     records = [record for record in caplog.records if record.levelno == logging.ERROR]

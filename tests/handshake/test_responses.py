@@ -20,10 +20,10 @@ from tests.handshake.handshaking import JSON, Answer, ask, begin, cookies_of, co
 from tests.support import Browser, make_wix, running
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import HandshakeRefused, Reason
-from wix_asgi.handshake.responses import Responses
+from wix_asgi.handshake.responses import Responses, make_pages
 from wix_asgi.handshake.state import StateSigner
 from wix_asgi.hooks import Hooks
-from wix_asgi.pages.refusals import STYLE_SOURCE
+from wix_asgi.pages.template import STYLE_SOURCE
 from wix_asgi.settings import WixSettings
 from wix_asgi.testing import FakeWix
 
@@ -210,7 +210,7 @@ async def test_a_whole_page_is_sent() -> None:
 @pytest.fixture(name="responses")
 def _new_responses() -> Responses:
     settings = WixSettings.load(**FakeWix().settings(), public_url="https://app.test")
-    return Responses(settings, Hooks(detached=DetachedTasks()))
+    return Responses(settings, Hooks(detached=DetachedTasks()), make_pages(settings))
 
 
 def test_own_responses_are_changed_in_place(responses: Responses) -> None:

@@ -34,22 +34,29 @@ async def test_unknown_scopes_pass(wrapped: WixMiddleware, probe: Probe, kind: s
     assert {"type": kind, "path": INSTALL} == scope
 
 
-async def test_receive_and_send_are_the_servers() -> None:
-    """Nothing is put between the app and the server: no body is read, no header added (R46)."""
+async def test_receive_is_the_servers_and_messages_are_the_apps() -> None:
+    """No body is read, and the server gets each message of the app as it is (R46)."""
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    body = {"type": "http.response.body", "body": b"x"}
     seen: list[object] = []
+    sent: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.extend((receive, send))
+        seen.append(receive)
+        await send(start)
+        await send(body)
 
     async def receive() -> Message:
         raise AssertionError("nobody reads")
 
     async def send(message: Message) -> None:
-        raise AssertionError("nobody answers")
+        sent.append(message)
 
     await WixMiddleware(app, make_wix(FakeWix()))(http_scope("/x"), receive, send)
 
-    assert [receive, send] == seen
+    assert [receive] == seen
+    assert [id(start), id(body)] == [id(message) for message in sent]
+    assert {"type": "http.response.start", "status": 200, "headers": []} == start
 
 
 async def test_websocket_on_an_own_path_is_the_apps(wrapped: WixMiddleware, probe: Probe) -> None:

@@ -10,16 +10,12 @@ import contextlib
 import sys
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wix_asgi.errors import NotInstalled, StorageUnavailable, Unauthenticated, WixUnavailable
+from wix_asgi.errors import RequestRefused
 
 __all__ = ["refusing_websocket"]
-
-_REFUSALS: Final = (NotInstalled, StorageUnavailable, Unauthenticated, WixUnavailable)
-"""The errors that are answers, too: of any other error the app is told as before."""
 
 _POLICY_VIOLATION: Final = 1008
 _TRY_AGAIN_LATER: Final = 1013
@@ -44,7 +40,7 @@ async def refusing_websocket(app: ASGIApp, scope: Scope, receive: Receive, send:
     socket = _Socket(scope, receive, send)
     try:
         await app(scope, socket.receive, socket.send)
-    except _REFUSALS as refusal:
+    except RequestRefused as refusal:
         await socket.refuse(refusal)
 
 
@@ -73,7 +69,7 @@ class _Socket:
         if kind == f"{_ANSWER}.start" and not self._can_answer:
             # A framework's answer to an error that it is handling.
             refusal = sys.exception()
-            if isinstance(refusal, _REFUSALS):
+            if isinstance(refusal, RequestRefused):
                 await self._close(refusal)
                 return
         if kind != "websocket.send":
@@ -81,7 +77,7 @@ class _Socket:
             self._is_closed = kind != "websocket.accept"
         await self._send(message)
 
-    async def refuse(self, refusal: HTTPException) -> None:
+    async def refuse(self, refusal: RequestRefused) -> None:
         """Tell the caller of a refusal that the app raised."""
         if self._can_answer:
             answer = PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
@@ -89,7 +85,7 @@ class _Socket:
         else:
             await self._close(refusal)
 
-    async def _close(self, refusal: HTTPException) -> None:
+    async def _close(self, refusal: RequestRefused) -> None:
         self._is_refused = True
         if self._is_closed:
             return

@@ -32,6 +32,7 @@ from wix_asgi.identity.callers import (
 )
 from wix_asgi.identity.signed_callers import SignedCallers
 from wix_asgi.models import Identity
+from wix_asgi.pages.pages import Pages
 from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.transport.origins import origin_of
 
@@ -209,13 +210,14 @@ class ClientFactory:
         access_tokens: TokenCallers | None = None,
         sessions: Sessions | None = None,
         resolve: ResolveIdentity | None = None,
+        pages: Pages | None = None,
         ready: Callable[[], Awaitable[None]],
         policy: CallPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         """Share `transport` and `tokens` among all clients; `resolve` is the app's own function.
 
-        Without `access_tokens` no access token names a caller.
+        Without `access_tokens` no access token names a caller. `pages` are for refused callers.
         `ready` is awaited before each use of a token, and `sleep` where Wix asks for a wait.
         """
         # Its slash is what httpx would add in each client.
@@ -230,6 +232,7 @@ class ClientFactory:
         self.new_retry_after = partial(
             RetryAfter, self.policy.max_repeats, self.policy.max_wait_seconds, sleep
         )
+        self.pages = pages
         self._signed = signed
         self._access_tokens = access_tokens
         self._sessions = sessions

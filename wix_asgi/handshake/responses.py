@@ -27,12 +27,14 @@ from wix_asgi.handshake._refusal_log import RefusalLog
 from wix_asgi.handshake.state import Flow
 from wix_asgi.hooks import Hooks
 from wix_asgi.identity.session import Sessions
-from wix_asgi.pages.finishing import finishing_page
-from wix_asgi.pages.headers import PRIVATE, frame_ancestors, page_policy
-from wix_asgi.pages.refusals import refusal_page, refusal_text
+from wix_asgi.models import InstallFlow
+from wix_asgi.pages.contents import Cause
+from wix_asgi.pages.headers import NEGOTIATED, PRIVATE, frame_ancestors
+from wix_asgi.pages.languages import choose_language
+from wix_asgi.pages.pages import Pages, refusal_text
 from wix_asgi.settings import WixSettings
 
-__all__ = ["Responses", "caught", "copy_response", "final_reason"]
+__all__ = ["Responses", "caught", "copy_response", "final_reason", "make_pages"]
 
 T = TypeVar("T")
 
@@ -43,6 +45,19 @@ _HEADERS: Final = {
 }
 
 
+def make_pages(settings: WixSettings) -> Pages:
+    """Return the pages of an app, for its handshake and for its refused callers."""
+    # Otherwise an install begins at Wix, which sends its token along.
+    is_external = settings.flow is InstallFlow.CLIENT_CREDENTIALS
+    return Pages(
+        app_name=settings.app_name,
+        support_url=settings.support_url,
+        wix_url=settings.wix_url,
+        start_url=settings.app_url if is_external else None,
+        after_install_url=link_after_install(settings),
+    )
+
+
 class Responses:
     """Makes the responses of the install and callback paths; safe to share."""
 
@@ -50,13 +65,15 @@ class Responses:
         self,
         settings: WixSettings,
         hooks: Hooks,
+        pages: Pages,
         *,
         log: RefusalLog | None = None,
         sessions: Sessions | None = None,
     ) -> None:
         """Take the kind of cookies and Wix's address from `settings`; ask `hooks` at a refusal.
 
-        An install begins one of the `sessions`, if the app has any.
+        `pages` are for refusals to which no hook has a response. An install begins one of the
+        `sessions`, if the app has any.
         """
         self._hooks = hooks
         self._sessions = sessions
@@ -65,9 +82,8 @@ class Responses:
             "Path=/; HttpOnly; SameSite=Lax" if settings.is_loopback else COOKIE_ATTRIBUTES
         )
         self._state_ttl = settings.state_ttl
-        self._way_on = link_after_install(settings)
         self._hook_policy = frame_ancestors(settings.wix_url)
-        self._policy = page_policy(settings.wix_url)
+        self._pages = pages
 
     async def answer(self, request: Request, work: Awaitable[Response]) -> Response:
         """Return the response of `work`, or the refusal for the error that it raised."""
@@ -82,7 +98,7 @@ class Responses:
         for name, value in _HEADERS.items():
             headers[name] = value
         if not from_hook:
-            headers["Content-Security-Policy"] = self._policy
+            headers["Content-Security-Policy"] = self._pages.policy
         elif "frame-ancestors" not in headers.get("Content-Security-Policy", "").lower():
             # Beside the hook's own: browsers hold to all policies that a page has.
             headers.append("Content-Security-Policy", self._hook_policy)
@@ -118,9 +134,12 @@ class Responses:
         """
         seconds = str(refresh_after)
         if _wants_json(request):
-            response: Response = JSONResponse({"incident": incident}, 202, {"Retry-After": seconds})
+            headers = {"Retry-After": seconds, **NEGOTIATED}
+            response: Response = JSONResponse({"incident": incident}, 202, headers)
         else:
-            response = HTMLResponse(finishing_page(incident), 202, {"Refresh": seconds})
+            tag = _language_of(request)
+            page = self._pages.finishing(tag, incident)
+            response = _page_response(page, tag, 202, {"Refresh": seconds})
         return self.with_headers(response)
 
     async def refuse(self, request: Request, exc: Exception) -> Response:
@@ -131,16 +150,18 @@ class Responses:
         response = await self._call_on_error(refusal, incident, request)
         if response is not None:
             return self.with_headers(response, from_hook=True)
+        cause = _cause_of(refusal)
         if _wants_json(request):
             body = {
                 "error": refusal.reason.value,
-                "message": refusal_text(refusal.reason),
+                "message": refusal_text(refusal.reason, cause),
                 "incident": incident,
             }
-            response = JSONResponse(body, refusal.status, refusal.headers)
+            response = JSONResponse(body, refusal.status, {**refusal.headers, **NEGOTIATED})
         else:
-            page = refusal_page(refusal.reason, incident, self._way_on)
-            response = HTMLResponse(page, refusal.status, refusal.headers)
+            tag = _language_of(request)
+            page = self._pages.refusal(tag, refusal.reason, incident, cause)
+            response = _page_response(page, tag, refusal.status, refusal.headers)
         return self.with_headers(response)
 
     async def _call_on_error(
@@ -184,6 +205,24 @@ def final_reason(exc: Exception) -> Reason | None:
         return None
     reason = _as_refusal(exc).reason
     return None if reason is Reason.BAD_REQUEST else reason
+
+
+def _cause_of(refusal: HandshakeRefused) -> Cause | None:
+    """Return the cause behind the reason, where the site owner's next step depends on it."""
+    match refusal.__cause__:
+        case WixUnavailable(unsent=True):
+            return Cause.UNSENT
+        case WixMisconfigured():
+            return Cause.MISCONFIGURED
+    return None
+
+
+def _language_of(request: Request) -> str:
+    return choose_language(read_headers(request.scope, b"accept-language")[0])
+
+
+def _page_response(page: str, tag: str, status: int, headers: Mapping[str, str]) -> Response:
+    return HTMLResponse(page, status, {**headers, **NEGOTIATED, "Content-Language": tag})
 
 
 def _wants_json(request: Request) -> bool:

@@ -18,8 +18,6 @@ _PERIOD: Final = 60.0
 """Seconds between two lines of one reason. Anybody can cause them, with every request; a minute is
 soon enough for an operator whose pages all fail, and 1,440 lines a day fill no disk."""
 
-_NOT_INSTALLED: Final = "not_installed"
-
 _HINTS: Final[dict[str, str]] = {
     CallerReason.NO_IDENTITY: "the page was opened outside Wix, or the query was lost on the way.",
     CallerReason.FORGED: "signed instances are refused: is WIX_APP_SECRET this app's? A previous "
@@ -33,7 +31,7 @@ _HINTS: Final[dict[str, str]] = {
     "right?",
     CallerReason.ENDED: "Wix said until when it is good; is this host's clock right?",
     CallerReason.TWO_SITES: "a link may have been made to lead into another site.",
-    _NOT_INSTALLED: "if Wix shows the app on that site, is WIX_STORAGE the right storage?",
+    NotInstalled.reason: "if Wix shows the app on that site, is WIX_STORAGE the right storage?",
 }
 
 _MAX_ID: Final = 64
@@ -55,7 +53,7 @@ class RefusalLog:
 
         `instance_id` is the site that a genuine proof or the app itself names.
         """
-        reason = _NOT_INSTALLED if isinstance(refusal, NotInstalled) else refusal.reason.value
+        reason = str(refusal.reason)
         left_out = self._limit.admit(reason)
         if left_out is None:
             return

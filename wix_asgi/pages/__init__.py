@@ -1,1 +1,1 @@
-"""The pages that people see, by the reason for them. Touches nothing but its own files."""
+"""The pages that people see, by the reason for them and by language. Touches only its own files."""

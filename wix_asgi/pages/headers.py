@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from wix_asgi.pages.refusals import STYLE_SOURCE
+from wix_asgi.pages.template import STYLE_SOURCE
 
-__all__ = ["PRIVATE", "frame_ancestors", "page_policy"]
+__all__ = ["NEGOTIATED", "PRIVATE", "frame_ancestors", "page_policy"]
 
 PRIVATE: Final = {
     "Cache-Control": "no-store",
@@ -15,6 +15,9 @@ PRIVATE: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 """For answers to one person, that no cache keeps, and from which no address travels on."""
+
+NEGOTIATED: Final = {"Vary": "Accept, Accept-Language"}
+"""For answers that are a page in some language, or JSON, by these headers of the request."""
 
 
 def frame_ancestors(wix_url: str) -> str:

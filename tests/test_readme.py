@@ -124,10 +124,13 @@ def test_the_hooks_snippet_wraps_the_app() -> None:
 def test_the_fake_of_the_readme_has_links() -> None:
     """The fake Wix of the README shows the links that add and open the app."""
     fake = run(snippet("dashboard_url"))["fake"]
-    page = TestClient(fake).get("/", headers={"accept": "text/html"}).text
+    browser = TestClient(fake, base_url="http://127.0.0.1:8001", headers={"accept": "text/html"})
+    page = browser.get("/").text
+    dashboard = browser.get("/dashboard", params={"instanceId": fake.site()}).text
 
     assert "http://127.0.0.1:8000/wix/install?token=" in page
-    assert "http://127.0.0.1:8000/site?instance=" in page
+    assert 'href="http://localhost:8001/dashboard?instanceId=' in page
+    assert 'src="http://127.0.0.1:8000/site?instance=' in dashboard
 
 
 def test_the_credentials_of_the_fake_are_right() -> None:

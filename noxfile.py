@@ -19,7 +19,11 @@ nox.options.sessions = ["lint", "typing", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
-SOURCES = {"wix_asgi": "wix_asgi", "backends/wix_asgi_backends": "wix_asgi_backends"}
+SOURCES = {
+    "wix_asgi": "wix_asgi",
+    "backends/wix_asgi_backends": "wix_asgi_backends",
+    "pytest_wix_asgi": "pytest_wix_asgi",
+}
 # The programs that tests with a mark drive; all other programs come with the tests.
 PROGRAMS = {"browser": "chromium", "pgbouncer": "pgbouncer"}
 # With the files of the sources the other tests, which take long, go the same way on a wheel.
@@ -173,7 +177,7 @@ def _find(program: str) -> str | None:
 
 
 def _compare(session: nox.Session, built: Path) -> None:
-    """Fail unless the wheel holds just the files of the two source roots, data included."""
+    """Fail unless the wheel holds just the files of the source roots, data included."""
     tracked = {
         path.replace(root, package, 1)
         for root, package in SOURCES.items()

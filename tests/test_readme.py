@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.limits import PATIENCE
 from tests.servers import ROOT
 from tests.support import PUBLIC_URL
 from wix_asgi import CallerReason, Reason, WixMiddleware, WixSettings
@@ -70,17 +71,32 @@ def test_the_first_snippet_is_an_app() -> None:
     assert [303, 401] == answers
 
 
-def test_the_test_snippet_passes() -> None:
-    """The test that the README shows passes, with an app that has the route it opens."""
+def test_the_test_snippet_passes(tmp_path: Path) -> None:
+    """The test that the README shows passes with the app that it begins with."""
+    (tmp_path / "main.py").write_text(SNIPPETS[0], "utf-8")
+    (tmp_path / "test_main.py").write_text(snippet("def test_site"), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
-    async def site(request: Request) -> Response:
-        answer = await request.state.wix.get("/apps/v1/instance")
-        return JSONResponse(answer.raise_for_status().json())
+    assert "1 passed" in done.stdout, done.stdout
+    assert ["main.py", "test_main.py"] == sorted(path.name for path in tmp_path.glob("*.*"))
 
-    names = run(snippet("def test_site"), api=Starlette(routes=[Route("/site", site)]))
 
-    assert names["test_site"]() is None
-    assert 1 == names["fake"].count("/apps/v1/instance")
+async def test_the_snippet_of_the_active_fake_installs() -> None:
+    """The lines without pytest install the app of the README."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(snippet("fake.install("), "README.md", "exec", flags=flags)
+    app = run(SNIPPETS[0])["app"]
+    space: dict[str, Any] = {"FakeWix": FakeWix, "app": app}
+    await eval(code, space)  # noqa: S307 - ours
+
+    assert {space["site"]} == space["fake"].installed
 
 
 def test_the_answers_snippet_defines_answers() -> None:
@@ -124,10 +140,13 @@ def test_the_hooks_snippet_wraps_the_app() -> None:
 def test_the_fake_of_the_readme_has_links() -> None:
     """The fake Wix of the README shows the links that add and open the app."""
     fake = run(snippet("dashboard_url"))["fake"]
-    page = TestClient(fake).get("/", headers={"accept": "text/html"}).text
+    browser = TestClient(fake, base_url="http://127.0.0.1:8001", headers={"accept": "text/html"})
+    page = browser.get("/").text
+    dashboard = browser.get("/dashboard", params={"instanceId": fake.site()}).text
 
     assert "http://127.0.0.1:8000/wix/install?token=" in page
-    assert "http://127.0.0.1:8000/site?instance=" in page
+    assert 'href="http://localhost:8001/dashboard?instanceId=' in page
+    assert 'src="http://127.0.0.1:8000/site?instance=' in dashboard
 
 
 def test_the_credentials_of_the_fake_are_right() -> None:

@@ -15,6 +15,7 @@ import anyio
 
 from wix_asgi._frames import without_our_frames
 from wix_asgi._registration import Registration
+from wix_asgi._stand_in import current, refuse_outsider
 from wix_asgi._wix_options import WixOptions
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.detached import DetachedTasks
@@ -55,6 +56,9 @@ class Wix(Registration):
             BackendNotFound: The driver of the storage is missing.
         """
         self._detached = DetachedTasks()
+        self._stand_in = current()
+        if self._stand_in is not None:
+            self._stand_in.fill(options)
         hooks = Hooks(
             on_install=options.pop("on_install", None),
             on_uninstall=options.pop("on_uninstall", None),
@@ -63,6 +67,7 @@ class Wix(Registration):
         )
         resolve = options.pop("resolve_identity", None)
         transport = options.pop("transport", None)
+        self._is_real = transport is None
         storage = options.pop("storage", None)
         self._given_storage = storage if isinstance(storage, Storage) else None
         if self._given_storage is None and storage is not None:
@@ -122,7 +127,9 @@ class Wix(Registration):
 
         Raises:
             StorageUnavailable: The storage cannot be reached.
+            SettingsError: A `FakeWix` is active, and this was made without it.
         """
+        refuse_outsider(self._stand_in, is_real=self._is_real)
         if self.is_open:
             return
         async with self._opening.here():

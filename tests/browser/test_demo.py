@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Frame, Page
 
 from tests.browser.chromium import chromium
 from tests.limits import PATIENCE
@@ -88,6 +88,16 @@ def button_of(page: Page, site: str, text: str) -> None:
     card.get_by_role("link", name=text).click()
 
 
+def frame_of(page: Page, demo: Demo) -> Frame:
+    """Return the app in the iframe of a dashboard, which is a page of another site."""
+    page.wait_for_url("**/dashboard?*")
+    handle = page.locator("iframe").element_handle()
+    frame = handle.content_frame()
+    assert frame is not None
+    frame.wait_for_url(f"{demo.app_url}/?*")
+    return frame
+
+
 def add_to(page: Page, demo: Demo, site: str) -> None:
     """Add the demo to a site, from the first page to the last."""
     page.goto(demo.wix_url)
@@ -96,7 +106,7 @@ def add_to(page: Page, demo: Demo, site: str) -> None:
     page.wait_for_url(f"{demo.wix_url}/installer/close-window?*")
 
 
-def is_dressed(page: Page) -> bool:
+def is_dressed(page: Page | Frame) -> bool:
     """Return whether the style sheet of our own pages is in force."""
     script = "element => getComputedStyle(element).borderTopLeftRadius"
     return bool(page.locator("main").evaluate(script) == "12px")
@@ -112,15 +122,15 @@ def test_an_install_from_the_first_page_to_the_data_of_the_site(demo: Demo, show
     page.wait_for_url(f"{demo.wix_url}/installer/close-window?*")
     ended = page.get_by_role("heading").inner_text()
     page.get_by_role("link", name="Open the app").click()
-    page.wait_for_url(f"{demo.app_url}/?*")
+    app = frame_of(page, demo)
 
     assert "Add wix-asgi demo to your site" == asked
     assert "The app was added to Lighthouse Yoga" == ended
-    assert "Lighthouse Yoga" == page.get_by_role("heading", level=1).inner_text()
+    assert "Lighthouse Yoga" == app.get_by_role("heading", level=1).inner_text()
     assert ["Lighthouse Yoga Mug", "Lighthouse Yoga Tote bag", "Lighthouse Yoga Gift card"] == (
-        page.locator("tbody td:first-child").all_inner_texts()
+        app.locator("tbody td:first-child").all_inner_texts()
     )
-    assert is_dressed(page)
+    assert is_dressed(app)
     assert [] == shown.complaints
 
 
@@ -129,7 +139,7 @@ def test_the_columns_of_the_products_do_not_touch(demo: Demo, page: Page, width:
     """On a phone, too, a stock of 15 and a price of 12.94 do not read as 1512.94."""
     add_to(page, demo, "Lighthouse Yoga")
     page.get_by_role("link", name="Open the app").click()
-    page.wait_for_url(f"{demo.app_url}/?*")
+    app = frame_of(page, demo)
     page.set_viewport_size({"width": width, "height": 740})
     script = """rows => rows.map(row => [...row.cells].map(cell => {
         const text = document.createRange();
@@ -137,23 +147,25 @@ def test_the_columns_of_the_products_do_not_touch(demo: Demo, page: Page, width:
         const { left, right } = text.getBoundingClientRect();
         return [left, right];
     }))"""
-    rows = page.locator("tr").evaluate_all(script)
+    rows = app.locator("tr").evaluate_all(script)
     gaps = [
         following[0] - before[1] for row in rows for before, following in itertools.pairwise(row)
     ]
 
     assert 2 * 4 == len(gaps)
     assert min(gaps) >= 12
-    assert width == page.evaluate("document.documentElement.scrollWidth")
+    assert [width, width] == [
+        each.evaluate("document.documentElement.scrollWidth") for each in (page, app)
+    ]
 
 
-def until_shown(page: Page, text: str) -> None:
+def until_shown(page: Page | Frame, text: str) -> None:
     """Load the page until it shows a text: an event is handled after its answer."""
     for _ in range(int(PATIENCE)):
         if text in page.locator("main").inner_text():
             return
         page.wait_for_timeout(1000)
-        page.reload()
+        page.goto(page.url)
     pytest.fail(f"{text!r} is not shown")
 
 
@@ -162,21 +174,22 @@ def test_events_arrive_and_are_shown(demo: Demo, shown: Shown) -> None:
     page = shown.page
     add_to(page, demo, "Corner Bakery")
     page.get_by_role("link", name="Open the app").click()
-    page.wait_for_url(f"{demo.app_url}/?*")
-    until_shown(page, "AppInstalled")
-    app = page.url
+    app = frame_of(page, demo)
+    until_shown(app, "AppInstalled")
+    dashboard = page.url
     page.goto(demo.wix_url)
     card = page.locator("section").filter(has=page.get_by_role("heading", name="Corner Bakery"))
     card.get_by_role("button", name="Uninstall").click()
     page.wait_for_url(f"{demo.wix_url}/")
     told = card.inner_text()
     buttons = card.get_by_role("button", name="Uninstall").count()
-    page.goto(app)
-    until_shown(page, "AppRemoved")
+    page.goto(dashboard)
+    app = frame_of(page, demo)
+    until_shown(app, "AppRemoved")
 
     assert "AppRemoved answered 200" in told
     assert 0 == buttons
-    assert "The app is not here" == page.get_by_role("heading", level=1).inner_text()
+    assert "The app is not here" == app.get_by_role("heading", level=1).inner_text()
 
 
 @pytest.mark.parametrize("width", [360, 1000])
@@ -184,16 +197,16 @@ def test_the_events_fit_the_screen(demo: Demo, page: Page, width: int) -> None:
     """Long names of events break, on the page of the app and on that of the sites."""
     add_to(page, demo, "Lighthouse Yoga")
     page.get_by_role("link", name="Open the app").click()
-    page.wait_for_url(f"{demo.app_url}/?*")
+    app = frame_of(page, demo)
     page.set_viewport_size({"width": width, "height": 740})
-    until_shown(page, "app_installation_")
-    widths = [page.evaluate("document.documentElement.scrollWidth")]
+    until_shown(app, "app_installation_")
+    widths = [each.evaluate("document.documentElement.scrollWidth") for each in (page, app)]
     page.goto(demo.wix_url)
     shown = page.locator("main").inner_text()
     widths.append(page.evaluate("document.documentElement.scrollWidth"))
 
     assert "app_installation_" in shown
-    assert [width, width] == widths
+    assert [width, width, width] == widths
 
 
 def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None:
@@ -207,8 +220,7 @@ def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None
         page.goto(demo.wix_url)
         badges = page.locator(".badge").all_inner_texts()
         button_of(page, "Paper & Ink", "Open the app")
-        page.wait_for_url(f"{demo.app_url}/?*")
-        products = page.locator("tbody td:first-child").all_inner_texts()
+        products = frame_of(page, demo).locator("tbody td:first-child").all_inner_texts()
 
     assert 0 == status
     assert "Traceback" not in said
@@ -302,7 +314,6 @@ def test_a_visitor_and_a_site_without_the_app_are_led_to_the_sites(
         page.locator("a.button").click()
         page.wait_for_url(f"{demo.wix_url}/")
         button_of(page, "Lighthouse Yoga", "Open the app")
-        page.wait_for_url(f"{demo.app_url}/?*")
-        stranger = page.get_by_role("heading").inner_text()
+        stranger = frame_of(page, demo).get_by_role("heading").inner_text()
 
     assert ("Nobody is calling", "The app is not here") == (visitor, stranger)

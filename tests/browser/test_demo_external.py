@@ -10,7 +10,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import chromium
-from tests.browser.test_demo import Demo, button_of, is_dressed, running, until_shown
+from tests.browser.test_demo import (
+    Demo,
+    button_of,
+    frame_of,
+    is_dressed,
+    running,
+    until_shown,
+)
 from tests.limits import PATIENCE
 from tests.servers import free_port
 
@@ -66,9 +73,8 @@ def test_the_app_is_opened_from_my_sites(demo: Demo, page: Page) -> None:
     add_to(page, demo, "Corner Bakery")
     page.goto(demo.wix_url)
     button_of(page, "Paper & Ink", "Open the app")
-    page.wait_for_url(f"{demo.app_url}/?*")
 
-    assert "Paper & Ink" == page.get_by_role("heading", level=1).inner_text()
+    assert "Paper & Ink" == frame_of(page, demo).get_by_role("heading", level=1).inner_text()
 
 
 def test_events_arrive_and_are_shown(demo: Demo, page: Page) -> None:
@@ -97,8 +103,7 @@ def test_the_installation_survives_a_restart(tmp_path: Path, page: Page) -> None
         page.goto(demo.wix_url)
         badges = page.locator(".badge").all_inner_texts()
         button_of(page, "Paper & Ink", "Open the app")
-        page.wait_for_url(f"{demo.app_url}/?*")
-        products = page.locator("tbody td:first-child").all_inner_texts()
+        products = frame_of(page, demo).locator("tbody td:first-child").all_inner_texts()
 
     assert ["Installed"] == badges
     assert "Paper & Ink Mug" == products[0]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.chromium import chromium
-from tests.browser.test_demo import Demo, button_of, is_dressed, running
+from tests.browser.test_demo import Demo, button_of, frame_of, is_dressed, running
 from tests.limits import PATIENCE
 
 pytestmark = pytest.mark.browser
@@ -49,12 +49,12 @@ def test_an_install_from_the_link_to_the_data_of_the_site(demo: Demo, page: Page
     kept = [name for name in pending if name in {c["name"] for c in page.context.cookies()}]
     page.goto(demo.wix_url)
     button_of(page, "Lighthouse Yoga", "Open the app")
-    page.wait_for_url(f"{demo.app_url}/?*")
+    app = frame_of(page, demo)
 
     assert 1 == len(pending)
     assert [] == kept
-    assert "Lighthouse Yoga" == page.get_by_role("heading", level=1).inner_text()
-    assert "Lighthouse Yoga Mug" == page.locator("tbody td:first-child").first.inner_text()
+    assert "Lighthouse Yoga" == app.get_by_role("heading", level=1).inner_text()
+    assert "Lighthouse Yoga Mug" == app.locator("tbody td:first-child").first.inner_text()
 
 
 def test_cancelling_shows_our_page(demo: Demo, page: Page) -> None:

@@ -55,9 +55,10 @@ def _listen(port: int) -> socket.socket:
 
 def _make_fake(public_url: str, flow: InstallFlow) -> FakeWix:
     fake = FakeWix(
-        app_url=f"{public_url}/wix/install", redirect_urls=[f"{public_url}/wix/callback"]
+        app_name="wix-asgi demo",
+        app_url=f"{public_url}/wix/install",
+        redirect_urls=[f"{public_url}/wix/callback"],
     )
-    fake.app_name = "wix-asgi demo"
     fake.flow = flow.value
     return fake
 

@@ -129,7 +129,7 @@ async def _nobody(request: Request, exc: Exception) -> Response:
         else (401, "Nobody is calling", "Site owners come here from one of their sites.")
     )
     wix_url = escape(request.app.state.wix.settings.wix_url)
-    link = f'<a class="button" href="{wix_url}/">My sites</a>'
+    link = f'<a class="button" href="{wix_url}/" target="_top">My sites</a>'
     caller = request.state.wix.identity
     told = _events(request, caller.instance_id) if caller else ""
     return _page(request, title, f"<p>{why}</p><p>{link}</p>{told}", status)

@@ -72,7 +72,13 @@ def test_the_end_of_an_install_leads_to_my_sites_and_into_the_app(page: Page) ->
         page.wait_for_url(f"{url}/")
         headings = page.get_by_role("heading", level=2).all_inner_texts()
         page.get_by_role("link", name="Open the app").first.click()
-        page.wait_for_url(f"{url}/?instance=*")
+        page.wait_for_url("**/dashboard?*")
+        dashboard = page.url
+        handle = page.locator("iframe").element_handle()
+        app = handle.content_frame()
+        assert app is not None
+        app.wait_for_url(f"{url}/?instance=*")
 
     assert ["Corner Bakery", "Lighthouse Yoga", "Paper & Ink"] == headings
+    assert dashboard.startswith(url.replace("127.0.0.1", "localhost"))
     assert [] == complaints

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from urllib.parse import parse_qsl
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,18 +14,27 @@ from wix_asgi.testing.fake_wix._installers import Installers
 from wix_asgi.testing.fake_wix._pages import (
     close_window_page,
     consent_page,
+    dashboard_page,
     message_page,
     sites_page,
 )
 from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
 from wix_asgi.testing.fake_wix._wire import add_query, parse_query
 from wix_asgi.testing.fake_wix.deliveries import Delivery
-from wix_asgi.testing.fake_wix.installer import Installer, InstallerRefused, InstallRequest
+from wix_asgi.testing.fake_wix.installer import (
+    DASHBOARD_PATH,
+    Installer,
+    InstallerRefused,
+    InstallRequest,
+)
 from wix_asgi.testing.fake_wix.world import World
 
 __all__ = ["BrowserPages"]
 
 _NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+
+_OTHER_NAMES: Final = {"127.0.0.1": "localhost", "localhost": "127.0.0.1", "::1": "localhost"}
+"""Names of this machine: a page at one of them is of another site than a page at the other."""
 
 
 class BrowserPages:
@@ -59,13 +69,13 @@ class BrowserPages:
         """Return whether a browser loads the first page; an API call may have the same path."""
         return request.url.path == "/" and self.is_browser(request)
 
-    async def sites(self, _request: Request) -> Response:
+    async def sites(self, request: Request) -> Response:
         """Show every site, with links that add the app and open it."""
         sites = self._world.sites
         return sites_page(
             sites.items(),
             installed=self._grants.installations.installed,
-            links={instance_id: self._links(instance_id) for instance_id in sites},
+            links={instance_id: self._links(request, instance_id) for instance_id in sites},
             deliveries={instance_id: self._deliveries_of(instance_id) for instance_id in sites},
         )
 
@@ -96,6 +106,21 @@ class BrowserPages:
             case _:
                 raise InstallerRefused("The choice is neither to approve nor to cancel.")
 
+    async def dashboard(self, request: Request) -> Response:
+        """Show the app in the dashboard of a site: in a frame, with the signed instance."""
+        open_url = self._world.open_url()
+        try:
+            site = self._world.site(request.query_params.get("instanceId", ""))
+        except LookupError as exc:
+            raise InstallerRefused("There is no such site.") from exc
+        if open_url is None:
+            raise InstallerRefused("This app has no dashboard page: set dashboard_url.")
+        return dashboard_page(
+            app_name=self._world.app_name,
+            site=self._world.sites[site],
+            app=add_query(open_url, instance=sign_instance(self._world, site, {})),
+        )
+
     async def uninstall(self, request: Request) -> Response:
         """Remove the app from a site, and show the sites once the app has been told."""
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
@@ -117,26 +142,33 @@ class BrowserPages:
         if grant is None or grant.instance_id is None:
             raise InstallerRefused("The access token is unknown or has expired.")
         return close_window_page(
-            site=self._world.sites[grant.instance_id], open_url=self._open(grant.instance_id)
+            site=self._world.sites[grant.instance_id],
+            open_url=self._open(request, grant.instance_id),
         )
 
-    def _links(self, instance_id: str) -> dict[str, str]:
+    def _links(self, request: Request, instance_id: str) -> dict[str, str]:
         links: dict[str, str] = {}
         if self._world.app_url is not None:
             # Only in the legacy flow does Wix hand the App URL a token of the site.
             is_legacy = self._world.flow == "advanced"
             token = {"token": self._tokens.issue(instance_id)} if is_legacy else {}
             links["Add to site"] = add_query(self._world.app_url, **token)
-        open_url = self._open(instance_id)
+        open_url = self._open(request, instance_id)
         if open_url is not None:
             links["Open the app"] = open_url
         return links
 
-    def _open(self, instance_id: str) -> str | None:
+    def _open(self, request: Request, instance_id: str) -> str | None:
+        """Return the dashboard of a site, at another site than the app, as Wix is; or None."""
         open_url = self._world.open_url()
         if open_url is None:
             return None
-        return add_query(open_url, instance=sign_instance(self._world, instance_id, {}))
+        url = urlsplit(add_query(DASHBOARD_PATH, instanceId=instance_id))
+        own = request.url
+        if own.hostname in _OTHER_NAMES and own.hostname == urlsplit(open_url).hostname:
+            port = "" if own.port is None else f":{own.port}"
+            url = url._replace(scheme=own.scheme, netloc=f"{_OTHER_NAMES[own.hostname]}{port}")
+        return urlunsplit(url)
 
 
 def _approve(installer: Installer, asked: InstallRequest, instance_id: str | None) -> str:

@@ -20,6 +20,7 @@ from wix_asgi.testing.fake_wix.calls import Call, CallLog
 from wix_asgi.testing.fake_wix.faults import Fault, FaultKind, Faults, Gate, Gates
 from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
+    DASHBOARD_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
     PUBLIC_KEY_PATH,
@@ -34,6 +35,7 @@ PLAYED_PATHS = frozenset(
         INSTALL_PATH,
         EXTERNAL_INSTALL_PATH,
         CLOSE_WINDOW_PATH,
+        DASHBOARD_PATH,
         UNINSTALL_PATH,
         PUBLIC_KEY_PATH,
         "/oauth/access",

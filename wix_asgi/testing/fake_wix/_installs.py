@@ -9,6 +9,8 @@ from wix_asgi.testing.fake_wix._control import Control
 from wix_asgi.testing.fake_wix._grants import ACCESS_TOKEN_SECONDS, Grants, SubjectType
 from wix_asgi.testing.fake_wix._installers import Installers
 from wix_asgi.testing.fake_wix._proofs import InstallTokens, sign_instance
+from wix_asgi.testing.fake_wix.caller import FakeCaller
+from wix_asgi.testing.fake_wix.world import FakeSite
 
 __all__ = ["Installs"]
 
@@ -59,6 +61,19 @@ class Installs(Control):
     def signed_instance(self, instance_id: str, **claims: Any) -> str:
         """Return the signed `instance` of a site, known or not; a claim of None is left out."""
         return sign_instance(self, instance_id, claims)
+
+    def caller(self, site: str | FakeSite | None = None, **claims: Any) -> FakeCaller:
+        """Return the owner of this site or the first site as a caller of the app.
+
+        Args:
+            site: The instance ID, or a `FakeSite` that this fake Wix was made with.
+            claims: Claims of the signed instance, as for `signed_instance`.
+
+        Raises:
+            LookupError: The site does not exist.
+        """
+        instance_id = self.instance_id_of(site)
+        return FakeCaller(instance_id, self.signed_instance(instance_id, **claims))
 
     def issue_code(self, instance_id: str | None = None) -> str:
         """Return a code without a consent."""

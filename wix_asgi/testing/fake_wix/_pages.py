@@ -14,6 +14,7 @@ from wix_asgi.testing.fake_wix.installer import UNINSTALL_PATH
 __all__ = [
     "close_window_page",
     "consent_page",
+    "dashboard_page",
     "error_page",
     "message_page",
     "not_found_page",
@@ -60,6 +61,13 @@ ul { padding-left: 1.25rem; }
 .button:focus-visible, label:focus-within { outline: 3px solid #116dff88; outline-offset: 2px; }
 fieldset { border: 0; padding: 0; margin: 1rem 0; }
 label { display: block; padding: .4rem 0; }
+"""
+_FRAME_STYLE: Final = """
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
+header { padding: .75rem 1rem; background: #162d3d; color: #fff; }
+header a { color: #fff; }
+header p { margin: .25rem 0 0; font-size: .8rem; }
+iframe { display: block; width: 100%; height: 80vh; border: 0; }
 """
 
 
@@ -124,6 +132,24 @@ def close_window_page(*, site: str, open_url: str | None) -> HTMLResponse:
 <p>You may close this window.</p>
 <div class="row">{link}{_link("/", "My sites")}</div></div>""",
         narrow=True,
+    )
+
+
+def dashboard_page(*, app_name: str, site: str, app: str) -> HTMLResponse:
+    """Return the dashboard of a site with the page of the app, whose URL is `app`, in a frame."""
+    policy = f"{_HEADERS['content-security-policy']}; frame-src http: https:"
+    return HTMLResponse(
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(app_name)} - {escape(site)} - Fake Wix</title><style>{_FRAME_STYLE}</style></head>
+<body><header><b>{escape(site)}</b> · {escape(app_name)} · <a href="/">My sites</a>
+<p>The page below is in an iframe of another site, as at Wix. If it stays empty, the app forbids
+framing (X-Frame-Options, frame-ancestors); if it forgets its visitor, its cookies lack
+SameSite=None; Secure; Partitioned.</p></header>
+<iframe title="{escape(app_name)}" src="{escape(app)}"></iframe></body></html>
+""",
+        headers={**_HEADERS, "content-security-policy": policy},
     )
 
 

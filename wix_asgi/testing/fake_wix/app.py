@@ -9,11 +9,8 @@ that works with FakeWix has a fair chance with Wix.
 
 from __future__ import annotations
 
-import contextlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -22,8 +19,6 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from wix_asgi._http import httpx
-from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.testing.fake_wix._browser import BrowserPages
 from wix_asgi.testing.fake_wix._control import PLAYED_PATHS
 from wix_asgi.testing.fake_wix._installations_query import (
@@ -31,16 +26,16 @@ from wix_asgi.testing.fake_wix._installations_query import (
     InstallationsQuery,
 )
 from wix_asgi.testing.fake_wix._pages import error_page, not_found_page
+from wix_asgi.testing.fake_wix._reachable import Reachable
 from wix_asgi.testing.fake_wix._site_api import ApiRoute, SiteApi
 from wix_asgi.testing.fake_wix._token_endpoints import TokenEndpoints
-from wix_asgi.testing.fake_wix._transport import InProcessTransport
-from wix_asgi.testing.fake_wix._webhooks import Webhooks
 from wix_asgi.testing.fake_wix._wire import Refusal
 from wix_asgi.testing.fake_wix.calls import Call
 from wix_asgi.testing.fake_wix.clock import Clock
 from wix_asgi.testing.fake_wix.faults import ConnectionLost, Fault
 from wix_asgi.testing.fake_wix.installer import (
     CLOSE_WINDOW_PATH,
+    DASHBOARD_PATH,
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
     PUBLIC_KEY_PATH,
@@ -52,7 +47,7 @@ from wix_asgi.testing.fake_wix.world import FakeSite
 __all__ = ["FakeWix"]
 
 
-class FakeWix(Webhooks):
+class FakeWix(Reachable):
     """Wix for one app, as an ASGI app: the pages of www.wix.com and the API, on one origin.
 
     In process, hand `transport` to the HTTP client; with sockets, use `with fake.serve() as url`.
@@ -82,6 +77,9 @@ class FakeWix(Webhooks):
         redirect_urls: The exact URLs to which the installers may lead back (that of the external
             install flow with any query); None allows every URL.
         app_url: The App URL, for the links on the first page.
+        app_name: The name of the app on the consent page and the dashboard.
+        dashboard_url: The page of the app that the dashboard of a site frames, from another host
+            name of this machine where the app is on this machine; `/` at the App URL by default.
         clock: The clock by which codes (600 s) and access tokens (300 s) expire. Signed instances
             carry real time instead, since an app checks them by the clock of its host.
         sites: The name of every site, by instance ID, or a `FakeSite` with products of its own;
@@ -104,6 +102,8 @@ class FakeWix(Webhooks):
         app_secret: str = "fake-app-secret-0123456789",  # noqa: S107 - fake
         redirect_urls: Sequence[str] | None = None,
         app_url: str | None = None,
+        app_name: str = "Your app",
+        dashboard_url: str | None = None,
         clock: Clock | None = None,
         sites: Mapping[str, str | FakeSite] | None = None,
         rotate_refresh_tokens: bool = False,
@@ -115,6 +115,8 @@ class FakeWix(Webhooks):
             app_secret=app_secret,
             redirect_urls=redirect_urls,
             app_url=app_url,
+            app_name=app_name,
+            dashboard_url=dashboard_url,
             clock=clock,
             sites=sites,
             rotate_refresh_tokens=rotate_refresh_tokens,
@@ -149,36 +151,6 @@ class FakeWix(Webhooks):
             headers = [(b"content-length", b"1")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    @cached_property
-    def transport(self) -> httpx.AsyncBaseTransport:
-        """A transport for httpx that reaches it in process under every host name.
-
-        It may be shared, and need not be closed.
-        """
-        return InProcessTransport(self._in_process)
-
-    def settings(self) -> dict[str, Any]:
-        """Return the keywords with which `Wix` and `WixMiddleware` use this fake Wix.
-
-        A `Storage` object without an inbox (`EventStorage`) has an app without webhooks.
-        """
-        return {
-            "app_id": self.app_id,
-            "app_secret": self.app_secret,
-            "wix_url": self.url,
-            "api_url": self.url,
-            "public_key": OptionalPublicKey(self.public_key),
-        }
-
-    def serve(
-        self, *, host: str = "127.0.0.1", port: int = 0
-    ) -> contextlib.AbstractContextManager[str]:
-        """Serve it from a thread during a `with` block, which receives the base URL.
-
-        It needs uvicorn. During the block `url` is that base URL.
-        """
-        return self._serving(host, port)
-
     def _page_routes(self) -> list[Route]:
         return [
             *[
@@ -187,6 +159,7 @@ class FakeWix(Webhooks):
                 for method, page in (("GET", self._browser.consent), ("POST", self._browser.decide))
             ],
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
+            Route(DASHBOARD_PATH, self._browser.dashboard, methods=["GET"]),
             Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
             Route(PUBLIC_KEY_PATH, self._show_public_key, methods=["GET"]),
         ]
@@ -277,18 +250,6 @@ class FakeWix(Webhooks):
             return await self._site_api.answered(call, request)
         except Refusal as exc:
             return exc.response()
-
-    @contextlib.contextmanager
-    def _serving(self, host: str, port: int) -> Iterator[str]:
-        from wix_asgi.testing.fake_wix._serve import serve  # noqa: PLC0415 - uvicorn is needed only here
-
-        before = self.url
-        with serve(self, host, port) as url:
-            self.url = url
-            try:
-                yield url
-            finally:
-                self.url = before
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -12,6 +12,7 @@ from wix_asgi.testing.fake_wix.world import World
 
 __all__ = [
     "CLOSE_WINDOW_PATH",
+    "DASHBOARD_PATH",
     "EXTERNAL_INSTALL_PATH",
     "INSTALL_PATH",
     "PUBLIC_KEY_PATH",
@@ -24,6 +25,7 @@ __all__ = [
 INSTALL_PATH = "/installer/install"
 EXTERNAL_INSTALL_PATH = "/app-installer"
 CLOSE_WINDOW_PATH = "/installer/close-window"
+DASHBOARD_PATH = "/dashboard"
 UNINSTALL_PATH = "/installer/uninstall"
 PUBLIC_KEY_PATH = "/public-key"
 

@@ -51,9 +51,10 @@ class World:
         flow: How the app is installed: "advanced" (the legacy OAuth flow, whose App URL gets a
             token), or "client_credentials" (the external install flow; the legacy installer knows
             no redirect URL of such an app).
-        app_name: The name of the app on the consent page.
+        app_name: The name of the app on the consent page and the dashboard.
         app_url: The URL behind "Add to site"; None hides that link.
-        dashboard_url: The URL behind "Open the app"; None means `/` on the origin of `app_url`.
+        dashboard_url: The page of the app that the dashboard of a site frames, behind "Open the
+            app"; None means `/` on the origin of `app_url`.
         redirect_urls: The exact URLs to which the installers may lead back, without the query that
             the callback of the external install flow may have; None allows every URL.
         permissions: The permissions that the consent page lists.
@@ -106,6 +107,8 @@ class World:
         app_secret: str,
         redirect_urls: Sequence[str] | None,
         app_url: str | None,
+        app_name: str,
+        dashboard_url: str | None,
         clock: Clock | None,
         sites: Mapping[str, str | FakeSite] | None,
         rotate_refresh_tokens: bool,
@@ -114,9 +117,9 @@ class World:
         self.app_id = app_id
         self.app_secret = app_secret
         self.flow: Literal["advanced", "client_credentials"] = "advanced"
-        self.app_name = "Your app"
+        self.app_name = app_name
         self.app_url = app_url
-        self.dashboard_url: str | None = None
+        self.dashboard_url = dashboard_url
         self.redirect_urls = redirect_urls
         self.permissions: Sequence[str] = _PERMISSIONS
         self.sites: dict[str, str] = {}
@@ -190,6 +193,14 @@ class World:
             if given is site:
                 return instance_id
         raise LookupError(f"the site {site.name!r} is not one of this FakeWix")
+
+    def instance_id_of(self, site: str | FakeSite | None) -> str:
+        """Return the instance ID of a site by any of its names; None names the first site.
+
+        Raises:
+            LookupError: The site does not exist.
+        """
+        return self.id_of(site) if isinstance(site, FakeSite) else self.site(site)
 
     def open_url(self) -> str | None:
         """Return the URL that opens the app, without the signed instance, or None."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wix_asgi.asgi.redaction import redact_query
     from wix_asgi.client.client import WixClient, get_wix
     from wix_asgi.client.refusals import answer_refusal
+    from wix_asgi.client.sync_client import SyncWixClient
     from wix_asgi.errors import (
         AuthorizationConflict,
         BackendNotFound,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from wix_asgi.settings import WixSettings
     from wix_asgi.storage import Storage, open_storage
     from wix_asgi.wix import Wix
+    from wix_asgi.wsgi import WixWSGIMiddleware
 else:
     from importlib import import_module as _import_module
 
@@ -59,6 +61,7 @@ else:
         "WixClient": "wix_asgi.client.client",
         "get_wix": "wix_asgi.client.client",
         "answer_refusal": "wix_asgi.client.refusals",
+        "SyncWixClient": "wix_asgi.client.sync_client",
         "AuthorizationConflict": "wix_asgi.errors",
         "BackendNotFound": "wix_asgi.errors",
         "CallerReason": "wix_asgi.errors",
@@ -95,6 +98,7 @@ else:
         "Storage": "wix_asgi.storage",
         "open_storage": "wix_asgi.storage",
         "Wix": "wix_asgi.wix",
+        "WixWSGIMiddleware": "wix_asgi.wsgi",
     }
 
     def __getattr__(name: str) -> object:
@@ -138,6 +142,7 @@ __all__ = [
     "SettingsError",
     "Storage",
     "StorageUnavailable",
+    "SyncWixClient",
     "Unauthenticated",
     "UnknownKey",
     "UnsealError",
@@ -149,6 +154,7 @@ __all__ = [
     "WixMisconfigured",
     "WixSettings",
     "WixUnavailable",
+    "WixWSGIMiddleware",
     "answer_refusal",
     "get_wix",
     "open_storage",

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from wix_asgi.identity.token_callers import TokenCallers
     from wix_asgi.tokens.cache import TokenCache
 
-__all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix"]
+__all__ = ["STATE_KEY", "TOO_LARGE", "ClientFactory", "WixClient", "get_wix"]
 
 STATE_KEY: Final = "wix"
 """The key of `scope["state"]` that holds the client, so that it is `request.state.wix`."""
 
-_TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
+TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
 class WixClient(QuickClient):
@@ -169,7 +169,7 @@ class WixClient(QuickClient):
             policy.max_bytes,
             seconds,
             unproductive=policy.max_unproductive_bytes,
-            too_large=_TOO_LARGE if stream else None,
+            too_large=TOO_LARGE if stream else None,
         )
         # A copy, since another client may send the same request meanwhile.
         sent = copy_without_token(request)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.processes
 
 BAKERY, YOGA, PAPER = DEMO_SITES
 DONE = [
-    "DEBUG httpcore",
+    "DEBUG wix_asgi.transport",
     "DEBUG aiosqlite",
     "installed",
     "refused: state_reused",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -29,7 +30,7 @@ def in_bytes(raw: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("cut", [lambda raw: [raw], in_bytes])
-def test_an_answer_is_read_in_any_pieces(cut: type[list[bytes]]) -> None:
+def test_an_answer_is_read_in_any_pieces(cut: Callable[[bytes], list[bytes]]) -> None:
     """Status, reason, version, headers and body; white space around values is left out."""
     answer = fed(*cut(b"HTTP/1.1 201 All done\r\nX:  y \t\r\nContent-Length: 2\r\n\r\nok"))
 
@@ -40,7 +41,7 @@ def test_an_answer_is_read_in_any_pieces(cut: type[list[bytes]]) -> None:
 
 
 @pytest.mark.parametrize("cut", [lambda raw: [raw], in_bytes])
-def test_chunks_are_joined_and_trailers_left_out(cut: type[list[bytes]]) -> None:
+def test_chunks_are_joined_and_trailers_left_out(cut: Callable[[bytes], list[bytes]]) -> None:
     """As h11 does it; white space behind a size is passed over."""
     answer = fed(*cut(CHUNKED + b"2 \r\nok\r\n1;a=b\r\n!\r\n0\r\nX: y\r\n\r\n"))
 
@@ -50,7 +51,7 @@ def test_chunks_are_joined_and_trailers_left_out(cut: type[list[bytes]]) -> None
 
 
 @pytest.mark.parametrize("cut", [lambda raw: [raw], in_bytes])
-def test_informational_answers_are_skipped(cut: type[list[bytes]]) -> None:
+def test_informational_answers_are_skipped(cut: Callable[[bytes], list[bytes]]) -> None:
     """The first answer that is not one of them is the answer."""
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 9\r\n\r\n"
     answer = fed(*cut(b"HTTP/1.1 100 Continue\r\n\r\n" + hints + HEAD + b"ok"))

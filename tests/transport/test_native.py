@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import socket
 import struct
 from typing import Any, cast
@@ -86,6 +87,16 @@ async def test_a_connection_that_is_over_is_opened_again() -> None:
 
         assert b"ok" == await read(connection, request_of(server.url))
         assert 2 == server.connections
+
+
+async def test_each_connection_is_told_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    """By its origin, once."""
+    caplog.set_level(logging.DEBUG, "wix_asgi.transport")
+    async with serving(keep_alive) as server, native() as connection:
+        for _ in range(2):
+            await read(connection, request_of(server.url))
+
+    assert ["connected to http://127.0.0.1"] == caplog.messages
 
 
 async def test_another_origin_gets_another_connection() -> None:

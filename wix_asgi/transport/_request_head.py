@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from string import ascii_letters, digits
 from typing import Final, NamedTuple
 
 from wix_asgi._http import httpx
 
 __all__ = ["RequestHead"]
 
-_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
-_TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+# Bytes are looked for by `translate`, which takes a tenth of the time of a pattern for a token.
+_TOKEN: Final = b"-!#$%&'*+.^_`|~" + (digits + ascii_letters).encode("ascii")
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
 # Control characters are let through, save NUL and white space: they stand in cookies.
-_VALUE: Final = re.compile(rb"(?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?")
+_TEXT: Final = bytes({*range(256)} - {*b"\0\n\v\f\r"})
 _ONCE: Final = {
     b"host": "Host",
     b"content-length": "Content-Length",
@@ -44,9 +46,9 @@ class RequestHead(NamedTuple):
         """
         method = request.method.encode("ascii")
         target = request.url.raw_path
-        if not _TOKEN.fullmatch(method):
+        if not method or method.translate(None, _TOKEN):
             raise httpx.LocalProtocolError("Illegal method characters")
-        if not _TARGET.fullmatch(target):
+        if target.translate(None, _VISIBLE):
             raise httpx.LocalProtocolError("Illegal target characters")
         return _serialise(method, target, request.headers.raw)
 
@@ -55,9 +57,9 @@ def _serialise(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]])
     lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
     framing: dict[bytes, bytes] = {}
     for name, value in headers:
-        if not _TOKEN.fullmatch(name):
+        if not name or name.translate(None, _TOKEN):
             raise httpx.LocalProtocolError("Illegal header name")
-        if not _VALUE.fullmatch(value):
+        if value.translate(None, _TEXT) or value.strip(b" \t") != value:
             # The value is not shown: it may be a token.
             raise httpx.LocalProtocolError(f"Illegal header value of {name.decode('ascii')}")
         line = b"%b: %b\r\n" % (name, value)

@@ -7,6 +7,7 @@ of httpcore's own, and all requests while httpx or httpcore is patched from outs
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,8 @@ from wix_asgi.transport._upload import send
 from wix_asgi.transport.origins import Origin, origin_of
 
 __all__ = ["NativeConnection"]
+
+_log = logging.getLogger("wix_asgi.transport")
 
 _OF_HTTPCORE: Final = frozenset({"sni_hostname", "target", "trace"})
 """Extensions of requests that httpcore alone understands."""
@@ -109,6 +112,7 @@ class NativeConnection(httpx.AsyncBaseTransport):
                 return connection
             await self.aclose()
         connection = await dial(url, self._make_context, seconds)
+        _log.debug("connected to %s://%s", url.scheme, url.raw_host.decode("ascii"))
         self._connection, self._origin = connection, origin
         return connection
 

@@ -98,7 +98,6 @@ async def play(wire: Wire, known: SecureServer, stranger: SecureServer) -> None:
             "another name": await told(client, by_address),
             "the name that was given": await told(client, by_address, sni_hostname="localhost"),
             "a stranger": await told(client, f"https://localhost:{stranger.port}"),
-            "no TLS": await told(client, f"http://localhost:{known.port}"),
             "names": known.names,
             "protocols": known.protocols[:1],
         }

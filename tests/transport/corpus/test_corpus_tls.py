@@ -30,7 +30,6 @@ def test_tls(lines: dict[str, dict[str, Any]], name: str) -> None:
         "another name": "ConnectError",
         "the name that was given": "ok",
         "a stranger": "ConnectError",
-        "no TLS": "RemoteProtocolError",
         "names": ["localhost", None, "localhost"],
         "protocols": ["http/1.1"],
     } == lines[name]

@@ -173,9 +173,12 @@ class Answer:
 
     def _feed_head(self, data: bytes) -> bytes:
         """Take the heads of informational answers and of the answer; return the bytes after it."""
+        # An empty line has four bytes at most, of which three may have come before.
+        start = max(0, len(self._head) - 3)
         data = self._head + data
         while True:
-            end = _HEAD_END.search(data, 0, _MAX_BYTES_WITHOUT_BODY)
+            end = _HEAD_END.search(data, start, _MAX_BYTES_WITHOUT_BODY)
+            start = 0
             if end is None:
                 self._head = data
                 if len(data) >= _MAX_BYTES_WITHOUT_BODY:
@@ -199,10 +202,12 @@ class Answer:
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
-            # Requests that ask for it go by httpcore.
-            self._refuse("the server switches to a protocol that was not asked for")
+            pass  # of 101, which is refused in any case
         except httptools.HttpParserError:
             self._parse_odd_head(head)
+        if self._parser.get_status_code() == 101:
+            # Requests that ask for it go by httpcore.
+            self._refuse("the server switches to a protocol that was not asked for")
         if not _TEXT.fullmatch(self._message.reason):
             self._refuse("the reason of the answer has a character that is not allowed")
 

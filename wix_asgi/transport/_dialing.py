@@ -22,17 +22,13 @@ _Address: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 async def dial(
-    url: httpx.URL,
-    make_context: Callable[[], ssl.SSLContext],
-    server_name: str | None,
-    seconds: float | None,
+    url: httpx.URL, make_context: Callable[[], ssl.SSLContext], seconds: float | None
 ) -> Http1Connection:
     """Connect to the origin of `url`, which is HTTP or HTTPS.
 
     Args:
         url: Its host is what is looked up, and what a certificate must be of.
         make_context: Gives the context of TLS; called for HTTPS alone.
-        server_name: What a certificate must be of instead.
         seconds: The time for TCP with the look-up, and again for TLS.
 
     Raises:
@@ -50,7 +46,7 @@ async def dial(
                 Http1Connection,
                 sock=connected,
                 ssl=context,
-                server_hostname=(server_name or host) if context else None,
+                server_hostname=host if context else None,
             )
     except TimeoutError as exc:
         raise httpx.ConnectTimeout(str(exc)) from exc

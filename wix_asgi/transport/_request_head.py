@@ -43,7 +43,7 @@ class RequestHead(NamedTuple):
                 no host or several, no length that is certain.
         """
         method = request.method.encode("ascii")
-        target: bytes = request.extensions.get("target", request.url.raw_path)
+        target = request.url.raw_path
         if not _TOKEN.fullmatch(method):
             raise httpx.LocalProtocolError("Illegal method characters")
         if not _TARGET.fullmatch(target):
@@ -72,18 +72,20 @@ def _serialise(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]])
         lines.insert(1 if lowered == b"host" else len(lines), line)
     if b"host" not in framing:
         raise httpx.LocalProtocolError("Missing mandatory Host: header")
+    length = _length_of(framing)
+    if length is None:
+        # httpx may put a length there, which must not stand beside a coding (RFC 9112, 6.2).
+        lines = [line for line in lines if not line.lower().startswith(b"content-length:")]
     lines.append(b"\r\n")
-    return RequestHead(b"".join(lines), _length_of(framing), b"connection" not in framing)
+    return RequestHead(b"".join(lines), length, b"connection" not in framing)
 
 
 def _length_of(framing: dict[bytes, bytes]) -> int | None:
-    length, coding = framing.get(b"content-length"), framing.get(b"transfer-encoding")
+    length, coding = framing.get(b"content-length", b"0"), framing.get(b"transfer-encoding")
+    if not _LENGTH.fullmatch(length):
+        raise httpx.LocalProtocolError("bad Content-Length")
     if coding is None:
-        if length is not None and not _LENGTH.fullmatch(length):
-            raise httpx.LocalProtocolError("bad Content-Length")
-        return int(length or 0)
-    if length is not None:
-        raise httpx.LocalProtocolError("Content-Length and Transfer-Encoding exclude each other")
+        return int(length)
     if coding.lower() != b"chunked":
         raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
     return None

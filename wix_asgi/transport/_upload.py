@@ -32,8 +32,7 @@ async def send(
     stream = cast("httpx.AsyncByteStream", request.stream)
     if isinstance(stream, httpx.ByteStream):
         return await _send_bytes(connection, head, b"".join(stream), seconds)
-    if not await connection.write(head.data, seconds):
-        return False
+    await connection.write(head.data, seconds)
     chunks = aiter(stream)
     return await (
         _send_chunked(connection, chunks, seconds)

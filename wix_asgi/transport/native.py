@@ -1,15 +1,15 @@
 """A transport of one connection on asyncio's own protocol, which has httpcore's place on asyncio.
 
 httpcore and the streams of anyio cost several times the CPU of the request itself. What they alone
-can do still goes by them: requests that ask for a switch of protocols, or that carry httpcore's
-`trace`, and all requests while httpx or httpcore is patched from outside.
+can do still goes by them: requests that ask for a switch of protocols, or that carry an extension
+of httpcore's own, and all requests while httpx or httpcore is patched from outside.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Final
 
 from wix_asgi._http import httpx
 from wix_asgi.transport._answer import Answer
@@ -21,6 +21,9 @@ from wix_asgi.transport._upload import send
 from wix_asgi.transport.origins import Origin, origin_of
 
 __all__ = ["NativeConnection"]
+
+_OF_HTTPCORE: Final = frozenset({"sni_hostname", "target", "trace"})
+"""Extensions of requests that httpcore alone understands."""
 
 
 class NativeConnection(httpx.AsyncBaseTransport):
@@ -105,8 +108,7 @@ class NativeConnection(httpx.AsyncBaseTransport):
             if connection.is_usable and self._origin == origin:
                 return connection
             await self.aclose()
-        server_name: Any = request.extensions.get("sni_hostname")
-        connection = await dial(url, self._make_context, server_name, seconds)
+        connection = await dial(url, self._make_context, seconds)
         self._connection, self._origin = connection, origin
         return connection
 
@@ -156,7 +158,7 @@ class _BodyStream(httpx.AsyncByteStream):
 def _needs_httpcore(request: httpx.Request) -> bool:
     return (
         is_patched()
-        or "trace" in request.extensions
+        or not _OF_HTTPCORE.isdisjoint(request.extensions)
         or "upgrade" in request.headers
         or request.method == "CONNECT"
         or request.url.scheme not in {"http", "https"}

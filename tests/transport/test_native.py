@@ -1,0 +1,369 @@
+"""Native connections, which asyncio has instead of httpcore's."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import struct
+from typing import Any, cast
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute
+from anyio.lowlevel import checkpoint
+
+from tests.limits import PATIENCE
+from tests.transport.native_connections import OK, native, request_of, saying
+from tests.transport.test_pool_over_the_wire import Connected, Server, keep_alive, serving
+from wix_asgi._http import httpx
+from wix_asgi.transport.native import NativeConnection
+from wix_asgi.transport.policy import PoolPolicy
+from wix_asgi.transport.pooled import PoolTransport
+
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio, of which native connections are."""
+    return "asyncio"
+
+
+async def read(connection: NativeConnection, request: httpx.Request) -> bytes:
+    """Send a request, and return the body of its answer."""
+    response = await connection.handle_async_request(request)
+    return await response.aread()
+
+
+async def until_idle_is_over(response: httpx.Response) -> None:
+    """Wait until the server has hung up on the connection of this answer."""
+    with anyio.fail_after(PATIENCE):
+        while not response.extensions["network_stream"].get_extra_info("is_readable"):
+            await checkpoint()
+
+
+async def test_an_answer_in_one_piece_frees_its_connection_at_once() -> None:
+    """Its body is in memory, and the connection carries another request before it is read."""
+    async with serving(keep_alive) as server, native() as connection:
+        first = await connection.handle_async_request(request_of(server.url))
+        second = await connection.handle_async_request(request_of(server.url))
+
+        assert isinstance(first.stream, httpx.ByteStream)
+        assert (b"ok", b"ok") == (await first.aread(), await second.aread())
+        assert 1 == server.connections
+
+
+async def test_extensions_are_those_of_httpcore() -> None:
+    """Version, reason, and of the network stream what it tells."""
+    fine = saying(b"HTTP/1.0 200 Fine\r\nContent-Length: 0\r\n\r\n")
+    async with serving(fine) as server, native() as connection:
+        response = await connection.handle_async_request(request_of(server.url))
+        stream = response.extensions["network_stream"]
+
+        assert b"HTTP/1.0" == response.extensions["http_version"]
+        assert b"Fine" == response.extensions["reason_phrase"]
+        assert server.url.endswith(f":{stream.get_extra_info('server_addr')[1]}")
+        assert "127.0.0.1" == stream.get_extra_info("client_addr")[0]
+        assert stream.get_extra_info("socket") is not None
+        assert stream.get_extra_info("ssl_object") is None
+
+
+async def test_a_connection_that_is_over_is_opened_again() -> None:
+    """Whatever was sent to it while it was idle is read by nobody."""
+    rubbish = anyio.Event()
+
+    async def chatty(server: Server, connected: Connected) -> None:
+        await server.head(connected)
+        await connected.stream.send(OK)
+        await rubbish.wait()
+        await connected.stream.send(OK)
+        await server.head(connected)
+
+    async with serving(chatty) as server, native() as connection:
+        response = await connection.handle_async_request(request_of(server.url))
+        rubbish.set()
+        await until_idle_is_over(response)
+
+        assert b"ok" == await read(connection, request_of(server.url))
+        assert 2 == server.connections
+
+
+async def test_another_origin_gets_another_connection() -> None:
+    """A token is never sent where another URL leads (R38)."""
+    async with (
+        serving(keep_alive) as server,
+        serving(keep_alive) as other,
+        native() as connection,
+    ):
+        await read(connection, request_of(server.url))
+        await read(connection, request_of(other.url))
+
+        assert (1, 1) == (len(server.requests), len(other.requests))
+
+
+@pytest.mark.parametrize("header", ["request", "answer"])
+async def test_connection_close_is_heeded_from_either_side(header: str) -> None:
+    """The next request opens a new connection."""
+    answer = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if header == "answer" else OK
+    headers = {"Connection": "close"} if header == "request" else {}
+    async with serving(saying(answer)) as server, native() as connection:
+        for _ in range(2):
+            assert b"ok" == await read(connection, request_of(server.url, headers=headers))
+
+        assert 2 == server.connections
+
+
+async def test_a_body_comes_in_parts_and_its_connection_is_used_again() -> None:
+    """Read to its end, it gives the connection back."""
+    go_on = anyio.Event()
+
+    async def slow(server: Server, connected: Connected) -> None:
+        while await server.head(connected):
+            await connected.stream.send(OK[:-1])
+            await go_on.wait()
+            await connected.stream.send(OK[-1:])
+
+    async with serving(slow) as server, native() as connection:
+        for _ in range(2):
+            response = await connection.handle_async_request(request_of(server.url))
+            parts = []
+            stream = aiter(cast("httpx.AsyncByteStream", response.stream))
+            async for part in stream:
+                parts.append(part)
+                go_on.set()
+
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+            assert [b"o", b"k"] == parts
+        assert 1 == server.connections
+
+
+async def test_a_body_that_is_closed_half_way_costs_the_connection() -> None:
+    """What is still to come must not be taken for another answer."""
+    async with serving(saying(LONG + b"x")) as server, native() as connection:
+        response = await connection.handle_async_request(request_of(server.url))
+        await response.aclose()
+        await response.aclose()
+
+        assert 200 == (await connection.handle_async_request(request_of(server.url))).status_code
+        assert 2 == server.connections
+
+
+async def test_a_body_that_fails_costs_the_connection() -> None:
+    """The server hangs up before its end."""
+    async with serving(saying(LONG)) as server, native() as connection:
+        response = await connection.handle_async_request(request_of(server.url))
+        with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
+            await response.aread()
+
+        assert not connection._connection or not connection._connection.is_usable
+
+
+async def test_more_than_memory_should_hold_waits_in_the_network() -> None:
+    """A server that sends eight megabytes waits for their reader."""
+    size = 8_000_000
+    sent = anyio.Event()
+
+    async def eager(server: Server, connected: Connected) -> None:
+        while await server.head(connected):
+            await connected.stream.send(LONG.replace(b"1000000", b"%d" % size))
+            await connected.stream.send(b"x" * size)
+            sent.set()
+
+    async with serving(eager) as server, native() as connection:
+        response = await connection.handle_async_request(request_of(server.url))
+        await anyio.wait_all_tasks_blocked()
+        is_early = sent.is_set()
+        answer = cast("Any", response.stream)._answer
+        unread = answer.size
+        body = await response.aread()
+        again = await connection.handle_async_request(request_of(server.url))
+        await again.aclose()
+
+        assert not is_early
+        assert unread < 1_000_000
+        assert size == len(body)
+        assert 1 == server.connections
+
+
+class TestTimeouts:
+    async def test_a_head_that_does_not_come(self) -> None:
+        """`httpx.ReadTimeout`, and the connection is closed."""
+
+        async def silent(server: Server, connected: Connected) -> None:
+            while await server.head(connected):
+                pass
+
+        async with serving(silent) as server, native() as connection:
+            with pytest.raises(httpx.ReadTimeout):
+                await read(connection, request_of(server.url, read=0.01))
+            with pytest.raises(httpx.ReadTimeout):
+                await read(connection, request_of(server.url, read=0.01))
+
+            assert 2 == server.connections
+
+    async def test_a_body_that_stops(self) -> None:
+        """The time runs anew with each part."""
+        async with serving(self.stopping) as server, native() as connection:
+            response = await connection.handle_async_request(request_of(server.url, read=0.05))
+            with pytest.raises(httpx.ReadTimeout):
+                await response.aread()
+
+    @staticmethod
+    async def stopping(server: Server, connected: Connected) -> None:
+        """Begin an answer, and wait for the client to leave."""
+        await server.head(connected)
+        await connected.stream.send(LONG)
+        await server.head(connected)
+
+    async def test_a_server_that_takes_nothing(self) -> None:
+        """`httpx.WriteTimeout` for a body that does not get into the network."""
+        gone = anyio.Event()
+
+        async def deaf(server: Server, connected: Connected) -> None:
+            await server.head(connected)
+            await gone.wait()
+
+        async with serving(deaf) as server, native() as connection:
+            request = request_of(server.url, "PUT", write=0.05, content=b"x" * 30_000_000)
+            with pytest.raises(httpx.WriteTimeout):
+                await read(connection, request)
+            gone.set()
+
+
+class TestCancellation:
+    async def test_a_cancelled_request_costs_the_connection(self) -> None:
+        """The answer that comes later is not taken for that of another request."""
+        asked = anyio.Event()
+
+        async def silent(server: Server, connected: Connected) -> None:
+            await server.head(connected)
+            if len(server.requests) > 1:
+                await connected.stream.send(OK)
+            asked.set()
+            await server.head(connected)
+
+        async with serving(silent) as server, native() as connection:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read, connection, request_of(server.url))
+                await asked.wait()
+                tasks.cancel_scope.cancel()
+
+            assert b"ok" == await read(connection, request_of(server.url))
+            assert 2 == server.connections
+
+    async def test_a_cancelled_read_costs_the_connection(self) -> None:
+        """Of a body that is half here."""
+        async with serving(TestTimeouts.stopping) as server, native() as connection:
+            response = await connection.handle_async_request(request_of(server.url))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(response.aread)
+                await anyio.wait_all_tasks_blocked()
+                tasks.cancel_scope.cancel()
+
+            assert not cast("Any", connection._connection).is_usable
+
+    async def test_it_closes_though_its_closer_is_cancelled(self) -> None:
+        """The socket is gone a moment later."""
+        async with serving(keep_alive) as server, native() as connection:
+            response = await connection.handle_async_request(request_of(server.url))
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await connection.aclose()
+            await until_idle_is_over(response)
+
+            assert scope.cancelled_caught
+
+
+async def test_a_reset_is_a_read_error() -> None:
+    """As httpcore has it: what was sent may have arrived."""
+
+    async def resetting(server: Server, connected: Connected) -> None:
+        await server.head(connected)
+        end: socket.socket = connected.stream.extra(SocketAttribute.raw_socket)  # noqa: S610
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with serving(resetting) as server, native() as connection:
+        with pytest.raises(httpx.ReadError):
+            await read(connection, request_of(server.url))
+
+
+class TestByHttpcore:
+    @pytest.mark.parametrize(
+        ("headers", "extensions"),
+        [
+            ({"Upgrade": "websocket"}, {}),
+            ({}, {"sni_hostname": "other.example"}),
+        ],
+    )
+    async def test_what_httpcore_alone_can_do_goes_by_it(
+        self, headers: dict[str, str], extensions: dict[str, object]
+    ) -> None:
+        """The native connection is closed for it, and opened again afterwards."""
+        async with serving(keep_alive) as server, native() as connection:
+            for odd in (False, True, True, False):
+                request = request_of(
+                    server.url,
+                    headers=headers if odd else {},
+                    extensions=extensions if odd else {},
+                )
+
+                assert b"ok" == await read(connection, request)
+                assert odd == (connection._fallback is not None)
+                assert odd == (connection._connection is None)
+            assert 3 == server.connections
+
+    async def test_a_trace_is_told_of_the_request(self) -> None:
+        """As the extension of httpcore promises."""
+        told: list[str] = []
+
+        async def trace(name: str, _: object) -> None:
+            await checkpoint()
+            told.append(name)
+
+        async with serving(keep_alive) as server, native() as connection:
+            await read(connection, request_of(server.url, extensions={"trace": trace}))
+
+        assert "http11.send_request_headers.started" in told
+
+    async def test_another_scheme_is_refused_as_by_httpx(self) -> None:
+        """The error is httpx's own."""
+        async with native() as connection:
+            with pytest.raises(httpx.UnsupportedProtocol):
+                await read(connection, request_of("ftp://upstream.example/"))
+
+
+async def test_a_task_that_asks_again_does_not_overtake() -> None:
+    """Waiting tasks have their turns, though a busy one gives its connection back and asks anew."""
+    order: list[str] = []
+    pool = PoolTransport(PoolPolicy(max_connections=1))
+    async with serving(keep_alive) as server:
+
+        async def call(name: str, times: int) -> None:
+            for _ in range(times):
+                await (await pool.handle_async_request(request_of(server.url))).aread()
+                order.append(name)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "busy", 5)
+            tasks.start_soon(call, "other", 2)
+        await pool.aclose()
+
+    assert ["busy", "other", "busy", "other"] == order[:4]
+
+
+async def test_answers_leave_nothing_to_collect() -> None:
+    """A call makes no reference cycle: collections would cost more than the calls."""
+    async with serving(keep_alive) as server, native() as connection:
+        await connection.handle_async_request(request_of(server.url))
+        request = request_of(server.url)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await connection.handle_async_request(request)
+            found = gc.collect()
+        finally:
+            gc.enable()
+
+        assert found < 20

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tests.limits import PATIENCE
-from tests.transport.corpus.conftest import PROBE, Upload, Wire, client_on, settled
+from tests.transport.corpus.conftest import PROBE, Step, Upload, Wire, client_on, settled
 from tests.transport.test_pool_over_the_wire import Connected, Server, serving
 from wix_asgi._http import httpx
 from wix_asgi.transport.policy import PoolPolicy
@@ -50,7 +50,8 @@ async def test_an_upload_is_refused_meanwhile(wire: Wire, reads_on: bool) -> Non
     """The answer is read, be it that the server takes the rest or hangs up at once."""
     transport = wire.make(ONE)
     refusing = Refusing(reads_on=reads_on)
-    upload = Upload(PART, refusing.has_answered.wait, *[settled, PART] * 64)
+    rest: list[Step] = [settled, PART]
+    upload = Upload(PART, refusing.has_answered.wait, *rest * 64)
     told: list[object] = []
     async with serving(refusing) as server, client_on(transport) as client:
         try:

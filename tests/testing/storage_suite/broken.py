@@ -155,9 +155,9 @@ class AddsOver(StepByStep):
 class FormerFields(StepByStep):
     """Can add, and keeps the fields that records had before."""
 
-    def _write(self, record: Record, installed_at: datetime | None) -> None:
+    def _write(self, record: Record, installed_at: datetime | None) -> Record:
         former = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)
-        super()._write(former, installed_at)
+        return super()._write(former, installed_at)
 
 
 class FoldedOwners(StepByStep):

@@ -77,7 +77,6 @@ MOMENTS: Final = (
     Moment("commit of the claim", to_wix=False, when=_CLAIM, after=1),
     Moment("between exchange and store", to_wix=False, when=_WRITE),
     Moment("commit", to_wix=False, when=_WRITE, after=1),
-    Moment("after the commit", to_wix=False, when=b"FROM wix_installations"),
 )
 
 

@@ -71,18 +71,19 @@ class Storage(PostgresStorage):
             raise TimeoutError
         await asyncio.sleep(seconds)
 
-    async def put(self, record: Record) -> None:
+    async def put_and_get(self, record: Record) -> Record:
         """Write `record`, and wait."""
-        await super().put(record)
+        stored = await super().put_and_get(record)
         if self.after_put is not None:
             await self.after_put()
+        return stored
 
-    async def add(self, record: Record) -> bool:
+    async def add_and_get(self, record: Record) -> Record | None:
         """Do the same: an install adds its row where there is none."""
-        is_added = await super().add(record)
+        added = await super().add_and_get(record)
         if self.after_put is not None:
             await self.after_put()
-        return is_added
+        return added
 
 
 class Installs:

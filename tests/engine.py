@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from tests.clocks import ManualClock as ManualClock  # noqa: PLC0414 - tests take it from here
 from tests.limits import PATIENCE
-from tests.support import PUBLIC_URL, SITE
+from tests.support import PUBLIC_URL, SITE, StepByStep
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import WixError
@@ -52,7 +52,7 @@ FRESH, ADVISORY, MANDATORY, EXPIRED = 209.9, 210.0, 280.0, 300.0
 QUIET, DUE, OVERDUE = 44.9, 45.0, 55.0
 
 
-class Steps(MemoryStorage):
+class Steps(StepByStep):
     """A storage that notes what it is asked in order, and waits or fails where it is told."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -20,6 +20,7 @@ from wix_asgi._http import httpx
 from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
+from wix_asgi_backends.memory import MemoryStorage
 
 PUBLIC_URL = "https://app.example.com"
 SITE = "1f0c7a52-3b7e-4c0e-9a51-0b6f6a1e5d01"
@@ -70,7 +71,20 @@ def without_claim_owner(storage: type[S]) -> type[S]:
 
 def without_add(storage: type[S]) -> type[S]:
     """Return a third party's storage of the release before: it adds nothing (`AddingStorage`)."""
-    return cast("type[S]", type(storage.__name__, (storage,), {"add": None}))
+    return cast("type[S]", type(storage.__name__, (storage,), {"add": None, "add_and_get": None}))
+
+
+class StepByStep(MemoryStorage):
+    """A third party's storage in memory, of the release before: it combines no steps.
+
+    What is done in one step with a `CombiningStorage` is done in several with it, which a test can
+    hold up or fail one by one.
+    """
+
+    put_and_get: Any = None
+    add_and_get: Any = None
+    claim_unchanged: Any = None
+    replace_and_release: Any = None
 
 
 def without_inbox(storage: type[S], *missing: str) -> type[S]:

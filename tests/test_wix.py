@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.client.clients import REFRESH, Internet, install, installed
-from tests.support import PUBLIC_URL, SITE, make_wix
+from tests.support import PUBLIC_URL, SITE, StepByStep, make_wix
 from wix_asgi import (
     GrantRefused,
     NotInstalled,
@@ -30,7 +30,7 @@ from wix_asgi_backends.memory import MemoryStorage
 EVENT = "/apps/v1/bi-event"
 
 
-class NotingStorage(MemoryStorage):
+class NotingStorage(StepByStep):
     """A storage that notes when it is opened and closed, and fails when told."""
 
     def __init__(self) -> None:

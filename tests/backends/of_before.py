@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from tests.support import StepByStep
 from wix_asgi.models import Record
-from wix_asgi_backends.memory import MemoryStorage
 
 __all__ = ["OfBefore"]
 
 
-class OfBefore(MemoryStorage):
+class OfBefore(StepByStep):
     """Keeps the fields of a record up to `installed_at`; cannot add, and has no inbox."""
 
     # Protocols take a method that is None for one that is missing.

@@ -6,15 +6,15 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tests.limits import PATIENCE
+from tests.support import StepByStep
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.testing.fake_wix._signal import Signal
-from wix_asgi_backends.memory import MemoryStorage
 
 __all__ = ["FlakyStorage"]
 
 
-class FlakyStorage(MemoryStorage):
+class FlakyStorage(StepByStep):
     """A storage in memory with a pause before each step, and with steps that a test takes down."""
 
     def __init__(self) -> None:

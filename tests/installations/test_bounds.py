@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine import ManualClock
+from tests.support import StepByStep
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.stored import RefreshFailure
 from wix_asgi.models import AccessToken, Grant, Record
@@ -26,7 +27,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-class Tampered(MemoryStorage):
+class Tampered(StepByStep):
     """Shows one site's record with other values than it was written with."""
 
     def __init__(self, **fields: Any) -> None:

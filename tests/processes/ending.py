@@ -25,7 +25,7 @@ from wix_asgi.webhooks.lifecycle import Lifecycle
 
 __all__: list[str] = []
 
-_STEPS = {"deleting": "delete", "adding": "add"}
+_STEPS = {"deleting": "delete", "adding": "add_and_get"}
 
 
 def lifecycle_of(wix: Wix) -> Lifecycle:

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.processes.apps import Secrets
-from tests.support import PUBLIC_URL, SITE, make_wix
+from tests.support import PUBLIC_URL, SITE, StepByStep, make_wix
 from tests.trackers.recording import recording_sentry
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
@@ -29,13 +29,12 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import EventRecord, Record
 from wix_asgi.testing import FakeWix
 from wix_asgi.wix import WixOptions
-from wix_asgi_backends.memory import MemoryStorage
 
 VISITOR: Final = "a-name-of-a-visitor"
 """Personal data in an event. Far from their use: Sentry shows the lines around a frame."""
 
 
-class Failing(MemoryStorage):
+class Failing(StepByStep):
     """A storage with one step that fails."""
 
     def __init__(self) -> None:

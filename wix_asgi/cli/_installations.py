@@ -13,8 +13,9 @@ import typer
 
 from wix_asgi.cli._operating import fail, listed, opened, readable, run, utc_text
 from wix_asgi.cli._refreshing import REFRESHED, refresh_now
+from wix_asgi.installations.facts import installation_of
 from wix_asgi.installations.removal import end_of_generation
-from wix_asgi.installations.repository import InstallationRepository, installation_of
+from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.scan import DatedRecord, RecordScan
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings

@@ -25,7 +25,7 @@ class Completion:
     async def store(
         self, proven: ProvenInstall, *, begun_at: float, owes_on_install: bool
     ) -> StoredInstallation:
-        """Store the installation, and read it back before anybody is told of a success.
+        """Store the installation, and return it as stored before anybody is told of a success.
 
         An installation that was found at Wix since its flow has `begun_at` (seconds since the
         epoch) is of this install: a webhook or a caller came before its browser, and `on_install`
@@ -75,6 +75,7 @@ class _Saving:
         self._owes_on_install = owes_on_install
         self._is_written = False
         self._may_be_written = False
+        self._stored: StoredInstallation | None = None
 
     async def run(self) -> StoredInstallation:
         """Write the installation where that was not done, and return it as it is stored."""
@@ -85,20 +86,23 @@ class _Saving:
             # Once: the site's token may be refreshed by another process from here on, and a second
             # `put` would bring a revoked refresh token back, and have on_install told twice.
             self._is_written = await self._add() or await self._write_over()
-        stored = await self._installations.get(self._proven.instance_id)
+        # Of most storages the write itself has returned the row, as `get` would.
+        stored = self._stored or await self._installations.get(self._proven.instance_id)
         if stored is None:
             raise HandshakeRefused(Reason.INTERNAL, "the installation is gone already")
         return stored
 
     async def _add(self) -> bool:
         """Write it where there is none; a `put` would not see a row of the moment before."""
-        return await self._installations.add(
+        addition = await self._installations.add(
             self._proven.instance_id,
             self._proven.grant,
             origin_instance_id=self._proven.origin_instance_id,
             owes_on_install=self._owes_on_install,
             is_found=False,
         )
+        self._stored = addition.stored
+        return addition.is_stored
 
     async def _write_over(self) -> bool:
         """Write it over the row that there is; False where that has changed meanwhile."""
@@ -109,7 +113,7 @@ class _Saving:
             return await self._installations.take_over(
                 stored, self._proven.grant, origin_instance_id=self._proven.origin_instance_id
             )
-        await self._installations.put(
+        self._stored = await self._installations.put(
             self._proven.instance_id,
             self._proven.grant,
             origin_instance_id=self._proven.origin_instance_id,

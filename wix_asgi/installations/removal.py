@@ -18,7 +18,7 @@ from wix_asgi.errors import WixUnavailable
 from wix_asgi.hooks import Hooks
 from wix_asgi.installations._bounds import believed
 from wix_asgi.installations.claims import on_uninstall_debt, removal_lease
-from wix_asgi.installations.repository import installation_of
+from wix_asgi.installations.facts import installation_of
 from wix_asgi.leases.lease import FixedTerms, Lease
 from wix_asgi.models import GrantType, Installation, Record
 from wix_asgi.storage import ClaimReader, Storage

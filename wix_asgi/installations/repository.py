@@ -5,18 +5,34 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from wix_asgi.errors import NotInstalled, UnsealError
-from wix_asgi.installations._bounds import EPOCH, believed, is_origin
+from wix_asgi.installations._bounds import believed, is_origin
+from wix_asgi.installations.facts import grant_type_of, installation_of, installed_at_of
 from wix_asgi.installations.scan import RecordScan
 from wix_asgi.installations.stored import RefreshFailure, StoredInstallation, UnreadableToken
 from wix_asgi.installations.versions import next_version
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken, Grant, GrantType, Installation, Record
 from wix_asgi.sealing.vault import Vault
-from wix_asgi.storage import AddingStorage, Storage
+from wix_asgi.storage import AddingStorage, CombiningStorage, Storage
 
-__all__ = ["InstallationRepository", "installation_of"]
+__all__ = ["Addition", "InstallationRepository"]
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """The outcome of adding an installation.
+
+    Attributes:
+        is_stored: Whether it was stored; there was another one of the site if not.
+        stored: The installation as it is stored, where the storage tells it at once.
+    """
+
+    is_stored: bool
+    stored: StoredInstallation | None = None
 
 
 class InstallationRepository:
@@ -33,6 +49,7 @@ class InstallationRepository:
         """Work for the app `app_id`; `clock` gives monotonic seconds."""
         self._app_id = app_id
         self._storage = storage
+        self._combining = storage if isinstance(storage, CombiningStorage) else None
         self._vault = vault
         self._clock = clock
 
@@ -56,7 +73,7 @@ class InstallationRepository:
             StorageUnavailable: The storage cannot be reached.
         """
         record = await self._storage.get(self._app_id, instance_id)
-        return None if record is None else _installed_at(believed(record))
+        return None if record is None else installed_at_of(believed(record))
 
     async def require(self, instance_id: str) -> StoredInstallation:
         """Read one installation that has to be there.
@@ -77,14 +94,20 @@ class InstallationRepository:
         *,
         origin_instance_id: str | None = None,
         owes_on_install: bool = False,
-    ) -> None:
+    ) -> StoredInstallation | None:
         """Store a new installation in place of the site's earlier installation, if there is any.
 
         A grant without a refresh token is one of client credentials.
+
+        Returns:
+            The installation as it is stored; None where the storage tells it by a read alone.
         """
-        await self._storage.put(
-            self._new_record(instance_id, grant, origin_instance_id, owes_on_install)
-        )
+        record = self._new_record(instance_id, grant, origin_instance_id, owes_on_install)
+        if self._combining is None:
+            await self._storage.put(record)
+            return None
+        began = self._clock()
+        return self._unseal(believed(await self._combining.put_and_get(record)), began)
 
     async def add(
         self,
@@ -94,27 +117,36 @@ class InstallationRepository:
         origin_instance_id: str | None = None,
         owes_on_install: bool = False,
         is_found: bool = True,
-    ) -> bool:
+    ) -> Addition:
         """Store a new installation, if there is none of this site.
 
         A storage that cannot add (`AddingStorage`) overwrites one that came a moment before.
         `is_found` where no browser brings it.
-
-        Returns:
-            Whether it was stored.
         """
         record = self._new_record(
             instance_id, grant, origin_instance_id, owes_on_install, is_found=is_found
         )
+        if self._combining is not None:
+            began = self._clock()
+            added = await self._combining.add_and_get(record)
+            stored = None if added is None else self._unseal(believed(added), began)
+            return Addition(is_stored=stored is not None, stored=stored)
         if isinstance(self._storage, AddingStorage):
-            return await self._storage.add(record)
+            return Addition(is_stored=await self._storage.add(record))
         await self._storage.put(record)
-        return True
+        return Addition(is_stored=True)
 
     async def replace(
-        self, stored: StoredInstallation, grant: Grant, *, grant_type: GrantType | None = None
+        self,
+        stored: StoredInstallation,
+        grant: Grant,
+        *,
+        lease: Lease | None = None,
+        grant_type: GrantType | None = None,
     ) -> bool:
         """Store the grant of a refresh, if nothing was written since `stored` was read.
+
+        The `lease` of the refresh ends with it, if the storage can free it in the same step.
 
         The refresh token stays where the answer had none (RFC 6749, 6), also an unreadable
         token: another process may have its key. The installation gets another `grant_type` where
@@ -135,7 +167,7 @@ class InstallationRepository:
             origin_instance_id=stored.origin_instance_id,
             owes_on_install=stored.owes_on_install,
         )
-        return await self._storage.replace(record, expected=stored.version)
+        return await (lease or self._storage).replace(record, expected=stored.version)
 
     async def take_over(
         self, stored: StoredInstallation, grant: Grant, *, origin_instance_id: str | None = None
@@ -282,8 +314,8 @@ class InstallationRepository:
             else None,
             failure=record.failure,
             retry_in=record.retry_in,
-            installed_at=_installed_at(record),
-            grant_type=_grant_type(record),
+            installed_at=installed_at_of(record),
+            grant_type=grant_type_of(record),
             origin_instance_id=record.origin_instance_id,
             owes_on_install=record.owes_on_install,
             unreadable=None if isinstance(refresh_token, str) else refresh_token,
@@ -308,26 +340,3 @@ def _refresh_token(stored: StoredInstallation) -> str | UnreadableToken:
 def _type_of(grant: Grant) -> GrantType:
     has_refresh_token = grant.refresh_token is not None
     return GrantType.REFRESH_TOKEN if has_refresh_token else GrantType.CLIENT_CREDENTIALS
-
-
-def installation_of(record: Record) -> Installation:
-    """Return the facts of a record for the app; no token is unsealed."""
-    return Installation(
-        record.app_id,
-        record.instance_id,
-        _installed_at(record),
-        record.origin_instance_id,
-        _grant_type(record),
-    )
-
-
-def _installed_at(record: Record) -> datetime:
-    return record.installed_at or EPOCH
-
-
-def _grant_type(record: Record) -> GrantType:
-    """Return the grant type of a record; that of all old records where it is unknown or missing."""
-    try:
-        return GrantType(record.grant_type or GrantType.REFRESH_TOKEN)
-    except ValueError:
-        return GrantType.REFRESH_TOKEN

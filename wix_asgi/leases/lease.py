@@ -15,9 +15,10 @@ from typing import Final, Protocol, TypeVar
 import anyio
 
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.storage import Storage
+from wix_asgi.models import Record
+from wix_asgi.storage import CombiningStorage, Storage
 
-__all__ = ["FixedTerms", "Lease", "RenewedLease", "Terms"]
+__all__ = ["FixedTerms", "Lease", "RenewedLease", "RowVersion", "Terms"]
 
 T = TypeVar("T")
 
@@ -180,8 +181,23 @@ class RenewedLease(ABC):
         return min(pause, self.seconds_left / 2) if self.is_held else pause
 
 
+@dataclass(frozen=True, slots=True)
+class RowVersion:
+    """The version of an installation's row, as it was read."""
+
+    app_id: str
+    instance_id: str
+    version: str
+
+
 class Lease(RenewedLease):
-    """A name in the storage: of all owners at most one holds it."""
+    """A name in the storage: of all owners at most one holds it.
+
+    Attributes:
+        is_of_row: Whether `take` has got the lease with the row at the version that it was given.
+    """
+
+    is_of_row = False
 
     def __init__(
         self,
@@ -195,20 +211,57 @@ class Lease(RenewedLease):
         """Prepare to hold `name`, under an owner's name that no other lease has."""
         super().__init__(name, terms=terms, title=title, clock=clock)
         self._storage = storage
+        self._combining = storage if isinstance(storage, CombiningStorage) else None
         self._owner = secrets.token_hex(16)
+        self._row: RowVersion | None = None
+        # When the lease was asked for last, as a replacement freed it; NaN is no such moment.
+        self._freed_after = math.nan
 
-    async def take(self) -> bool:
-        """Try to get the lease, once; return whether it is ours."""
+    async def take(self, row: RowVersion | None = None) -> bool:
+        """Try to get the lease, once; return whether it is ours.
+
+        With a `row` it is got only where the row still has that version, if the storage can compare
+        it in the same step (`CombiningStorage`): see `is_of_row`.
+        """
         self._ends_at = -math.inf
-        ends_at = await self._claim()
-        self._ends_at = ends_at
+        self._row = row if self._combining else None
+        try:
+            self._ends_at = await self._claim()
+        finally:
+            # A renewal claims the name, whatever has become of the row.
+            self._row, taken_for = None, self._row
+        self.is_of_row = taken_for is not None and self.is_held
         return self.is_held
+
+    async def replace(self, record: Record, *, expected: str) -> bool:
+        """Do as `Storage.replace` does, and free the lease in the same step if the storage can."""
+        if self._combining is None:
+            return await self._storage.replace(record, expected=expected)
+        asked_at = self._asked_at
+        is_written = await self._combining.replace_and_release(
+            record, expected=expected, name=self._name, owner=self._owner
+        )
+        self._freed_after = asked_at
+        return is_written
 
     async def give_back(self) -> None:
         """Free the lease if it is still ours; a lease that cannot be freed runs out by itself."""
+        # A renewal beside the replacement may have come after it.
+        is_free = self._asked_at == self._freed_after
         self._asked_at = self._ends_at = -math.inf
+        if is_free:
+            return
         with anyio.CancelScope(shield=True), contextlib.suppress(StorageUnavailable):
             await self._storage.release(self._name, self._owner)
 
     async def _ask(self, ttl: float) -> bool:
-        return await self._storage.claim(self._name, self._owner, ttl)
+        if self._combining is None or self._row is None:
+            return await self._storage.claim(self._name, self._owner, ttl)
+        return await self._combining.claim_unchanged(
+            self._name,
+            self._owner,
+            ttl,
+            app_id=self._row.app_id,
+            instance_id=self._row.instance_id,
+            version=self._row.version,
+        )

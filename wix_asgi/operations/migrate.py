@@ -263,13 +263,15 @@ class Migration:
             return Decision(Outcome.REFUSED, "Wix answered for another instance id")
         if not self._applies:
             return Decision(Outcome.ADDED)
-        is_new = await self._installations.add(
+        addition = await self._installations.add(
             instance_id,
             grant,
             origin_instance_id=await self._origin(grant),
             owes_on_install=True,
         )
-        return Decision(Outcome.ADDED) if is_new else Decision(Outcome.KEPT, "stored meanwhile")
+        if addition.is_stored:
+            return Decision(Outcome.ADDED)
+        return Decision(Outcome.KEPT, "stored meanwhile")
 
     async def _origin(self, grant: Grant) -> str | None:
         """Return the origin of a copied site; None, too, where Wix does not tell it."""

@@ -97,10 +97,10 @@ class Finder:
             self._remember(instance_id, WixMisconfigured)
             raise
         attempt.progress.enter(Stage.STORAGE)
-        is_added = await self._installations.add(
+        addition = await self._installations.add(
             instance_id, grant, origin_instance_id=origin, owes_on_install=True
         )
-        if not is_added:
+        if not addition.is_stored:
             # An install of the same moment has stored its own grant, which is newer.
             return Step.LOOK_AGAIN
         logger.info(

@@ -16,6 +16,7 @@ from wix_asgi.errors import (
 )
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.stored import RefreshFailure, StoredInstallation
+from wix_asgi.leases.lease import Lease
 from wix_asgi.models import AccessToken
 from wix_asgi.tokens._attempt import Attempt, LeaseRanOut
 from wix_asgi.tokens._finder import Finder
@@ -79,8 +80,9 @@ class Leader:
             WixMisconfigured: Wix refuses the app's credentials, and the token in hand is dead.
             UnsealError: The refresh token cannot be read, and nothing may take its place.
         """
-        # Read anew under the lease: its holder before us may have refreshed.
-        stored = await self._installations.get(attempt.instance_id)
+        # Its holder before us may have refreshed, and the row is read anew under the lease, unless
+        # the storage has compared its version when it gave the lease.
+        stored = attempt.unchanged or await self._installations.get(attempt.instance_id)
         attempt.terms.set_for(stored)
         try:
             if attempt.is_question:
@@ -118,7 +120,7 @@ class Leader:
                 raise NotInstalled(instance_id=stored.instance_id) from exc
             raise
         attempt.progress.enter(Stage.STORAGE)
-        return await self._save(stored, granted)
+        return await self._save(stored, granted, attempt.lease)
 
     async def _ask(
         self, stored: StoredInstallation | None, attempt: Attempt
@@ -133,7 +135,7 @@ class Leader:
             except GrantRefused as exc:
                 raise NotInstalled(instance_id=stored.instance_id) from exc
         attempt.progress.enter(Stage.STORAGE)
-        return await self._save(stored, granted)
+        return await self._save(stored, granted, attempt.lease)
 
     async def _request_grant(self, stored: StoredInstallation, attempt: Attempt) -> Granted:
         """Have Wix grant a new token, and learn how long that usually takes."""
@@ -144,7 +146,7 @@ class Leader:
         return granted
 
     async def _save(
-        self, stored: StoredInstallation, granted: Granted
+        self, stored: StoredInstallation, granted: Granted, lease: Lease
     ) -> AccessToken | Literal[Step.LOOK_AGAIN]:
         """Store the grant; a rotated refresh token, which nobody can get again, for hours."""
         grant = granted.grant
@@ -154,7 +156,7 @@ class Leader:
         self._terms.rotates |= is_rotated
         while True:
             try:
-                is_stored = await self._store(stored, granted)
+                is_stored = await self._store(stored, granted, lease)
                 if is_rotated:
                     await self._terms.note_rotation()
             except StorageUnavailable:
@@ -171,10 +173,12 @@ class Leader:
             )
             await self._sleep(self._policy.save_pause * (0.5 + self._jitter()))
 
-    async def _store(self, stored: StoredInstallation, granted: Granted) -> bool:
+    async def _store(self, stored: StoredInstallation, granted: Granted, lease: Lease) -> bool:
         """Compare and swap before any caller uses the token; False where another grant won."""
         grant, grant_type = granted.grant, granted.grant_type
-        while not await self._installations.replace(stored, grant, grant_type=grant_type):
+        while not await self._installations.replace(
+            stored, grant, lease=lease, grant_type=grant_type
+        ):
             now = await self._installations.require(stored.instance_id)
             if not now.has_grant_of(stored):
                 return False

@@ -13,7 +13,7 @@ from wix_asgi.errors import NotInstalled, StorageUnavailable, WixUnavailable
 from wix_asgi.installations.claims import refresh_lease
 from wix_asgi.installations.repository import InstallationRepository
 from wix_asgi.installations.stored import StoredInstallation
-from wix_asgi.leases.lease import Lease
+from wix_asgi.leases.lease import Lease, RowVersion
 from wix_asgi.models import AccessToken, InstallFlow
 from wix_asgi.oauth.client import OAuthClient
 from wix_asgi.storage import Storage
@@ -211,7 +211,12 @@ class Refresher:
             if lease.is_due(self.policy.lease_ask_pause):
                 attempt.terms.set_for(stored)
                 await attempt.terms.recall()
-                await lease.take()
+                await lease.take(
+                    None
+                    if stored is None
+                    else RowVersion(self._app_id, stored.instance_id, stored.version)
+                )
+                attempt.unchanged = stored if lease.is_of_row else None
             return Step.LEAD if lease.is_held else Step.WAIT_FOR_HOLDER
 
     def _token_without_refresh(

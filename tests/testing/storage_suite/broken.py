@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from tests.support import StepByStep
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi_backends.memory import MemoryStorage
@@ -17,7 +18,7 @@ from wix_asgi_backends.memory import MemoryStorage
 V = TypeVar("V")
 
 
-class SelectThenDelete(MemoryStorage):
+class SelectThenDelete(StepByStep):
     """Looks whether a name is free, and then takes it: two steps, with others in between."""
 
     async def claim(self, name: str, owner: str, ttl: float) -> bool:
@@ -29,7 +30,7 @@ class SelectThenDelete(MemoryStorage):
         return await super().claim(name, owner, ttl)
 
 
-class LastWriterWins(MemoryStorage):
+class LastWriterWins(StepByStep):
     """Replaces a record without comparing its version."""
 
     async def replace(self, record: Record, *, expected: str) -> bool:
@@ -38,7 +39,7 @@ class LastWriterWins(MemoryStorage):
         return stored is not None and await super().replace(record, expected=stored.version)
 
 
-class NaiveTimes(MemoryStorage):
+class NaiveTimes(StepByStep):
     """Keeps times without their zone."""
 
     async def get(self, app_id: str, instance_id: str) -> Record | None:
@@ -55,7 +56,7 @@ class NaiveTimes(MemoryStorage):
         return await super().delete(app_id, instance_id, installed_before=moment)
 
 
-class FoldedKeys(MemoryStorage):
+class FoldedKeys(StepByStep):
     """Compares keys as a database with the usual collation does."""
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class FoldedKeys(MemoryStorage):
         self._claims = _Folded()
 
 
-class SwallowedErrors(MemoryStorage):
+class SwallowedErrors(StepByStep):
     """Takes a database that is down for an empty database."""
 
     def __init__(self, *, is_down: bool = False) -> None:
@@ -110,7 +111,7 @@ class SwallowedErrors(MemoryStorage):
             raise StorageUnavailable from ConnectionRefusedError()
 
 
-class UncountedPurge(MemoryStorage):
+class UncountedPurge(StepByStep):
     """Purges, and says that nothing was left to purge: its callers stop after a part."""
 
     async def purge(self) -> int:
@@ -118,7 +119,7 @@ class UncountedPurge(MemoryStorage):
         return 0
 
 
-class OneByOne(MemoryStorage):
+class OneByOne(StepByStep):
     """Purges a claim with each call, which is slow, and no fault."""
 
     async def purge(self) -> int:
@@ -131,7 +132,7 @@ class OneByOne(MemoryStorage):
             return 1
 
 
-class LooksThenAdds(MemoryStorage):
+class LooksThenAdds(StepByStep):
     """Looks whether a record is there, and then writes it: two steps, with others in between."""
 
     async def add(self, record: Record) -> bool:
@@ -142,7 +143,7 @@ class LooksThenAdds(MemoryStorage):
         return True
 
 
-class AddsOver(MemoryStorage):
+class AddsOver(StepByStep):
     """Writes over a record that is there, and says so."""
 
     async def add(self, record: Record) -> bool:
@@ -151,15 +152,15 @@ class AddsOver(MemoryStorage):
         return is_new
 
 
-class FormerFields(MemoryStorage):
+class FormerFields(StepByStep):
     """Can add, and keeps the fields that records had before."""
 
-    def _write(self, record: Record, installed_at: datetime | None) -> None:
+    def _write(self, record: Record, installed_at: datetime | None) -> Record:
         former = replace(record, grant_type=None, origin_instance_id=None, owes_on_install=False)
-        super()._write(former, installed_at)
+        return super()._write(former, installed_at)
 
 
-class FoldedOwners(MemoryStorage):
+class FoldedOwners(StepByStep):
     """Tells owners as a database with the usual collation does."""
 
     async def claim_owner(self, name: str) -> str | None:
@@ -192,3 +193,33 @@ def _fold(key: Any) -> Any:
 def _without_zone(record: Record) -> Record:
     moment = record.installed_at
     return replace(record, installed_at=moment and moment.replace(tzinfo=None))
+
+
+class ClaimsAnyVersion(MemoryStorage):
+    """Claims a name beside a row, whatever has become of the row since."""
+
+    async def claim_unchanged(self, name: str, owner: str, ttl: float, **row: str) -> bool:
+        del row
+        return await self.claim(name, owner, ttl)
+
+
+class KeepsTheName(MemoryStorage):
+    """Replaces a record, and frees no name with it."""
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        del name, owner
+        return await self.replace(record, expected=expected)
+
+
+class ReturnsWhatWasPut(MemoryStorage):
+    """Returns the record that it was given, in place of the one that it keeps."""
+
+    async def put_and_get(self, record: Record) -> Record:
+        await self.put(record)
+        return record
+
+    async def add_and_get(self, record: Record) -> Record | None:
+        await self.add(record)
+        return record

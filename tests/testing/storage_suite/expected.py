@@ -21,6 +21,19 @@ ADDED_OVER: Final = {
     "test_add_has_one_winner",
     "test_add_leaves_what_is_there",
 }
+CLAIMED_CHANGED: Final = {
+    "test_claim_of_a_changed_row",
+    "test_claim_of_a_missing_row",
+    "test_claim_of_a_row_beside_replacements",
+}
+KEPT_NAMES: Final = {"test_replace_and_release", "test_replace_and_release_of_another_version"}
+NOT_AS_STORED: Final = {
+    "test_add_and_get",
+    "test_add_and_get_has_one_winner",
+    "test_add_and_get_leaves_what_is_there",
+    "test_put_and_get",
+    "test_put_and_get_over_a_record",
+}
 FORMER: Final = {
     "test_add",
     "test_add_repeated",

@@ -149,6 +149,9 @@ async def test_postgres(postgres_url: str) -> None:
         (broken.NaiveTimes, expected.TIMES),
         (broken.FoldedKeys, expected.KEYS | expected.KEYS_OF_CAPABILITIES),
         (broken.SwallowedErrors, set()),
+        (broken.ClaimsAnyVersion, expected.CLAIMED_CHANGED),
+        (broken.KeepsTheName, expected.KEPT_NAMES),
+        (broken.ReturnsWhatWasPut, expected.NOT_AS_STORED),
     ],
 )
 async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> None:

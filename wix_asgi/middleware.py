@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.asgi.require_identity import protected_paths
 from wix_asgi.asgi.scopes import hide_secrets
-from wix_asgi.asgi.websockets import refusing_websocket
+from wix_asgi.asgi.websockets import GuardedSocket
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.request_state import enter_state, leave_state
@@ -95,12 +94,15 @@ class WixMiddleware:
         self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: PLR0912 - a further function would cost each request its call
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer our paths; pass everything else on, requests and websockets with their client.
 
         The app gets the scope itself, so that its route and all its values are seen in front.
         """
         app, paths, client_for, lifespan_state = self.__hot
+        socket = None
         kind = scope["type"]
         if kind == "http":
             if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
@@ -113,7 +115,8 @@ class WixMiddleware:
                     raise
                 return
         elif kind == "websocket":
-            app = partial(refusing_websocket, app)
+            socket = GuardedSocket(scope, receive, send)
+            receive, send = socket.receive, socket.send
         else:
             await self.__pass_other(scope, receive, send)
             return
@@ -125,7 +128,11 @@ class WixMiddleware:
         else:
             state[STATE_KEY] = client
         try:
-            await app(scope, receive, send)
+            try:
+                await app(scope, receive, send)
+            except Exception as exc:
+                if socket is None or not await socket.tell(exc):
+                    raise
         except Exception as exc:
             without_our_frames(exc)
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.asgi.require_identity import protected_paths
 from wix_asgi.asgi.scopes import hide_secrets
-from wix_asgi.asgi.websockets import refusing_websocket
+from wix_asgi.asgi.websockets import GuardedSocket
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.refusals import answer_refusal
@@ -95,17 +94,26 @@ class WixMiddleware:
         self.__hot = app, paths, self.wix.clients.for_request, None
         redact_access_logs()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(  # noqa: C901, PLR0912 - a further function would cost each request its call
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer our paths; pass everything else on, requests and websockets with their client.
 
         The app gets the scope itself, so that its route and all its values are seen in front. A
         `RequestRefused` that it lets escape is answered here, unless its response has begun.
         """
         app, paths, client_for, lifespan_state = self.__hot
+        socket = None
         kind = scope["type"]
         if kind == "http":
             if (scope["path"] in paths or scope.get("root_path")) and (own := _own(paths, scope)):
-                await _answer(own, scope, receive, send)
+                try:
+                    await own(hide_secrets(scope), receive, send)
+                except Exception as exc:
+                    # Of a `send` in front of us: its frames hold our answer, in whose Location
+                    # Wix wants an access token.
+                    without_locals(exc)
+                    raise
                 return
             has_begun = False
 
@@ -116,7 +124,8 @@ class WixMiddleware:
 
             app_send: Send = noting_send
         elif kind == "websocket":
-            app, app_send, has_begun = partial(refusing_websocket, app), send, True
+            socket, has_begun = GuardedSocket(scope, receive, send), False
+            receive, app_send = socket.receive, socket.send
         else:
             await self.__pass_other(scope, receive, send)
             return
@@ -127,22 +136,29 @@ class WixMiddleware:
             outer = enter_state(scope, client, lifespan_state)
         else:
             state[STATE_KEY] = client
-        answer = None
+        refusal = None
         try:
             await app(scope, receive, app_send)
         except Exception as exc:
             if has_begun or not isinstance(exc, RequestRefused):
                 without_our_frames(exc)
                 raise
-            answer = answer_refusal(scope, exc)
+            refusal = exc
         finally:
             if outer is None and client._placed_for is scope:
                 client._placed_for = scope["headers"]
             else:
                 leave_state(scope, client, outer)
         # Out here, so that no error of the server is chained to the refusal.
-        if answer is not None:
-            await answer(scope, receive, send)
+        if refusal is not None:
+            try:
+                if socket is None:
+                    await answer_refusal(scope, refusal)(scope, receive, send)
+                else:
+                    await socket.refuse(refusal)
+            except Exception as exc:
+                without_our_frames(exc)
+                raise
 
     def __getattr__(self, name: str) -> Any:
         """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""
@@ -191,16 +207,6 @@ def _is_own(name: str) -> bool:
 def _is_of_subclass(middleware: WixMiddleware, name: str) -> bool:
     """Whether the name is declared by a subclass, or set before there is an app to set it on."""
     return hasattr(type(middleware), name) or "app" not in vars(middleware)
-
-
-async def _answer(own: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await own(hide_secrets(scope), receive, send)
-    except Exception as exc:
-        # Of a `send` in front of us: its frames hold our answer, in whose Location Wix wants an
-        # access token.
-        without_locals(exc)
-        raise
 
 
 def _own(paths: dict[str, Route], scope: Scope) -> ASGIApp | None:

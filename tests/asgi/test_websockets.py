@@ -24,7 +24,6 @@ from wix_asgi import (
     WixMiddleware,
     WixUnavailable,
 )
-from wix_asgi.asgi.websockets import refusing_websocket
 from wix_asgi.errors import CallerReason
 from wix_asgi.testing import FakeWix
 
@@ -257,8 +256,7 @@ async def test_no_extensions_at_all() -> None:
     """A server may give None for its extensions."""
     server = Server(answers=False)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await refusing_websocket(bare(talking(NotInstalled())), scope, receive, send)
+    app = wrap(bare(talking(NotInstalled())))
 
     async def without(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "extensions": None}, receive, send)

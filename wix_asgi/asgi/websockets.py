@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from wix_asgi.errors import RequestRefused
 
-__all__ = ["refusing_websocket"]
+__all__ = ["GuardedSocket"]
 
 _POLICY_VIOLATION: Final = 1008
 _TRY_AGAIN_LATER: Final = 1013
@@ -31,51 +32,44 @@ _ANSWER: Final = "websocket.http.response"
 """The extension of ASGI by which a websocket is answered by HTTP; its messages begin with it."""
 
 
-async def refusing_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call `app` with a websocket, and tell its caller of a refusal in the way that is left.
+_FRESH: Final = "fresh"
+_OPEN: Final = "open"
+_CLOSED: Final = "closed"
+_REFUSED: Final = "refused"
+"""How far a websocket has come: nothing sent, accepted, over, and over by a close of ours."""
 
-    Raises:
-        Exception: Any error of the app but a refusal.
+
+class GuardedSocket:
+    """One websocket, whose caller is told of a refusal in the way that is left.
+
+    The app gets its `receive` and its `send`. Each websocket has one, and each message goes through
+    it: so its making and `send` are as short as can be, and `send` is no coroutine of its own.
     """
-    socket = _Socket(scope, receive, send)
-    try:
-        await app(scope, socket.receive, socket.send)
-    except RequestRefused as refusal:
-        await socket.refuse(refusal)
 
-
-class _Socket:
-    """One websocket, as far as it has come."""
+    __slots__ = ("_receive", "_scope", "_send", "_state")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin with no message sent."""
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._can_answer = _ANSWER in (scope.get("extensions") or {})
-        self._is_closed = self._is_refused = False
+        self._state = _FRESH
 
     async def receive(self) -> Message:
         """Return the next message of the caller."""
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
-            self._is_closed, self._can_answer = True, False
+            self._state = _CLOSED
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the app, or a close where it cannot be answered by HTTP."""
         kind = message["type"]
-        if self._is_refused and kind.startswith(_ANSWER):
-            return
-        if kind == f"{_ANSWER}.start" and not self._can_answer:
-            # A framework's answer to an error that it is handling.
-            refusal = sys.exception()
-            if isinstance(refusal, RequestRefused):
-                await self._close(refusal)
-                return
-        if kind != "websocket.send":
-            self._can_answer = False
-            self._is_closed = kind != "websocket.accept"
-        await self._send(message)
+        if kind == "websocket.accept":
+            self._state = _OPEN
+        elif kind != "websocket.send":
+            return self._send_last(kind, message)
+        return self._send(message)
 
     async def refuse(self, refusal: RequestRefused) -> None:
         """Tell the caller of a refusal that the app raised."""
@@ -85,11 +79,28 @@ class _Socket:
         else:
             await self._close(refusal)
 
+    @property
+    def _can_answer(self) -> bool:
+        return self._state == _FRESH and _ANSWER in (self._scope.get("extensions") or {})
+
+    async def _send_last(self, kind: str, message: Message) -> None:
+        if kind.startswith(_ANSWER):
+            if self._state == _REFUSED:
+                return
+            # A framework's answer to an error that it is handling.
+            refusal = sys.exception()
+            is_begun = kind == f"{_ANSWER}.start"
+            if is_begun and not self._can_answer and isinstance(refusal, RequestRefused):
+                await self._close(refusal)
+                return
+        self._state = _CLOSED
+        await self._send(message)
+
     async def _close(self, refusal: RequestRefused) -> None:
-        self._is_refused = True
-        if self._is_closed:
+        was_over = self._state in {_CLOSED, _REFUSED}
+        self._state = _REFUSED
+        if was_over:
             return
-        self._is_closed = True
         reason = refusal.detail.encode()[:_MAX_REASON].decode(errors="ignore")
         code = _TRY_AGAIN_LATER if refusal.status_code == 503 else _POLICY_VIOLATION
         # A server may raise OSError where the caller has hung up (ASGI, "Disconnected Client").

@@ -72,7 +72,7 @@ class SyncWixClient(httpx.Client):
             new_retry_after=factory.new_retry_after,
         )
         super().__init__(
-            base_url=factory.api_url,
+            base_url=factory.base_url,
             auth=SyncWixAuth(auth),
             # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
             headers={**HEADERS, "Accept-Encoding": "gzip, deflate"},

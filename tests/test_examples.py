@@ -25,7 +25,7 @@ from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
-EXAMPLES = ["background_job", "quickstart", "starlette_app"]
+EXAMPLES = ["background_job", "django_app", "quart_app", "quickstart", "starlette_app"]
 
 
 @pytest.fixture(name="anyio_backend")
@@ -98,7 +98,7 @@ def test_the_quickstart_is_short() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("example", ["quickstart"], indirect=True)
+@pytest.mark.parametrize("example", ["django_app", "quart_app", "quickstart"], indirect=True)
 def test_quickstart(example: Example) -> None:
     """After an install the products of the calling site come; nobody gets a 401."""
     installed = example.install(YOGA)

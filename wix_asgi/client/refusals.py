@@ -16,12 +16,19 @@ from wix_asgi.pages.headers import NEGOTIATED, PRIVATE
 from wix_asgi.pages.languages import choose_language
 from wix_asgi.pages.pages import Pages
 
-__all__ = ["answer_refusal"]
+__all__ = ["answer_refusal", "pages_of"]
 
 logger = logging.getLogger("wix_asgi")
 
 _PLAIN: Final = Pages()
 """For requests that came by no WixMiddleware: pages without a name and without support."""
+
+
+def pages_of(scope: Scope) -> Pages:
+    """Return the pages of the app whose WixMiddleware the request came by, or plain ones."""
+    client = (scope.get("state") or {}).get(STATE_KEY)
+    pages = client._made_of[0].pages if isinstance(client, WixClient) else None
+    return pages or _PLAIN
 
 
 def answer_refusal(scope: Scope, refusal: RequestRefused) -> Response:
@@ -34,9 +41,7 @@ def answer_refusal(scope: Scope, refusal: RequestRefused) -> Response:
     code, incident = str(refusal.reason), secrets.token_hex(6)
     # Anybody can cause it, and each reason has a line of its own already (`RefusalLog`).
     logger.debug("a request was refused: %s (incident %s)", code, incident)
-    client = (scope.get("state") or {}).get(STATE_KEY)
-    pages = client._made_of[0].pages if isinstance(client, WixClient) else None
-    pages = pages or _PLAIN
+    pages = pages_of(scope)
     headers = {
         **PRIVATE,
         **NEGOTIATED,

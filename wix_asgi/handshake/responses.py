@@ -29,7 +29,7 @@ from wix_asgi.hooks import Hooks
 from wix_asgi.identity.session import Sessions
 from wix_asgi.models import InstallFlow
 from wix_asgi.pages.contents import Cause
-from wix_asgi.pages.headers import NEGOTIATED, PRIVATE, frame_ancestors
+from wix_asgi.pages.headers import NEGOTIATED, PRIVATE
 from wix_asgi.pages.languages import choose_language
 from wix_asgi.pages.pages import Pages, refusal_text
 from wix_asgi.settings import WixSettings
@@ -82,7 +82,6 @@ class Responses:
             "Path=/; HttpOnly; SameSite=Lax" if settings.is_loopback else COOKIE_ATTRIBUTES
         )
         self._state_ttl = settings.state_ttl
-        self._hook_policy = frame_ancestors(settings.wix_url)
         self._pages = pages
 
     async def answer(self, request: Request, work: Awaitable[Response]) -> Response:
@@ -101,7 +100,7 @@ class Responses:
             headers["Content-Security-Policy"] = self._pages.policy
         elif "frame-ancestors" not in headers.get("Content-Security-Policy", "").lower():
             # Beside the hook's own: browsers hold to all policies that a page has.
-            headers.append("Content-Security-Policy", self._hook_policy)
+            headers.append("Content-Security-Policy", self._pages.frame_ancestors)
         # Wix may load the page in an iframe; frame-ancestors says whose.
         del headers["X-Frame-Options"]
         return response

@@ -87,23 +87,24 @@ REFUSALS: Final[dict[Reason | Cause, Content]] = {
 """The pages of refused installs. A `Cause` goes before the reason."""
 
 _FROM_WIX: Final = ("open_from_dashboard",)
-_NOT_ALLOWED: Final = Content("not_for_everybody", ("managers_only",))
-_TOO_LONG: Final = Content("open_too_long", _FROM_WIX)
+_OUTSIDE: Final = Content("from_wix", _FROM_WIX, is_remarkable=False)
+_NOT_ALLOWED: Final = Content("not_for_everybody", ("managers_only",), is_remarkable=False)
+_TOO_LONG: Final = Content("open_too_long", _FROM_WIX, is_remarkable=False)
 _FORGED: Final = Content("from_wix", (*_FROM_WIX, "developers_task_if_from_wix"))
 
 CALLERS: Final[dict[str, Content]] = {
-    CallerReason.NO_IDENTITY: Content("from_wix", _FROM_WIX),
+    CallerReason.NO_IDENTITY: _OUTSIDE,
     CallerReason.FORGED: _FORGED,
     CallerReason.OTHER_APP: _FORGED,
-    CallerReason.TWO_SITES: Content("from_wix", _FROM_WIX),
+    CallerReason.TWO_SITES: _OUTSIDE,
     CallerReason.VISITOR: _NOT_ALLOWED,
     CallerReason.PERMISSIONS: _NOT_ALLOWED,
     CallerReason.TOO_OLD: _TOO_LONG,
     CallerReason.ENDED: _TOO_LONG,
-    "not_installed": Content("not_on_site", ("add",), (Way.ADD,)),
+    "not_installed": Content("not_on_site", ("add",), (Way.ADD,), is_remarkable=False),
     "wix_unavailable": _WIX_LATER,
     "storage_unavailable": _LATER,
-    "request_refused": Content("refused", ()),
+    "request_refused": Content("refused", (), is_remarkable=False),
 }
 """The pages of refused callers, by the `reason` of `wix_asgi.errors.RequestRefused`."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from wix_asgi.errors import Reason
 from wix_asgi.pages.contents import CALLERS, FINISHING, REFUSALS, Cause, Content, Way
-from wix_asgi.pages.headers import page_policy
+from wix_asgi.pages.headers import frame_ancestors, page_policy
 from wix_asgi.pages.languages import DEFAULT, language
 from wix_asgi.pages.template import fill
 
@@ -43,6 +43,7 @@ class Pages:
         `start_url` is where an install may begin without a token of Wix.
         """
         self.policy: Final = page_policy(wix_url)
+        self.frame_ancestors: Final = frame_ancestors(wix_url)
         self._app_name = app_name
         self._addresses = {
             # The address of the page itself, which has secrets in it and is written nowhere.

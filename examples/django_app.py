@@ -1,0 +1,35 @@
+"""Django in one file: the products of the calling site, in Wix's iframe.
+
+Run it with `uvicorn examples.django_app:app`, with WIX_APP_ID, WIX_APP_SECRET and WIX_PUBLIC_URL
+in the environment. Open it as Wix does, with `?instance=…`. In a project, `app` is the
+`application` of asgi.py, and the settings are those of settings.py.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+from wix_asgi import WixMiddleware, get_wix
+
+settings.configure(
+    SECRET_KEY="only-for-this-example",  # noqa: S106 # it signs nothing of worth
+    ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF=__name__,
+    MIDDLEWARE=[
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "wix_asgi.django.WixRequestMiddleware",
+    ],
+)
+
+
+async def products(request: HttpRequest) -> Any:
+    answer = await get_wix(request).post("/stores/v1/products/query", json={"query": {}})
+    return JsonResponse(answer.raise_for_status().json())
+
+
+urlpatterns = [path("products", products)]
+app = WixMiddleware(get_asgi_application())

@@ -1,0 +1,213 @@
+"""Django behind the middleware: the client, pages, and what its defaults keep out of the iframe."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.test import RequestFactory
+from django.urls import path
+from django.views.decorators.clickjacking import xframe_options_deny
+
+from tests.client.clients import install
+from tests.support import PUBLIC_URL, SITE, make_wix
+from wix_asgi import NotInstalled, WixClient, WixMiddleware
+from wix_asgi._http import httpx
+from wix_asgi.django import WixRequestMiddleware
+from wix_asgi.testing import FakeWix
+
+PAGE = {"Accept": "text/html,*/*;q=0.8"}
+ANCESTORS = "frame-ancestors https://*.wix.com https://wix.example"
+
+settings.configure(
+    SECRET_KEY="test-secret-key",
+    ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF=__name__,
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+    SESSION_COOKIE_SAMESITE="None",
+    SESSION_COOKIE_SECURE=True,
+    MIDDLEWARE=[
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "wix_asgi.django.WixRequestMiddleware",
+    ],
+)
+
+
+async def echo(request: HttpRequest) -> Any:
+    """Ask Wix for what was asked of us."""
+    return JsonResponse((await request.wix.get("/x")).json())
+
+
+def visit(request: HttpRequest) -> Any:
+    """Begin a session of Django, and set cookies of the view."""
+    request.session["visits"] = 1
+    response = HttpResponse("welcome")
+    response.set_cookie("lax", "1", samesite="Lax", secure=True)
+    response.set_cookie("lax", "2", samesite="Lax", secure=True)
+    response.headers["Content-Security-Policy"] = "img-src 'self'"
+    return response
+
+
+@xframe_options_deny
+def alone(_request: HttpRequest) -> Any:
+    """Be a page that no iframe shows."""
+    return HttpResponse("alone")
+
+
+def framed(_request: HttpRequest) -> Any:
+    """Be a page that says by itself who may show it."""
+    policy = {"Content-Security-Policy": "Frame-Ancestors https://*.wix.com https://other.example"}
+    return HttpResponse("framed", headers=policy)
+
+
+def fail(_request: HttpRequest) -> Any:
+    """Have a bug."""
+    raise ZeroDivisionError
+
+
+urlpatterns = [
+    path("echo", echo),
+    path("visit", visit),
+    path("alone", alone),
+    path("framed", framed),
+    path("fail", fail),
+]
+
+
+@pytest.fixture(name="anyio_backend")
+def _anyio_backend() -> str:
+    """Return the one loop that Django knows."""
+    return "asyncio"
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[tuple[FakeWix, httpx.AsyncClient]]:
+    """Give a Wix, and a browser of an app that is installed on the first site."""
+    fake = FakeWix()
+    async with make_wix(fake, app_name="Shop Sync") as wix:
+        await install(wix, fake)
+        transport = httpx.ASGITransport(
+            app=WixMiddleware(get_asgi_application(), wix), raise_app_exceptions=False
+        )
+        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+            yield fake, http
+
+
+async def test_request_has_the_client() -> None:
+    """`request.wix` is the client of the calling site."""
+    async with browsing() as (fake, http):
+        answer = await http.get("/echo", params={"instance": fake.signed_instance(SITE)})
+
+    assert (200, SITE) == (answer.status_code, answer.json()["instanceId"])
+
+
+async def test_refused_person_gets_a_page() -> None:
+    """Nobody is 401, a person with a page and a program with JSON; never a 500."""
+    async with browsing() as (fake, http):
+        page = await http.get("/echo", headers=PAGE)
+        program = await http.get("/echo")
+        unknown = {"instance": fake.signed_instance("site-unknown")}
+        elsewhere = await http.get("/echo", params=unknown)
+
+    assert (401, True) == (page.status_code, "Shop Sync" in page.text)
+    assert "X-Frame-Options" not in page.headers
+    assert 1 == page.headers["Content-Security-Policy"].count("frame-ancestors")
+    assert (401, "no_identity") == (program.status_code, program.json()["error"])
+    assert 'Wix error="no_identity"' == program.headers["WWW-Authenticate"]
+    assert 403 == elsewhere.status_code
+
+
+async def test_page_may_be_shown_by_wix_alone() -> None:
+    """Django's own headers do not keep a page out of Wix's iframe, and nobody else has one."""
+    async with browsing() as (fake, http):
+        query = {"instance": fake.signed_instance(SITE)}
+        answers = [await http.get(path, params=query) for path in ("/echo", "/visit")]
+
+    assert [ANCESTORS, f"img-src 'self'; {ANCESTORS}"] == [
+        answer.headers["Content-Security-Policy"] for answer in answers
+    ]
+    for answer in answers:
+        assert "X-Frame-Options" not in answer.headers
+        assert "unsafe-none" == answer.headers["Cross-Origin-Opener-Policy"]
+
+
+async def test_choice_of_a_view_is_kept() -> None:
+    """A view that refuses iframes stays out of all, and one that names its own keeps them."""
+    async with browsing() as (_fake, http):
+        alone, framed = await http.get("/alone"), await http.get("/framed")
+
+    assert "DENY" == alone.headers["X-Frame-Options"]
+    assert "Content-Security-Policy" not in alone.headers
+    assert "same-origin" == alone.headers["Cross-Origin-Opener-Policy"]
+    assert "https://other.example" in framed.headers["Content-Security-Policy"]
+    assert "X-Frame-Options" not in framed.headers
+
+
+async def test_session_cookie_is_for_wixs_iframe() -> None:
+    """A cookie that is `SameSite=None; Secure` is `Partitioned`, too, and no other cookie is."""
+    async with browsing() as (_fake, http):
+        answer = await http.get("/visit")
+    cookies = {
+        line.partition("=")[0]: set(line.split("; ")[1:])
+        for line in answer.headers.get_list("Set-Cookie")
+    }
+
+    assert {"sessionid", "lax"} == set(cookies)
+    assert {"SameSite=None", "Secure", "Partitioned"} <= cookies["sessionid"]
+    assert "Partitioned" not in cookies["lax"]
+
+
+@pytest.mark.shows_secrets("Django logs the request that failed")
+async def test_other_errors_are_djangos() -> None:
+    """A bug is Django's 500, as without the middleware."""
+    async with browsing() as (_fake, http):
+        answer = await http.get("/fail")
+
+    assert 500 == answer.status_code
+
+
+def test_request_by_wsgi_passes() -> None:
+    """Without an ASGI server there is no client, and nothing changes."""
+    request = RequestFactory().get("/")
+    response = HttpResponse("x")
+    middleware = WixRequestMiddleware(lambda _: response)
+
+    assert response is middleware(request)
+    assert not hasattr(request, "wix")
+    assert middleware.process_exception(request, NotInstalled()) is None
+
+
+def test_middleware_of_a_synchronous_chain() -> None:
+    """Behind a middleware that is not async, Django calls ours without a loop."""
+    fake = FakeWix()
+    request = RequestFactory().get("/")
+    client = make_wix(fake).client(SITE)
+    request.scope = {"type": "http", "headers": [], "state": {"wix": client}}
+    response = WixRequestMiddleware(lambda _: HttpResponse("x"))(request)
+
+    assert isinstance(request.wix, WixClient)
+    assert ANCESTORS == response.headers["Content-Security-Policy"]
+
+
+def test_cookies_can_be_cached() -> None:
+    """Django's cache pickles responses: their cookies stay as they are."""
+    request = RequestFactory().get("/")
+    request.scope = {
+        "type": "http",
+        "headers": [],
+        "state": {"wix": make_wix(FakeWix()).client(SITE)},
+    }
+    response = WixRequestMiddleware(lambda _: HttpResponse("x"))(request)
+    response.set_cookie("a", "b c", samesite="None", secure=True)
+    copied = pickle.loads(pickle.dumps(response.cookies))  # noqa: S301
+
+    assert response.cookies["a"].OutputString() == copied["a"].OutputString()
+    assert copied["a"].OutputString().endswith("; Partitioned")

@@ -1,0 +1,5 @@
+"""wix-asgi for Django: `WixRequestMiddleware`, the last entry of `MIDDLEWARE`."""
+
+from wix_asgi.frameworks.django import WixRequestMiddleware
+
+__all__ = ["WixRequestMiddleware"]

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import anyio
+from anyio.lowlevel import checkpoint
+
 from tests.limits import PATIENCE
 from tests.transport.test_pool_over_the_wire import Connected, Handler, Server
 from wix_asgi._http import httpx
@@ -15,7 +18,7 @@ from wix_asgi.transport.native import NativeConnection
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import httpx_connector
 
-__all__ = ["OK", "Wire", "native", "request_of", "saying"]
+__all__ = ["OK", "Wire", "native", "read", "request_of", "saying", "until_hung_up"]
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -56,6 +59,12 @@ class Wire(asyncio.Transport):
         self.done.append("resume")
 
 
+async def read(connection: NativeConnection, request: httpx.Request) -> bytes:
+    """Send a request, and return the body of its answer."""
+    response = await connection.handle_async_request(request)
+    return await response.aread()
+
+
 def request_of(url: str, method: str = "GET", **options: Any) -> httpx.Request:
     """Return a request with patience; `read` and its like give it less of one sort."""
     limits = dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)
@@ -74,3 +83,10 @@ def saying(*answers: bytes) -> Handler:
                 await connected.stream.send(raw)
 
     return answer
+
+
+async def until_hung_up(response: httpx.Response) -> None:
+    """Wait until the connection of this answer is over."""
+    with anyio.fail_after(PATIENCE):
+        while not response.extensions["network_stream"].get_extra_info("is_readable"):
+            await checkpoint()

@@ -11,13 +11,10 @@ from typing import Any, cast
 import anyio
 import pytest
 from anyio.abc import SocketAttribute
-from anyio.lowlevel import checkpoint
 
-from tests.limits import PATIENCE
-from tests.transport.native_connections import OK, native, request_of, saying
+from tests.transport.native_connections import OK, native, read, request_of, saying, until_hung_up
 from tests.transport.test_pool_over_the_wire import Connected, Server, keep_alive, serving
 from wix_asgi._http import httpx
-from wix_asgi.transport.native import NativeConnection
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
 
@@ -28,19 +25,6 @@ LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 def anyio_backend() -> str:
     """Run on asyncio, of which native connections are."""
     return "asyncio"
-
-
-async def read(connection: NativeConnection, request: httpx.Request) -> bytes:
-    """Send a request, and return the body of its answer."""
-    response = await connection.handle_async_request(request)
-    return await response.aread()
-
-
-async def until_idle_is_over(response: httpx.Response) -> None:
-    """Wait until the server has hung up on the connection of this answer."""
-    with anyio.fail_after(PATIENCE):
-        while not response.extensions["network_stream"].get_extra_info("is_readable"):
-            await checkpoint()
 
 
 async def test_an_answer_in_one_piece_frees_its_connection_at_once() -> None:
@@ -83,7 +67,7 @@ async def test_a_connection_that_is_over_is_opened_again() -> None:
     async with serving(chatty) as server, native() as connection:
         response = await connection.handle_async_request(request_of(server.url))
         rubbish.set()
-        await until_idle_is_over(response)
+        await until_hung_up(response)
 
         assert b"ok" == await read(connection, request_of(server.url))
         assert 2 == server.connections
@@ -197,95 +181,6 @@ async def test_more_than_memory_should_hold_waits_in_the_network() -> None:
         assert 1 == server.connections
 
 
-class TestTimeouts:
-    async def test_a_head_that_does_not_come(self) -> None:
-        """`httpx.ReadTimeout`, and the connection is closed."""
-
-        async def silent(server: Server, connected: Connected) -> None:
-            while await server.head(connected):
-                pass
-
-        async with serving(silent) as server, native() as connection:
-            with pytest.raises(httpx.ReadTimeout):
-                await read(connection, request_of(server.url, read=0.01))
-            with pytest.raises(httpx.ReadTimeout):
-                await read(connection, request_of(server.url, read=0.01))
-
-            assert 2 == server.connections
-
-    async def test_a_body_that_stops(self) -> None:
-        """The time runs anew with each part."""
-        async with serving(self.stopping) as server, native() as connection:
-            response = await connection.handle_async_request(request_of(server.url, read=0.05))
-            with pytest.raises(httpx.ReadTimeout):
-                await response.aread()
-
-    @staticmethod
-    async def stopping(server: Server, connected: Connected) -> None:
-        """Begin an answer, and wait for the client to leave."""
-        await server.head(connected)
-        await connected.stream.send(LONG)
-        await server.head(connected)
-
-    async def test_a_server_that_takes_nothing(self) -> None:
-        """`httpx.WriteTimeout` for a body that does not get into the network."""
-        gone = anyio.Event()
-
-        async def deaf(server: Server, connected: Connected) -> None:
-            await server.head(connected)
-            await gone.wait()
-
-        async with serving(deaf) as server, native() as connection:
-            request = request_of(server.url, "PUT", write=0.05, content=b"x" * 30_000_000)
-            with pytest.raises(httpx.WriteTimeout):
-                await read(connection, request)
-            gone.set()
-
-
-class TestCancellation:
-    async def test_a_cancelled_request_costs_the_connection(self) -> None:
-        """The answer that comes later is not taken for that of another request."""
-        asked = anyio.Event()
-
-        async def silent(server: Server, connected: Connected) -> None:
-            await server.head(connected)
-            if len(server.requests) > 1:
-                await connected.stream.send(OK)
-            asked.set()
-            await server.head(connected)
-
-        async with serving(silent) as server, native() as connection:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read, connection, request_of(server.url))
-                await asked.wait()
-                tasks.cancel_scope.cancel()
-
-            assert b"ok" == await read(connection, request_of(server.url))
-            assert 2 == server.connections
-
-    async def test_a_cancelled_read_costs_the_connection(self) -> None:
-        """Of a body that is half here."""
-        async with serving(TestTimeouts.stopping) as server, native() as connection:
-            response = await connection.handle_async_request(request_of(server.url))
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(response.aread)
-                await anyio.wait_all_tasks_blocked()
-                tasks.cancel_scope.cancel()
-
-            assert not cast("Any", connection._connection).is_usable
-
-    async def test_it_closes_though_its_closer_is_cancelled(self) -> None:
-        """The socket is gone a moment later."""
-        async with serving(keep_alive) as server, native() as connection:
-            response = await connection.handle_async_request(request_of(server.url))
-            with anyio.CancelScope() as scope:
-                scope.cancel()
-                await connection.aclose()
-            await until_idle_is_over(response)
-
-            assert scope.cancelled_caught
-
-
 async def test_a_reset_is_a_read_error() -> None:
     """As httpcore has it: what was sent may have arrived."""
 
@@ -297,51 +192,6 @@ async def test_a_reset_is_a_read_error() -> None:
     async with serving(resetting) as server, native() as connection:
         with pytest.raises(httpx.ReadError):
             await read(connection, request_of(server.url))
-
-
-class TestByHttpcore:
-    @pytest.mark.parametrize(
-        ("headers", "extensions"),
-        [
-            ({"Upgrade": "websocket"}, {}),
-            ({}, {"sni_hostname": "other.example"}),
-        ],
-    )
-    async def test_what_httpcore_alone_can_do_goes_by_it(
-        self, headers: dict[str, str], extensions: dict[str, object]
-    ) -> None:
-        """The native connection is closed for it, and opened again afterwards."""
-        async with serving(keep_alive) as server, native() as connection:
-            for odd in (False, True, True, False):
-                request = request_of(
-                    server.url,
-                    headers=headers if odd else {},
-                    extensions=extensions if odd else {},
-                )
-
-                assert b"ok" == await read(connection, request)
-                assert odd == (connection._fallback is not None)
-                assert odd == (connection._connection is None)
-            assert 3 == server.connections
-
-    async def test_a_trace_is_told_of_the_request(self) -> None:
-        """As the extension of httpcore promises."""
-        told: list[str] = []
-
-        async def trace(name: str, _: object) -> None:
-            await checkpoint()
-            told.append(name)
-
-        async with serving(keep_alive) as server, native() as connection:
-            await read(connection, request_of(server.url, extensions={"trace": trace}))
-
-        assert "http11.send_request_headers.started" in told
-
-    async def test_another_scheme_is_refused_as_by_httpx(self) -> None:
-        """The error is httpx's own."""
-        async with native() as connection:
-            with pytest.raises(httpx.UnsupportedProtocol):
-                await read(connection, request_of("ftp://upstream.example/"))
 
 
 async def test_a_task_that_asks_again_does_not_overtake() -> None:

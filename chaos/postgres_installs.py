@@ -8,7 +8,7 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -19,7 +19,6 @@ from tests.support import Browser, make_wix
 from wix_asgi._http import httpx
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.handshake.policy import CallbackPolicy
-from wix_asgi.models import Record
 from wix_asgi.testing import FakeWix
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry
@@ -36,17 +35,12 @@ _JSON: Final = {"Accept": "application/json"}
 
 
 class Storage(PostgresStorage):
-    """A storage of a few connections whose patience and whose puts a scenario has in hand.
-
-    Attributes:
-        after_put: Is awaited after each put, before the put returns.
-    """
+    """A storage of a few connections whose patience a scenario has in hand."""
 
     def __init__(self, url: str, total: float) -> None:
         """Try each operation for `total` seconds."""
         retry = Retry(total=total, sleep=self._pause)
         super().__init__(parse_url(f"{url}&pool_size={POOL}"), retry=retry)
-        self.after_put: Callable[[], Awaitable[None]] | None = None
         self._patience = total
         self._ends_at = math.inf
 
@@ -70,20 +64,6 @@ class Storage(PostgresStorage):
         if time.monotonic() >= self._ends_at:
             raise TimeoutError
         await asyncio.sleep(seconds)
-
-    async def put_and_get(self, record: Record) -> Record:
-        """Write `record`, and wait."""
-        stored = await super().put_and_get(record)
-        if self.after_put is not None:
-            await self.after_put()
-        return stored
-
-    async def add_and_get(self, record: Record) -> Record | None:
-        """Do the same: an install adds its row where there is none."""
-        added = await super().add_and_get(record)
-        if self.after_put is not None:
-            await self.after_put()
-        return added
 
 
 class Installs:

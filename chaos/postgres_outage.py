@@ -49,22 +49,6 @@ async def _before_the_put(_cluster: Cluster, installs: Installs) -> AsyncIterato
         yield
 
 
-@contextlib.asynccontextmanager
-async def _before_the_read(_cluster: Cluster, installs: Installs) -> AsyncIterator[None]:
-    carried_out, let_go = asyncio.Barrier(len(installs) + 1), asyncio.Event()
-
-    async def hold() -> None:
-        await carried_out.wait()
-        await let_go.wait()
-
-    installs.storage.after_put = hold
-    installs.start()
-    await carried_out.wait()
-    yield
-    installs.storage.after_put = None
-    let_go.set()
-
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment of an install at which an outage may begin.
@@ -89,7 +73,6 @@ MOMENTS: Final = {
     "before the claim, paused": Moment(_before_the_claim, away=Cluster.paused),
     "claim unanswered": Moment(_claim_unanswered),
     "before the put": Moment(_before_the_put, _BEING_FINISHED, is_spent=True),
-    "before the read-back": Moment(_before_the_read, _BEING_FINISHED, is_spent=True),
 }
 
 

@@ -26,6 +26,7 @@ from wix_asgi.protocol.endpoints import Endpoints
 from wix_asgi.sealing.vault import Vault
 from wix_asgi.settings import WixSettings
 from wix_asgi.testing import Clock, FakeWix
+from wix_asgi_backends.memory import MemoryStorage
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class LostAnswers(FlakyStorage):
 class Scene:
     """The completion of installs over one storage, with pauses that the test fills."""
 
-    def __init__(self, storage: FlakyStorage, fake: FakeWix | None = None) -> None:
+    def __init__(self, storage: MemoryStorage, fake: FakeWix | None = None) -> None:
         self.fake = fake or FakeWix()
         self.clock = ManualClock()
         self.pauses: list[float] = []
@@ -74,7 +75,7 @@ class Scene:
             self.oauth, retrying, app_id=settings.app_id, policy=policy, clock=self.clock
         )
 
-    def with_key(self, storage: FlakyStorage, key: bytes) -> InstallationRepository:
+    def with_key(self, storage: MemoryStorage, key: bytes) -> InstallationRepository:
         """Return the installations in `storage`, sealed with this key."""
         return InstallationRepository(APP, storage, Vault([key]), clock=self.clock)
 
@@ -240,3 +241,60 @@ async def test_log_names_the_site(
     assert await scene.code_exchange.try_to_identify(grant, named) is None
     assert f"the install on site {told} is not proved yet" in caplog.text
     assert "\u2028" not in caplog.text
+
+
+class Combined(MemoryStorage):
+    """A storage that takes two steps at once, and notes its reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[str] = []
+        self.lost = 0
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        self.steps.append("get")
+        return await super().get(app_id, instance_id)
+
+    async def put_and_get(self, record: Record) -> Record:
+        self.steps.append("put")
+        return self._answer(await super().put_and_get(record))
+
+    async def add_and_get(self, record: Record) -> Record | None:
+        self.steps.append("add")
+        return self._answer(await super().add_and_get(record))
+
+    def _answer(self, outcome: T) -> T:
+        self.lost -= 1
+        if self.lost >= 0:
+            raise StorageUnavailable("The answer of the test storage was lost.")
+        return outcome
+
+
+async def test_install_that_is_not_read_back() -> None:
+    """An install is added, and returned as it is stored, in one step."""
+    storage = Combined()
+    scene = Scene(storage)
+
+    assert "test-refresh-new" == await scene.store("new")
+    assert ["add"] == storage.steps
+
+
+async def test_reinstall_that_is_not_read_back() -> None:
+    """A row that is there is read once, and replaced and returned in one step."""
+    storage = Combined()
+    scene = Scene(storage)
+    await scene.store("earlier")
+    storage.steps.clear()
+
+    assert "test-refresh-new" == await scene.store("new")
+    assert ["add", "get", "put"] == storage.steps
+
+
+async def test_combined_put_of_unknown_outcome() -> None:
+    """An install that was added and returned to nobody is found by a read, and not added again."""
+    storage = Combined()
+    scene = Scene(storage)
+    storage.lost = 1
+
+    assert "test-refresh-new" == await scene.store("new")
+    assert ["add", "get", "get"] == storage.steps

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from tests.handshake.owing import OTHER_SITE, STORAGES, Process, make_storage, process
 from tests.support import SITE
 from wix_asgi.handshake.on_install import OnInstall
+from wix_asgi.installations.repository import Addition
 from wix_asgi.models import AccessToken, Grant
 from wix_asgi.storage import Storage
 from wix_asgi.testing import FakeWix
@@ -122,11 +123,11 @@ async def test_debt_that_another_process_has_paid(
     async with process(fake, storage) as one, process(fake, storage) as other:
         add = one.wix._installations.add
 
-        async def add_and_pay(*args: Any, **options: Any) -> bool:
-            is_added = await add(*args, **options)
+        async def add_and_pay(*args: Any, **options: Any) -> Addition:
+            addition = await add(*args, **options)
             other.on_install.owe(SITE)
             await other.settled()
-            return is_added
+            return addition
 
         monkeypatch.setattr(one.wix._installations, "add", add_and_pay)
         answer = await one.browser().install(fake)

@@ -40,7 +40,7 @@ from wix_asgi.events import (
     WebhookEvent,
 )
 from wix_asgi.middleware import WixMiddleware
-from wix_asgi.models import Identity, Installation, Record
+from wix_asgi.models import Finding, Identity, Installation, Record
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.wix import Wix
@@ -51,6 +51,7 @@ __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
     "CallerReason",
+    "Finding",
     "GrantRefused",
     "HandshakeRefused",
     "Identity",

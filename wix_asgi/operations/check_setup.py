@@ -39,8 +39,8 @@ _TOLD_AT_MOST: Final = 100
 
 _WIX_HOSTS: Final = re.compile(r"https://(?:[a-z0-9-]+\.)*(?:wix|wixapis)\.com")
 
-_GUNICORN: Final = "Request Line is too large"
-"""The beginning of gunicorn's message in its answer to a request line over its limit."""
+_GUNICORN: Final = "request line is too large"
+"""The beginning of gunicorn's message about a request line, in the letters of no one worker."""
 
 
 async def check_setup(
@@ -223,7 +223,7 @@ async def _check_callback(browser: httpx.AsyncClient, settings: WixSettings) -> 
     findings = _check_opener(short, url)
     if _is_ours(long):
         return [*findings, _ok("callback", f"{url} takes addresses as long as Wix's.")]
-    if _GUNICORN in long.text:
+    if _GUNICORN in long.text.lower():
         remedy = "gunicorn takes 4094 bytes by default: start it with --limit-request-line 8190."
     elif long.status_code == 414:
         remedy = "the server in front takes less: nginx needs large_client_header_buffers 4 32k."

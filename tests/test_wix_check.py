@@ -209,7 +209,7 @@ async def test_a_server_that_refuses_long_headers_is_told() -> None:
     """By default nginx takes no answer whose headers are over 4 kB."""
 
     def refuse(scope: Scope) -> ASGIApp | None:
-        return PlainTextResponse("", 502) if len(scope["query_string"]) > 4_000 else None
+        return PlainTextResponse("", 502) if len(scope["query_string"]) > 3_000 else None
 
     (install, callback) = errors(await found(make_wix(FakeWix()), refuse))
 

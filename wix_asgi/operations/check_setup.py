@@ -28,8 +28,9 @@ _TIMEOUT: Final = 10.0
 _CODE_BYTES: Final = 5_000
 """The length of Wix's authorization codes: about 5 kB, as they were seen."""
 
-_TOKEN_BYTES: Final = 4_096
-"""The longest `token` of an App URL that is passed on; it returns in a header of the answer."""
+_TOKEN_BYTES: Final = 3_800
+"""The length of a `token` with which the request line is below every server's limit, while the
+headers of the answer, which has it in its Location, are over the 4 kB of nginx."""
 
 _MAX_SKEW: Final = 60.0
 """Seconds by which the clocks may differ, before webhooks are refused as too new."""

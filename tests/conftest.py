@@ -21,6 +21,7 @@ pytest_plugins = [
 for _name in [name for name in os.environ if name.startswith("WIX_") and "TEST" not in name]:
     del os.environ[_name]
 os.environ.pop("WEB_CONCURRENCY", None)
+os.environ.pop("WIX_TEST_STORAGE", None)
 
 # An example that takes long says nothing of the code: other programs may use the machine, too.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from wix_asgi.middleware import WixMiddleware
-    from wix_asgi.models import Identity, Installation, Record
+    from wix_asgi.models import Finding, Identity, Installation, Record
     from wix_asgi.settings import WixSettings
     from wix_asgi.storage import Storage, open_storage
     from wix_asgi.wix import Wix
@@ -91,6 +91,7 @@ else:
         "PlanTransferred": "wix_asgi.events",
         "WebhookEvent": "wix_asgi.events",
         "WixMiddleware": "wix_asgi.middleware",
+        "Finding": "wix_asgi.models",
         "Identity": "wix_asgi.models",
         "Installation": "wix_asgi.models",
         "Record": "wix_asgi.models",
@@ -122,6 +123,7 @@ __all__ = [
     "AuthorizationConflict",
     "BackendNotFound",
     "CallerReason",
+    "Finding",
     "GrantRefused",
     "HandshakeRefused",
     "Identity",

@@ -13,6 +13,8 @@ __all__ = [
     "EventCounts",
     "EventRecord",
     "EventState",
+    "Finding",
+    "FindingLevel",
     "Grant",
     "GrantType",
     "Identity",
@@ -27,6 +29,29 @@ class InstallFlow(StrEnum):
 
     ADVANCED = "advanced"
     CLIENT_CREDENTIALS = "client_credentials"
+
+
+class FindingLevel(StrEnum):
+    """Whether a finding about the set-up of an app needs work."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding of `Wix.check` about the set-up of an app.
+
+    Attributes:
+        level: Whether it needs work: installs, calls or webhooks fail by an error.
+        subject: The setting or the part that it is about, such as "storage" or "clock".
+        message: The finding in a sentence, with its remedy; no secret is in it.
+    """
+
+    level: FindingLevel
+    subject: str
+    message: str
 
 
 class GrantType(StrEnum):

@@ -14,6 +14,7 @@ from typing import Final, Self, Unpack
 import anyio
 
 from wix_asgi._frames import without_our_frames
+from wix_asgi._http import httpx
 from wix_asgi._registration import Registration
 from wix_asgi._stand_in import current, refuse_outsider
 from wix_asgi._wix_options import WixOptions
@@ -23,7 +24,8 @@ from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.concurrency.portal import close_with_portal
 from wix_asgi.errors import SettingsError
 from wix_asgi.hooks import Hooks
-from wix_asgi.models import Identity, Installation, InstallFlow
+from wix_asgi.models import Finding, Identity, Installation, InstallFlow
+from wix_asgi.operations.check_setup import check_setup
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.settings import WixSettings
@@ -69,7 +71,7 @@ class Wix(Registration):
         )
         resolve = options.pop("resolve_identity", None)
         transport = options.pop("transport", None)
-        self._is_real = transport is None
+        self._given_transport = transport
         storage = options.pop("storage", None)
         self._given_storage = storage if isinstance(storage, Storage) else None
         if self._given_storage is None and storage is not None:
@@ -132,7 +134,7 @@ class Wix(Registration):
             StorageUnavailable: The storage cannot be reached.
             SettingsError: A `FakeWix` is active, and this was made without it.
         """
-        refuse_outsider(self._stand_in, is_real=self._is_real)
+        refuse_outsider(self._stand_in, is_real=self._given_transport is None)
         if self.is_open:
             return
         async with self._opening.here():
@@ -267,6 +269,19 @@ class Wix(Registration):
         except Exception as exc:
             without_our_frames(exc, until=handled)
             raise
+
+    async def check(self, *, transport: httpx.AsyncBaseTransport | None = None) -> list[Finding]:
+        """Return the findings about the app's set-up: settings, storage, keys, addresses, clock.
+
+        It calls Wix, and the app at `public_url` by `transport` or by connections. Nothing is
+        written but the tables that `open` makes. A `Wix` that is closed stays closed.
+        """
+        findings = await check_setup(
+            self.settings, self.storage, to_wix=self._given_transport, to_app=transport
+        )
+        if not self.is_open:
+            await self._close_storage()
+        return findings
 
     async def installations(self) -> AsyncIterator[Installation]:
         """Iterate over the sites the app is installed on, read a page at a time."""

@@ -1,4 +1,4 @@
-"""Installs through a real nginx, with the configuration that the README shows."""
+"""Installs through a real nginx, with the configuration that docs/servers.md shows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support import SITE
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
 
-README = (ROOT / "README.md").read_text("utf-8")
-(SNIPPET,) = re.findall(r"^```nginx\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+PAGE = (ROOT / "docs" / "servers.md").read_text("utf-8")
+(SNIPPET,) = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 BELOW = {"location / ": "location /shop/ ", ":8000;": ":8000/;"}
-"""The changes for an app below a path, as the README has them."""
+"""The changes for an app below a path, as the page has them."""
 
 FOREIGN = f"utm_campaign={'x' * 7_000}"
 """A parameter with which the address of a callback is 12 kB long."""
@@ -67,7 +67,7 @@ class Site:
 
 @contextmanager
 def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
-    """Serve an app at `path`, with this snippet or the README's."""
+    """Serve an app at `path`, with this snippet or the page's."""
     port, upstream = free_port(), free_port()
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
@@ -99,7 +99,7 @@ def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
 
 @pytest.mark.parametrize("path", ["", "/shop"])
 def test_an_install_through_nginx(tmp_path: Path, path: str) -> None:
-    """By the README's configuration installs of any size work, and no log has a secret (R35)."""
+    """By the page's configuration installs of any size work, and no log has a secret (R35)."""
     secrets = Secrets()
     with behind_nginx(tmp_path, path) as site:
         callback = site.fake.approve(site.begin())
@@ -145,7 +145,7 @@ def test_the_buffers_of_the_snippet_are_needed(tmp_path: Path) -> None:
     )
 
 
-def test_the_readme_names_what_changes_below_a_path() -> None:
+def test_the_page_names_what_changes_below_a_path() -> None:
     """The sentence below the snippet has both lines, as the test uses them."""
-    assert "`location /shop/`" in README
-    assert "`proxy_pass http://127.0.0.1:8000/;`" in README
+    assert "`location /shop/`" in PAGE
+    assert "`proxy_pass http://127.0.0.1:8000/;`" in PAGE

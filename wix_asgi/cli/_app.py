@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import wix_asgi
-from wix_asgi.cli import _demo, _events, _installations, _keys, _migrate, _storage
+from wix_asgi.cli import _check, _demo, _events, _installations, _keys, _migrate, _storage
 from wix_asgi.models import InstallFlow
 
 __all__ = ["app"]
@@ -23,6 +23,7 @@ app.add_typer(_installations.app, name="installations")
 app.add_typer(_events.app, name="events")
 app.add_typer(_keys.app, name="keys")
 app.add_typer(_storage.app, name="storage")
+app.command()(_check.check)
 app.command()(_migrate.migrate)
 
 

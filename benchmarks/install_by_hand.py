@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from itsdangerous import URLSafeTimedSerializer
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,6 +27,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from benchmarks.install_floor import SECRET
+from benchmarks.stores import peer_engine
 from benchmarks.upstream import APP
 from wix_asgi._http import httpx
 
@@ -56,12 +57,6 @@ class UsedState(_Base, table=True):
     used_at: float
 
 
-def _engine(url: str) -> AsyncEngine:
-    before, _, after = url.partition("://")
-    driver = "sqlite+aiosqlite" if before == "sqlite" else "postgresql+asyncpg"
-    return create_async_engine(f"{driver}://{after}")
-
-
 def _site(grant: dict[str, Any], instance_id: str) -> Site:
     return Site(
         instance_id=instance_id,
@@ -78,7 +73,7 @@ async def _store(session: AsyncSession, grant: dict[str, Any], instance_id: str)
 
 @asynccontextmanager
 async def _tables(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = _engine(url)
+    engine = peer_engine(url)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_Base.metadata.create_all)

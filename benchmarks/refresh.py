@@ -25,12 +25,16 @@ from benchmarks.upstream import upstream
 from tests.daemons import running
 from tests.postgres_process import PostgresServer
 from wix_asgi import Wix
+from wix_asgi.errors import StorageUnavailable, WixUnavailable
 
 __all__ = ["measure"]
 
 DELAY: Final = 200
-IN_FLIGHT: Final = 32
-"""Refreshes under way at one time: more than the rate of forty a second needs at 200 ms."""
+IN_FLIGHT: Final = 16
+"""Refreshes under way at one time: eighty a second at 200 ms."""
+
+MAX_TRIES: Final = 30
+RETRY_SECONDS: Final = 1.0
 
 COUNTED: Final = 40
 GOALS: Final = {"SQLite": 6.0, "Postgres": 5.0}
@@ -48,13 +52,25 @@ async def prepare(wix: Wix, number: int) -> list[str]:
     return sites
 
 
+async def get(wix: Wix, site: str) -> None:
+    """Get a token as a caller does, who comes again after a 503 on a machine that is busy."""
+    for _ in range(MAX_TRIES - 1):
+        try:
+            await wix.clients.tokens.get(site)
+        except (StorageUnavailable, WixUnavailable):
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+    await wix.clients.tokens.get(site)
+
+
 async def refresh(wix: Wix, sites: list[str]) -> None:
     """Get a token for each site."""
     left = iter(sites)
 
     async def work() -> None:
         for site in left:
-            await wix.clients.tokens.get(site)
+            await get(wix, site)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(IN_FLIGHT):
@@ -82,6 +98,17 @@ async def costs(name: str, url: str, base: str, plan: Plan) -> AsyncIterator[Com
             goals={OURS: at_most(GOALS[name])},
         ):
             yield found
+
+
+async def of_server(server: PostgresServer, base: str, plan: Plan) -> Comparison:
+    """Measure the CPU of a Postgres that serves nothing else."""
+    async with make_wix(server.url, base) as wix:
+        await turn(wix, COUNTED)
+        sites = await prepare(wix, plan.count(full=1_000, quick=160))
+        before = server.cpu_seconds()
+        await refresh(wix, sites)
+        cpu = (server.cpu_seconds() - before) / len(sites)
+    return alone("a refresh, the server of Postgres", "ms of CPU", cpu * 1e3)
 
 
 @contextmanager
@@ -133,6 +160,8 @@ def measure(plan: Plan) -> Iterator[Comparison]:
         with servers(OURS) as stores:
             for name, urls in stores.items():
                 yield from in_loop(costs(name, urls[OURS], base, plan))
+        with running(PostgresServer(fsync="on", full_page_writes="on")) as server:
+            yield asyncio.run(of_server(server, base, plan))
         with tempfile.TemporaryDirectory() as room, traced() as told:
             url = f"sqlite:///{Path(room, 'store.db')}"
             yield from asyncio.run(count("SQLite", url, base, told))

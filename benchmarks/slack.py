@@ -16,12 +16,13 @@ from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 from slack_sdk.oauth.installation_store.sqlalchemy import AsyncSQLAlchemyInstallationStore
 from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStore
 from slack_sdk.web.async_client import AsyncWebClient
-from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+from benchmarks.stores import peer_engine
 
 __all__ = ["by_slack", "slack_events", "slack_headers"]
 
@@ -42,9 +43,7 @@ def _served(app: AsyncApp) -> ASGIApp:
 @asynccontextmanager
 async def by_slack(base: str, url: str) -> AsyncIterator[ASGIApp]:
     """Open an app that installs, over the store at this URL, for as long as a block lasts."""
-    before, _, after = url.partition("://")
-    driver = "sqlite+aiosqlite" if before == "sqlite" else "postgresql+asyncpg"
-    engine = create_async_engine(f"{driver}://{after}")
+    engine = peer_engine(url)
     installations = AsyncSQLAlchemyInstallationStore(client_id=_CLIENT_ID, engine=engine)
     states = AsyncSQLAlchemyOAuthStateStore(expiration_seconds=900, engine=engine)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -17,12 +18,13 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import aiosqlite
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.daemons import running
 from tests.postgres_process import PostgresServer, database
 from wix_asgi.storage import open_storage
 
-__all__ = ["RawStore", "Row", "raw_store", "servers"]
+__all__ = ["RawStore", "Row", "peer_engine", "raw_store", "servers"]
 
 _SQLITE_CONNECTIONS: Final = 5
 _POSTGRES_CONNECTIONS: Final = 10
@@ -36,6 +38,21 @@ _CONTENTS: Final = ", ".join(
 )
 _SQLITE_NOW: Final = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 _POSTGRES_NOW: Final = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)"
+
+
+def peer_engine(url: str) -> AsyncEngine:
+    """Return the engine of SQLAlchemy by which a peer keeps its tables at this URL of ours.
+
+    SQLite is set up as carefully as ours: without the log and the patience, 32 installs at once
+    find the file locked.
+    """
+    before, _, after = url.partition("://")
+    if before != "sqlite":
+        return create_async_engine(f"postgresql+asyncpg://{after}")
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    return create_async_engine(f"sqlite+aiosqlite://{after}", connect_args={"timeout": 60.0})
 
 
 class Row(NamedTuple):

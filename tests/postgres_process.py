@@ -70,6 +70,12 @@ class PostgresServer:
             self._process.wait(PATIENCE)
             self._process = None
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the server and of every process that it has had."""
+        assert self._process is not None
+        pids = [self._process.pid, *_children(self._process.pid)]
+        return sum(_ticks(pid) for pid in pids) / os.sysconf("SC_CLK_TCK")
+
     def signal_all(self, signum: signal.Signals) -> None:
         """Send a signal to the server and to every process that serves a connection."""
         assert self._process is not None
@@ -107,6 +113,15 @@ def _children(parent: int) -> Iterator[int]:
             _state, pid, *_ = status.read_text().rpartition(")")[2].split()
             if int(pid) == parent:
                 yield int(status.parent.name)
+
+
+def _ticks(pid: int) -> int:
+    """Return the ticks of a process and of its children that have ended, user's and system's."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended, and its parent has its ticks
+        return 0
+    return sum(int(field) for field in fields[11:15])
 
 
 @contextmanager

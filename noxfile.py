@@ -122,8 +122,11 @@ def sdk(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, with the arguments that `python -m benchmarks` takes."""
-    _install(session, "-e", ".[cli]", groups=["test", "bench"])
+    """Measure, with the arguments that `python -m benchmarks` takes.
+
+    As a user installs it: a tool of the tests may change what is measured, as trio did.
+    """
+    _install(session, "-e", ".", groups=["bench"])
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

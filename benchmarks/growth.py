@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from statistics import median
 from time import monotonic, perf_counter
 from typing import Any
@@ -21,8 +20,8 @@ from typing import Any
 from sqlalchemy import text
 from starlette.types import Message, Scope
 
-from tests.daemons import running
-from tests.postgres_server import PostgresServer
+from benchmarks.rounds import Comparison, Plan, alone, at_most, take_turns
+from benchmarks.stores import servers
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.models import AccessToken
 from wix_asgi_backends._postgres_url import parse_url
@@ -30,10 +29,11 @@ from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends.postgres import PostgresStorage
 from wix_asgi_backends.sqlite import SQLiteStorage
 
-__all__ = ["measure", "report"]
+__all__ = ["AMONG_FEW", "AMONG_MANY", "APP", "FEW", "MANY", "measure", "stores"]
 
 FEW, MANY = 1_000, 1_000_000
-READS, ROUNDS = 500, 5
+READS = 500
+AMONG_FEW, AMONG_MANY = f"among {FEW:,}", f"among {MANY:,}"
 CACHED = 10_000
 BEGUN = 1_000_000
 APP = "benchmark-app"
@@ -58,14 +58,19 @@ def key(number: int) -> str:
 
 
 @contextmanager
-def stores() -> Iterator[dict[str, tuple[SQLStorage, str]]]:
-    """Give an empty store of each kind, and the statement that fills it."""
-    with running(PostgresServer()) as server, tempfile.TemporaryDirectory() as room:
+def stores() -> Iterator[dict[str, tuple[SQLStorage, SQLStorage, str]]]:
+    """Give two empty stores of each kind, and the statement that fills them."""
+    with servers("few", "many") as urls:
         # A million rows are written by one statement.
-        url = f"{server.url}&command_timeout=600"
+        postgres = [f"{url}&command_timeout=600" for url in urls["Postgres"].values()]
+        few, many = (PostgresStorage(parse_url(url)) for url in postgres)
         yield {
-            "sqlite": (SQLiteStorage(Path(room, "store.db")), FILL_SQLITE),
-            "postgres": (PostgresStorage(parse_url(url)), FILL_POSTGRES),
+            "SQLite": (
+                SQLiteStorage.from_url(urls["SQLite"]["few"]),
+                SQLiteStorage.from_url(urls["SQLite"]["many"]),
+                FILL_SQLITE,
+            ),
+            "Postgres": (few, many, FILL_POSTGRES),
         }
 
 
@@ -76,8 +81,8 @@ async def fill(storage: SQLStorage, statement: str, first: int, last: int) -> No
         await connection.execute(text(statement), {"first": first, "last": last, "app": APP})
 
 
-async def read(storage: SQLStorage, rows: int) -> float:
-    """Return the median seconds of a read among `rows` rows."""
+async def read(storage: SQLStorage, rows: int) -> dict[str, float]:
+    """Return the median microseconds of a read among `rows` rows."""
     chosen = random.Random(7)
     times: list[float] = []
     for _ in range(READS):
@@ -87,17 +92,25 @@ async def read(storage: SQLStorage, rows: int) -> float:
         times.append(perf_counter() - began)
         if record is None:
             raise LookupError(instance_id)
-    return median(times)
+    return {"time": median(times) * 1e6}
 
 
-async def measure_reads(storage: SQLStorage, statement: str) -> tuple[float, float]:
-    """Return the seconds of a read among few rows and among many."""
-    async with storage:
-        await fill(storage, statement, 1, FEW)
-        few = median([await read(storage, FEW) for _ in range(ROUNDS)])
-        await fill(storage, statement, FEW + 1, MANY)
-        many = median([await read(storage, MANY) for _ in range(ROUNDS)])
-    return few, many
+async def measure_reads(
+    name: str, few: SQLStorage, many: SQLStorage, statement: str, plan: Plan
+) -> list[Comparison]:
+    """Compare reads among few rows with reads among many."""
+    async with few, many:
+        await fill(few, statement, 1, FEW)
+        await fill(many, statement, 1, MANY)
+        return await take_turns(
+            {AMONG_MANY: partial(read, many, MANY), AMONG_FEW: partial(read, few, FEW)},
+            plan,
+            label=f"a read, {name}",
+            units={"time": "us of time"},
+            goals={AMONG_FEW: at_most(1.3)},
+            ours=AMONG_MANY,
+            judged="time",
+        )
 
 
 def grown(work: Callable[[], Any]) -> float:
@@ -173,36 +186,14 @@ async def _send(message: Message) -> None:
     del message
 
 
-def measure() -> dict[str, float]:
-    """Measure all; seconds, bytes, and ratios."""
-    figures: dict[str, float] = {}
+def measure(plan: Plan) -> Iterator[Comparison]:
+    """Give each row."""
     with stores() as made:
-        for name, (storage, statement) in made.items():
-            few, many = asyncio.run(measure_reads(storage, statement))
-            figures |= {f"{name}_few": few, f"{name}_many": many, f"{name}_growth": many / few}
-    figures["cached_bytes"], figures["cached"] = asyncio.run(measure_cache())
-    figures["begun_bytes"], figures["begun_claims"] = asyncio.run(measure_begun())
-    return figures
-
-
-def report(figures: dict[str, float]) -> str:
-    """Return the lines that `python -m benchmarks` prints."""
-    reads = [
-        f"a read from {name} among {FEW:,} rows {figures[f'{name}_few'] * 1e6:.0f} us, "
-        f"among {MANY:,} {figures[f'{name}_many'] * 1e6:.0f} us: "
-        f"{figures[f'{name}_growth']:.2f} x (goal <= 1.3)"
-        for name in ("sqlite", "postgres")
-    ]
-    cached = (
-        f"a cached token of 1.2 kB takes {figures['cached_bytes']:,.0f} bytes; of "
-        f"{2 * CACHED:,} sites {figures['cached']:,.0f} are kept (goal {CACHED:,})"
-    )
-    begun = (
-        f"{BEGUN:,} installs begun and abandoned left {figures['begun_bytes']:,.0f} bytes "
-        f"and {figures['begun_claims']:.0f} claims (goal 0)"
-    )
-    return "\n".join([*reads, cached, begun])
-
-
-if __name__ == "__main__":
-    print(report(measure()))
+        for name, (few, many, statement) in made.items():
+            yield from asyncio.run(measure_reads(name, few, many, statement, plan))
+    size, kept = asyncio.run(measure_cache())
+    yield alone("a cached token of 1.2 kB", "bytes", size)
+    yield alone(f"of {2 * CACHED:,} sites", "cached tokens", kept, at_most(CACHED))
+    left, claims = asyncio.run(measure_begun())
+    yield alone(f"{BEGUN:,} installs begun and abandoned", "bytes left", left)
+    yield alone(f"{BEGUN:,} installs begun and abandoned", "claims left", claims, at_most(0))

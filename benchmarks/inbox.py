@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Final
 
 from sqlalchemy import text
 
-from benchmarks.growth import APP, FEW, MANY
-from tests.daemons import running
-from tests.postgres_server import PostgresServer, database
+from benchmarks.growth import AMONG_FEW, AMONG_MANY, APP, FEW, MANY, stores
+from benchmarks.rounds import Comparison, Plan, at_most, take_turns
 from wix_asgi.models import EventRecord
-from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._sql import SQLStorage
-from wix_asgi_backends.postgres import PostgresStorage
-from wix_asgi_backends.sqlite import SQLiteStorage
 
-__all__ = ["measure", "report"]
+__all__ = ["measure"]
 
-EVENTS, ROUNDS = 200, 5
+EVENTS = 200
 STEP: Final = 250_000
 """Rows of one statement: a million at once would be one transaction of minutes."""
 
@@ -76,7 +70,7 @@ async def timed(work: Awaitable[object]) -> float:
 
 
 async def one_round(storage: SQLStorage) -> dict[str, float]:
-    """Return the median seconds of adding, taking and finishing an event."""
+    """Return the median microseconds of adding, taking and finishing an event."""
     times: dict[str, list[float]] = {"add": [], "take": [], "finish": []}
     for _ in range(EVENTS):
         event_id, owner = secrets.token_hex(16), secrets.token_hex(16)
@@ -93,69 +87,30 @@ async def one_round(storage: SQLStorage) -> dict[str, float]:
         times["take"].append(await timed(storage.take_events(APP, owner, limit=4, lease=20.0)))
         finished = storage.finish_event(APP, event_id, owner, keep=259_200.0, outcomes="")
         times["finish"].append(await timed(finished))
-    return {name: median(each) for name, each in times.items()}
+    return {name: median(each) * 1e6 for name, each in times.items()}
 
 
-@contextmanager
-def stores() -> Iterator[dict[str, tuple[SQLStorage, SQLStorage, str]]]:
-    """Give two empty stores of each kind, and the statement that fills them."""
-    with (
-        running(PostgresServer()) as server,
-        database(server.url) as few,
-        database(server.url) as many,
-        tempfile.TemporaryDirectory() as room,
-    ):
-        # A quarter of a million rows are written by one statement.
-        urls = [f"{url}&command_timeout=600" for url in (few, many)]
-        first, second = (PostgresStorage(parse_url(url)) for url in urls)
-        yield {
-            "sqlite": (
-                SQLiteStorage(Path(room, "few.db")),
-                SQLiteStorage(Path(room, "many.db")),
-                FILL_SQLITE,
-            ),
-            "postgres": (first, second, FILL_POSTGRES),
-        }
-
-
-async def measure_inbox(few: SQLStorage, many: SQLStorage, statement: str) -> dict[str, float]:
-    """Return the seconds of each step among few done events and among many.
-
-    Rounds take turns, so that other work of the machine changes both.
-    """
-    rounds: dict[str, list[dict[str, float]]] = {"few": [], "many": []}
+async def measure_inbox(
+    name: str, few: SQLStorage, many: SQLStorage, statement: str, plan: Plan
+) -> list[Comparison]:
+    """Compare each step among few done events with the same among many."""
     async with few, many:
         await fill(few, statement, 1, FEW)
         await fill(many, statement, 1, MANY)
-        for _ in range(ROUNDS):
-            rounds["few"].append(await one_round(few))
-            rounds["many"].append(await one_round(many))
-    return {
-        f"{step}_{name}": median([each[step] for each in made])
-        for name, made in rounds.items()
-        for step in made[0]
-    }
+        return await take_turns(
+            {AMONG_MANY: partial(one_round, many), AMONG_FEW: partial(one_round, few)},
+            plan,
+            label=f"an event, {name}",
+            units={step: f"us of time to {step}" for step in ("add", "take", "finish")},
+            goals={AMONG_FEW: at_most(1.3)},
+            ours=AMONG_MANY,
+            judged="take",
+        )
 
 
-def measure() -> dict[str, float]:
-    """Measure all; seconds and ratios."""
-    figures: dict[str, float] = {}
+def measure(plan: Plan) -> Iterator[Comparison]:
+    """Give each row."""
     with stores() as made:
-        for name, (few, many, statement) in made.items():
-            found = asyncio.run(measure_inbox(few, many, statement))
-            for step in ("add", "take", "finish"):
-                found[f"{step}_growth"] = found[f"{step}_many"] / found[f"{step}_few"]
-            figures |= {f"{name}_{key}": value for key, value in found.items()}
-    return figures
-
-
-def report(figures: dict[str, float]) -> str:
-    """Return the lines that `python -m benchmarks` prints."""
-    return "\n".join(
-        f"to {step} an event in {name} among {FEW:,} done events "
-        f"{figures[f'{name}_{step}_few'] * 1e6:.0f} us, among {MANY:,} "
-        f"{figures[f'{name}_{step}_many'] * 1e6:.0f} us: "
-        f"{figures[f'{name}_{step}_growth']:.2f} x (goal <= 1.3)"
-        for name in ("sqlite", "postgres")
-        for step in ("add", "take", "finish")
-    )
+        fills = {"SQLite": FILL_SQLITE, "Postgres": FILL_POSTGRES}
+        for name, (few, many, _) in made.items():
+            yield from asyncio.run(measure_inbox(name, few, many, fills[name], plan))

@@ -1,29 +1,27 @@
-"""The cost of the middleware for a request without a call, and of the client's first use.
+"""The cost of the middleware for what passes through it, and of the client's first use.
 
-In process, without a server. The yardstick is the least a pure ASGI middleware can do: copy the
-scope and set one key of its state. The result is the ratios of one run.
+In process, without a server. The yardsticks are the least that a pure ASGI middleware can do (copy
+the scope and set one key of its state), and an `AsyncClient` on a transport that is there already.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from statistics import median
-from time import perf_counter
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any, Final
 
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from benchmarks.rounds import OURS, Comparison, Plan, Turn, at_most, in_loop, meter, take_turns
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
 
-__all__ = ["measure", "report"]
+__all__ = ["measure"]
 
-ROUNDS, REQUESTS, PLAIN_CLIENTS, FIRST_USES = 15, 20_000, 10, 2_000
-SCOPE: dict[str, Any] = {
+HTTP: Final[dict[str, Any]] = {
     "type": "http",
     "asgi": {"version": "3.0", "spec_version": "2.3"},
     "http_version": "1.1",
@@ -38,6 +36,7 @@ SCOPE: dict[str, Any] = {
     "server": ("127.0.0.1", 8_000),
     "state": {},
 }
+WEBSOCKET: Final = {**HTTP, "type": "websocket", "scheme": "ws", "subprotocols": []}
 
 
 class Minimal:
@@ -64,90 +63,100 @@ class Base(BaseHTTPMiddleware):
         return await call_next(request)
 
 
-async def _app(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def _app(scope: Scope, _receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _receive() -> dict[str, Any]:
+async def _receive() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _send(_message: Any) -> None: ...
 
 
-async def _microseconds(app: ASGIApp, requests: int) -> float:
-    began = perf_counter()
-    for _ in range(requests):
-        await app(SCOPE, _receive, _send)
-    return (perf_counter() - began) / requests * 1e6
-
-
-async def _each(work: Callable[[], Awaitable[object]], times: int) -> float:
-    began = perf_counter()
+async def added(app: ASGIApp, scope: dict[str, Any], times: int) -> dict[str, float]:
+    """Return what a middleware adds to the app beneath it, in microseconds."""
+    nothing = meter()
     for _ in range(times):
-        await work()
-    return (perf_counter() - began) / times * 1e6
+        await _app(scope, _receive, _send)
+    without = nothing.read(times)
+    measured = meter()
+    for _ in range(times):
+        await app(scope, _receive, _send)
+    found = measured.read(times)
+    return {name: cost - without[name] for name, cost in found.items()}
 
 
-async def _run() -> dict[str, float]:
+def passing(wix: Wix, scope: dict[str, Any], plan: Plan) -> dict[str, Turn]:
+    """Return the turns of all middlewares for one kind of scope."""
+    times = plan.count(full=20_000, quick=5_000)
+    turns: dict[str, Turn] = {
+        OURS: partial(added, WixMiddleware(_app, wix), scope, times),
+        "minimal": partial(added, Minimal(_app), scope, times),
+    }
+    if scope["type"] == "http":
+        turns["BaseHTTPMiddleware"] = partial(added, Base(_app), scope, times // 50)
+    return turns
+
+
+def first_uses(wix: Wix, plan: Plan) -> dict[str, Turn]:
+    """Return the turns of the client's first use."""
+    times = plan.count(full=2_000, quick=1_000)
+    transport = httpx.AsyncHTTPTransport()
+
+    async def ours() -> dict[str, float]:
+        measured = meter()
+        for _ in range(times):
+            wix.client("site").headers  # noqa: B018 - asking for it builds the httpx part
+        return measured.read(times)
+
+    async def shared() -> dict[str, float]:
+        measured = meter()
+        for _ in range(times):
+            httpx.AsyncClient(transport=transport)
+        return measured.read(times)
+
+    async def alone() -> dict[str, float]:
+        measured = meter()
+        for _ in range(5):
+            await httpx.AsyncClient().aclose()
+        return measured.read(5)
+
+    return {OURS: ours, "AsyncClient, shared transport": shared, "AsyncClient of its own": alone}
+
+
+async def rows(plan: Plan) -> AsyncIterator[Comparison]:
+    """Measure in one loop."""
     wix = Wix(
         app_id="benchmark",
         app_secret="benchmark-app-secret",  # noqa: S106 - of nothing
         public_url="http://127.0.0.1",
         storage="memory://",
     )
-
-    async def plain() -> None:
-        await httpx.AsyncClient().aclose()
-
-    async def first_use() -> None:
-        wix.client("site").headers  # noqa: B018 - asking for it builds the httpx part
-
-    apps: dict[str, tuple[ASGIApp, int]] = {
-        "nothing": (_app, REQUESTS),
-        "minimal": (Minimal(_app), REQUESTS),
-        "wix": (WixMiddleware(_app, wix), REQUESTS),
-        "base": (Base(_app), REQUESTS // 100),
-    }
-    times: dict[str, list[float]] = {name: [] for name in [*apps, "plain_client", "first_use"]}
-    for _ in range(ROUNDS):
-        for name, (app, requests) in apps.items():
-            times[name].append(await _microseconds(app, requests))
-        times["plain_client"].append(await _each(plain, PLAIN_CLIENTS))
-        times["first_use"].append(await _each(first_use, FIRST_USES))
-    return {name: median(values) for name, values in times.items()}
+    for scope in (HTTP, WEBSOCKET):
+        for found in await take_turns(
+            passing(wix, scope, plan),
+            plan,
+            label=f"added to a {'request' if scope is HTTP else 'websocket'} that passes",
+            units={"cpu": "us of CPU"},
+            goals={"minimal": at_most(1.5)},
+        ):
+            yield found
+    for found in await take_turns(
+        first_uses(wix, plan),
+        plan,
+        label="first use of the client",
+        units={"cpu": "us of CPU"},
+        goals={"AsyncClient, shared transport": at_most(1.0)},
+    ):
+        yield found
 
 
-def measure() -> dict[str, float]:
-    """Run all rounds, some 20 s; microseconds and ratios by name."""
-    figures = asyncio.run(_run())
-    added = {name: figures[name] - figures["nothing"] for name in ("minimal", "wix", "base")}
-    return figures | {
-        "wix_to_minimal": added["wix"] / added["minimal"],
-        "wix_to_base": added["wix"] / added["base"],
-        "plain_client_to_first_use": figures["plain_client"] / figures["first_use"],
-    }
-
-
-def report(figures: dict[str, float]) -> str:
-    """Return the table that `python -m benchmarks` prints."""
-    nothing = figures["nothing"]
-    rows = [
-        f"{'added to a request by':34}{'us':>9}",
-        *(f"  {name:32}{figures[name] - nothing:9.2f}" for name in ("minimal", "wix", "base")),
-        (
-            f"  wix is {figures['wix_to_minimal']:.2f} x minimal (goal <= 1.5), "
-            f"1/{1 / figures['wix_to_base']:.0f} of BaseHTTPMiddleware"
-        ),
-        (
-            f"first use of the client {figures['first_use']:.1f} us, httpx.AsyncClient() and "
-            f"aclose() {figures['plain_client']:.0f} us: "
-            f"1/{figures['plain_client_to_first_use']:.0f} (goal <= 1/300)"
-        ),
-    ]
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(report(measure()))
+def measure(plan: Plan) -> Iterator[Comparison]:
+    """Give each row."""
+    return in_loop(rows(plan))

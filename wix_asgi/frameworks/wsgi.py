@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -35,6 +36,7 @@ from wix_asgi.pages.headers import PRIVATE
 from wix_asgi.wix import Wix, WixOptions
 
 if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["ENVIRON_KEY", "REFUSALS", "WixWSGIMiddleware", "refusal_response", "sync_wix_of"]
@@ -100,11 +102,11 @@ class WixWSGIMiddleware:
         try:
             return self.app(environ, start_response)
         except REFUSALS as refusal:
-            # A server refuses a second start without `exc_info`, so an answer that has begun ends.
             response = refusal_response(refusal)
             status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
-            exc_info = (type(refusal), refusal, refusal.__traceback__)
-            start_response(status, list(response.headers.items()), exc_info)
+            # The server raises the refusal again where the app's answer has begun (PEP 3333).
+            error = cast("OptExcInfo", sys.exc_info())
+            start_response(status, list(response.headers.items()), error)
             return [bytes(response.body)]
         except Exception as exc:
             without_our_frames(exc)

@@ -161,7 +161,7 @@ def test_process_does_not_wait_for_a_blocked_portal() -> None:
 
     async def block() -> None:
         blocked.set()
-        freed.wait(PATIENCE)  # noqa: ASYNC251 - it blocks on purpose
+        freed.wait(PATIENCE)
 
     one.start_soon(block)
     assert blocked.wait(PATIENCE)

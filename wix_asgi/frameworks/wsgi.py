@@ -36,8 +36,9 @@ from wix_asgi.pages.headers import PRIVATE
 from wix_asgi.wix import Wix, WixOptions
 
 if TYPE_CHECKING:
-    from _typeshed import OptExcInfo
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from _typeshed import OptExcInfo
 
 __all__ = ["ENVIRON_KEY", "REFUSALS", "WixWSGIMiddleware", "refusal_response", "sync_wix_of"]
 

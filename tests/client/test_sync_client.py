@@ -100,7 +100,7 @@ def test_client_is_built_on_first_use(fake: FakeWix) -> None:
     with pytest.raises(TypeError, match="pass the instance id"):
         pickle.dumps(client)
     for _ in range(2):
-        with pytest.raises(AttributeError, match="'SyncWixClient' object has no .* 'nonsense'"):
+        with pytest.raises(AttributeError, match=r"'SyncWixClient' object has no .* 'nonsense'"):
             _ = client.nonsense
 
     assert set() == before

@@ -100,6 +100,13 @@ def test_answer_that_has_begun_is_not_replaced(served: WixWSGIMiddleware) -> Non
         call(served, "/begun")
 
 
+def test_any_bytes_may_be_in_an_address(served: WixWSGIMiddleware) -> None:
+    """Bytes that are no text, in a path or a query, are no error of ours."""
+    answers = [call(served, target) for target in ("/\xff?a=\xff", "/wix/callback?code=\xff")]
+
+    assert [401, 400] == [answer.status for answer in answers]
+
+
 def test_bugs_of_the_app_pass(served: WixWSGIMiddleware) -> None:
     """Other errors reach the server, without frames of ours."""
     with pytest.raises(LookupError) as caught:

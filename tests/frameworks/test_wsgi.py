@@ -20,6 +20,7 @@ from wix_asgi import (
     SettingsError,
     StorageUnavailable,
     SyncWixClient,
+    Unauthenticated,
     Wix,
     WixWSGIMiddleware,
 )
@@ -96,7 +97,7 @@ def test_refusals_are_answers(served: WixWSGIMiddleware, fake: FakeWix) -> None:
 
 def test_answer_that_has_begun_is_not_replaced(served: WixWSGIMiddleware) -> None:
     """The server gets the refusal as the error that ends the answer."""
-    with pytest.raises(Exception, match="caller"):
+    with pytest.raises(Unauthenticated):
         call(served, "/begun")
 
 
@@ -155,7 +156,7 @@ async def test_event_reaches_its_handler(
             served,
             "/wix/webhook",
             method="POST",
-            body=fake.make_event("PaidPlanPurchased", SITE),
+            body=fake.webhook_token("PaidPlanPurchased", SITE).encode(),
             CONTENT_TYPE="text/plain",
         )
     )

@@ -25,7 +25,14 @@ from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
-EXAMPLES = ["background_job", "django_app", "quart_app", "quickstart", "starlette_app"]
+EXAMPLES = [
+    "background_job",
+    "django_app",
+    "flask_app",
+    "quart_app",
+    "quickstart",
+    "starlette_app",
+]
 
 
 @pytest.fixture(name="anyio_backend")

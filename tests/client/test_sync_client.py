@@ -99,8 +99,9 @@ def test_client_is_built_on_first_use(fake: FakeWix) -> None:
     client.headers = httpx.Headers({"x-mine": "1"})
     with pytest.raises(TypeError, match="pass the instance id"):
         pickle.dumps(client)
-    with pytest.raises(AttributeError, match="'SyncWixClient' object has no attribute 'nonsense'"):
-        _ = client.nonsense
+    for _ in range(2):
+        with pytest.raises(AttributeError, match=r"'SyncWixClient' object has no .* 'nonsense'"):
+            _ = client.nonsense
 
     assert set() == before
     assert "<SyncWixClient>" == repr(client)
@@ -400,9 +401,9 @@ async def test_pieces_of_one_read_come_together(fake: FakeWix) -> None:
         transport = client._transport
         ReadLimits(MEGABYTE, PATIENCE, unproductive=MEGABYTE).hold_for(request)
         response = await transport.handle_async_request(request)
-        sizes = []
+        stream: Any = response.stream
+        sizes = [len(await stream.read_pieces()) for _ in range(2)]
         with pytest.raises(StopAsyncIteration):
-            while True:
-                sizes.append(len(await response.stream.read_pieces()))  # type: ignore[union-attr]
+            await stream.read_pieces()
 
     assert [64, 36] == sizes

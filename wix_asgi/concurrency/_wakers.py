@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["HubWaker", "LockWaker", "Waker", "is_gevent_patched", "new_waker", "real"]
+__all__ = ["HubWaker", "LockWaker", "Waker", "check_patches", "new_waker", "real"]
 
 
 class Waker(Protocol):
@@ -39,8 +39,25 @@ def is_gevent_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
+_WAS_PATCHED: Final = is_gevent_patched()
+
+
+def check_patches(*, was_patched: bool = _WAS_PATCHED) -> None:
+    """Check that gevent's patches, if there are any, came before the import of wix-asgi.
+
+    Raises:
+        RuntimeError: They came later: queues that were imported before them would block the portal
+            for ever.
+    """
+    if is_gevent_patched() and not was_patched:
+        raise RuntimeError(
+            "gevent.monkey.patch_all() was called after wix_asgi was imported: call it first. With "
+            "gunicorn --preload, write it at the top of gunicorn.conf.py."
+        )
+
+
 def new_waker() -> Waker:
-    """Return a waker that other greenlets do not wait for, where threads are greenlets."""
+    """Return a waker that no other greenlet waits for, where threads are greenlets."""
     return HubWaker() if is_gevent_patched() else LockWaker()
 
 
@@ -69,10 +86,10 @@ class HubWaker:
 
     def __init__(self) -> None:
         """Watch the hub of this thread."""
-        from gevent import get_hub  # noqa: PLC0415 - loaded where its patches are
-        from gevent.event import Event  # noqa: PLC0415
-
-        self._event: Any = Event()
+        # Loaded where its patches are; it has no types of its own.
+        get_hub: Any = importlib.import_module("gevent").get_hub
+        new_event: Any = importlib.import_module("gevent.event").Event
+        self._event: Any = new_event()
         # The one object of gevent that another thread may touch (gevent.hub, "async watchers").
         self._watcher: Any = get_hub().loop.async_()
         self._watcher.start(self._event.set)

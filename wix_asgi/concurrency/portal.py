@@ -1,9 +1,9 @@
 """The portal: one event loop in a thread of its own, for code that cannot await.
 
 A process has one portal, which begins with its first use and ends with the process. A forked
-process gets its own, since threads do not survive a fork: `gunicorn --preload` and Celery fork after
-the app's import. Under gevent's patches the thread is a real one, and a greenlet that waits for the
-portal leaves its thread to other greenlets.
+process gets its own, since threads do not survive a fork: `gunicorn --preload` and Celery fork
+after the app's import. Under gevent's patches the thread is a real one, and a greenlet that waits
+for the portal leaves its thread to other greenlets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
-from wix_asgi.concurrency._wakers import LockWaker, Waker, new_waker, real
+from wix_asgi.concurrency._wakers import LockWaker, Waker, check_patches, new_waker, real
 from wix_asgi.concurrency.detached import Interrupted
 
 __all__ = ["Portal", "close_with_portal", "portal"]
@@ -53,7 +53,12 @@ class Portal:
         new_waker: Callable[[], Waker] = new_waker,
         stop_seconds: float = _STOP_SECONDS,
     ) -> None:
-        """Begin without a thread; `stop_seconds` limits each of the two waits of `stop`."""
+        """Begin without a thread; `stop_seconds` limits each of the two waits of `stop`.
+
+        Raises:
+            RuntimeError: Gevent's patches came after the import of wix-asgi.
+        """
+        check_patches()
         self._start_thread = start_thread or _start_real_thread
         self._new_waker = new_waker
         self._stop_seconds = stop_seconds
@@ -80,7 +85,7 @@ class Portal:
                 "A sync client blocks the event loop that it works on: in async functions use the "
                 "async client, such as event.client or wix.client(instance_id)."
             )
-        return self._begin(work).result()
+        return self._begin(work, self._new_waker()).result()
 
     def start_soon(self, work: Callable[[], Awaitable[object]]) -> None:
         """Run `work` on the portal's event loop, and wait for nothing; its errors are dropped.
@@ -88,7 +93,7 @@ class Portal:
         Raises:
             Interrupted: The process is ending.
         """
-        self._begin(work)
+        self._begin(work, LockWaker())
 
     @property
     def is_here(self) -> bool:
@@ -106,12 +111,13 @@ class Portal:
         """Close all that is to be closed, and end the thread, as the end of the process does."""
         if self._loop is None or self._loop.is_closed() or os.getpid() != self._pid:
             return
-        stopping = self._begin(self._close)
-        if stopping.waker.wait(self._stop_seconds):
+        closed = LockWaker()
+        self._begin(self._close, closed)
+        if closed.wait(self._stop_seconds):
             self._over.wait(self._stop_seconds)
 
-    def _begin(self, work: Callable[[], Awaitable[T]]) -> _Call[T]:
-        call = _Call(work, self._new_waker(), self._run_soon)
+    def _begin(self, work: Callable[[], Awaitable[T]], waker: Waker) -> _Call[T]:
+        call = _Call(work, waker, self._run_soon)
         self._pending.append(call)
         if self._has_begun.acquire(blocking=False):
             atexit.register(self.stop)
@@ -163,7 +169,7 @@ class _Call(Generic[T]):
         waker: Waker,
         run_soon: Callable[[Callable[[], object]], None],
     ) -> None:
-        self.waker = waker
+        self._waker = waker
         self._work = work
         self._run_soon = run_soon
         self._context = contextvars.copy_context()
@@ -181,19 +187,19 @@ class _Call(Generic[T]):
     def refuse(self) -> None:
         """End the wait for work that did not begin."""
         self._error = Interrupted(_ENDING)
-        self.waker.wake()
+        self._waker.wake()
 
     def result(self) -> T:
         """Wait for the end of the work, and return its result; raises its error."""
         try:
-            self.waker.wait()
+            self._waker.wait()
         except BaseException:
             self._is_given_up = True
             with contextlib.suppress(Interrupted):
                 self._run_soon(self._cancel)
             raise
         finally:
-            self.waker.close()
+            self._waker.close()
         if self._error is None:
             return self._value
         try:
@@ -211,7 +217,7 @@ class _Call(Generic[T]):
             # A SystemExit, too, is the caller's, and must not end the event loop.
             self._error = exc
         finally:
-            self.waker.wake()
+            self._waker.wake()
 
     def _cancel(self) -> None:
         self._task.cancel()
@@ -222,7 +228,11 @@ _portals: Final[dict[int, Portal]] = {}
 
 
 def portal() -> Portal:
-    """Return the portal of this process."""
+    """Return the portal of this process.
+
+    Raises:
+        RuntimeError: Gevent's patches came after the import of wix-asgi.
+    """
     pid = os.getpid()
     # Of two threads that make one, both get the first: `setdefault` is atomic.
     return _portals.get(pid) or _portals.setdefault(pid, Portal())
@@ -230,8 +240,8 @@ def portal() -> Portal:
 
 def close_with_portal(resource: _Closable) -> None:
     """Where the portal's event loop calls this, close `resource` when the process ends."""
-    here = portal()
-    if here.is_here:
+    here = _portals.get(os.getpid())
+    if here is not None and here.is_here:
         here.close_at_end(resource)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Unpack
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -36,6 +36,8 @@ from wix_asgi.wix import Wix, WixOptions
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from _typeshed import OptExcInfo
 
 __all__ = ["ENVIRON_KEY", "REFUSALS", "WixWSGIMiddleware", "refusal_response", "sync_wix_of"]
 
@@ -100,11 +102,11 @@ class WixWSGIMiddleware:
         try:
             return self.app(environ, start_response)
         except REFUSALS as refusal:
-            # A server refuses a second start without `exc_info`, so an answer that has begun ends.
             response = refusal_response(refusal)
             status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
-            exc_info = (type(refusal), refusal, refusal.__traceback__)
-            start_response(status, list(response.headers.items()), exc_info)
+            # The server raises the refusal again where the app's answer has begun (PEP 3333).
+            error = cast("OptExcInfo", sys.exc_info())
+            start_response(status, list(response.headers.items()), error)
             return [bytes(response.body)]
         except Exception as exc:
             without_our_frames(exc)
@@ -114,8 +116,12 @@ class WixWSGIMiddleware:
         return self.wix.clients.for_request(self._scope(environ))._caller
 
     def _scope(self, environ: WSGIEnvironment) -> Scope:
-        scope: Scope = self._a2wsgi.asgi.build_scope(environ)
+        scope: Scope = self._a2wsgi.asgi.build_scope(_without_target(environ))
         del scope["wsgi_environ"]
+        root = _decoded(environ.get("SCRIPT_NAME", ""))
+        scope["root_path"] = root
+        scope["path"] = root + _decoded(environ.get("PATH_INFO", ""))
+        scope["query_string"] = environ.get("QUERY_STRING", "").encode("latin-1")
         # Servers differ in whether they tell the port, without which a2wsgi tells no address.
         scope["client"] = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
         return scope
@@ -131,7 +137,7 @@ class WixWSGIMiddleware:
 
         loop = portal().call(_running_loop)
         answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
-            environ, start_response
+            _without_target(environ), start_response
         )
         return answer
 
@@ -167,13 +173,23 @@ def _import_a2wsgi() -> Any:
     return a2wsgi
 
 
+def _without_target(environ: WSGIEnvironment) -> WSGIEnvironment:
+    """Return a copy for a2wsgi, which raises where a query or path is of other bytes than text."""
+    return {**environ, "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRING": ""}
+
+
+def _decoded(text: str) -> str:
+    """Return a part of a path as ASGI has it; WSGI has its bytes as characters (PEP 3333)."""
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
 def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
     """Mask in `environ` all that is masked in its scope: servers and trackers read it."""
     query = masked["query_string"].decode("latin-1")
     environ["QUERY_STRING"] = query
     for key in _TARGETS:
         if key in environ:
-            environ[key] = urlsplit(environ[key])._replace(query=query).geturl()
+            environ[key] = f"{environ[key].partition('?')[0]}?{query}"
     for name, value in masked["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
         if key in environ:

@@ -136,29 +136,28 @@ class WixMiddleware:
             outer = enter_state(scope, client, lifespan_state)
         else:
             state[STATE_KEY] = client
-        refusal = None
+        answer = None
         try:
-            await app(scope, receive, app_send)
-        except Exception as exc:
-            if has_begun or not isinstance(exc, RequestRefused):
-                without_our_frames(exc)
-                raise
-            refusal = exc
-        finally:
-            if outer is None and client._placed_for is scope:
-                client._placed_for = scope["headers"]
-            else:
-                leave_state(scope, client, outer)
-        # Out here, so that no error of the server is chained to the refusal.
-        if refusal is not None:
             try:
-                if socket is None:
-                    await answer_refusal(scope, refusal)(scope, receive, send)
+                await app(scope, receive, app_send)
+            except RequestRefused as exc:
+                if has_begun:
+                    raise
+                if socket is not None:
+                    answer = socket.refuse(exc)
                 else:
-                    await socket.refuse(refusal)
-            except Exception as exc:
-                without_our_frames(exc)
-                raise
+                    answer = answer_refusal(scope, exc)(scope, receive, send)
+            finally:
+                if outer is None and client._placed_for is scope:
+                    client._placed_for = scope["headers"]
+                else:
+                    leave_state(scope, client, outer)
+            # Out here, so that no error of the server is chained to the refusal.
+            if answer is not None:
+                await answer
+        except Exception as exc:
+            without_our_frames(exc)
+            raise
 
     def __getattr__(self, name: str) -> Any:
         """Be the wrapped app for everything else, so that `@app.get(…)` goes on working."""

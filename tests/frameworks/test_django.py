@@ -56,7 +56,6 @@ def visit(request: HttpRequest) -> Any:
     return response
 
 
-@xframe_options_deny
 def alone(_request: HttpRequest) -> Any:
     """Be a page that no iframe shows."""
     return HttpResponse("alone")
@@ -76,7 +75,7 @@ def fail(_request: HttpRequest) -> Any:
 urlpatterns = [
     path("echo", echo),
     path("visit", visit),
-    path("alone", alone),
+    path("alone", xframe_options_deny(alone)),
     path("framed", framed),
     path("fail", fail),
 ]

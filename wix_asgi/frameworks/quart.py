@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack, cast
+from typing import Any, Unpack, cast
 
 from quart import Quart, Response, has_websocket_context, request, websocket
 from starlette.requests import HTTPConnection
@@ -35,8 +35,10 @@ def add_wix(
         SettingsError: Settings are wrong or missing; all are named at once.
         BackendNotFound: The driver of the storage is missing.
     """
-    middleware = WixMiddleware(app.asgi_app, wix, require_identity=require_identity, **options)
-    app.asgi_app = middleware  # type: ignore[method-assign] # as Quart says to add a middleware
+    # Quart has the types of Hypercorn, which are narrower than those of Starlette.
+    untyped: Any = app
+    middleware = WixMiddleware(untyped.asgi_app, wix, require_identity=require_identity, **options)
+    untyped.asgi_app = middleware
     app.register_error_handler(RequestRefused, _refuse)
     if app.config["SESSION_COOKIE_SAMESITE"] is None and not middleware.wix.settings.is_loopback:
         app.config["SESSION_COOKIE_SAMESITE"] = "None"

@@ -16,7 +16,7 @@ from wix_asgi.pages.headers import NEGOTIATED, PRIVATE
 from wix_asgi.pages.languages import choose_language
 from wix_asgi.pages.pages import Pages
 
-__all__ = ["answer_refusal", "pages_of"]
+__all__ = ["answer_refusal", "pages_of", "response_to"]
 
 logger = logging.getLogger("wix_asgi")
 
@@ -38,17 +38,23 @@ def answer_refusal(scope: Scope, refusal: RequestRefused) -> Response:
     the app's name and a way on; any other request gets
     `{"error": reason, "message": …, "incident": …}`. Nothing is sent yet.
     """
+    accept, accept_language = read_headers(scope, b"accept", b"accept-language")
+    return response_to(refusal, pages_of(scope), accept, accept_language)
+
+
+def response_to(
+    refusal: RequestRefused, pages: Pages, accept: str, accept_language: str
+) -> Response:
+    """Return the answer to a refused request that has these two headers; empty where it has not."""
     code, incident = str(refusal.reason), secrets.token_hex(6)
     # Anybody can cause it, and each reason has a line of its own already (`RefusalLog`).
     logger.debug("a request was refused: %s (incident %s)", code, incident)
-    pages = pages_of(scope)
     headers = {
         **PRIVATE,
         **NEGOTIATED,
         "Content-Security-Policy": pages.policy,
         **(refusal.headers or {}),
     }
-    accept, accept_language = read_headers(scope, b"accept", b"accept-language")
     if "text/html" in accept.lower():
         tag = choose_language(accept_language)
         headers["Content-Language"] = tag

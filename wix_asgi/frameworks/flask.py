@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from flask import Flask, request
-from starlette.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from wix_asgi.client.sync_client import SyncWixClient
-from wix_asgi.frameworks.wsgi import REFUSALS, refusal_response, sync_wix_of
+from wix_asgi.errors import RequestRefused
+from wix_asgi.frameworks.wsgi import answer_in_environ, sync_wix_of
 
 __all__ = ["answer_refusals", "wix"]
 
@@ -23,14 +23,13 @@ MiddlewareMissing where no `WixWSGIMiddleware` is in front of the app.
 
 
 def answer_refusals(app: Flask) -> None:
-    """Have `app` answer an Unauthenticated, NotInstalled or the like with 401, 403 or 503.
+    """Have `app` answer each `RequestRefused` that a view lets out, with a page for people.
 
-    Without it Flask makes a 500 of each error that a view lets out.
+    Without it Flask makes a 500 of each.
     """
-    for refusal in REFUSALS:
-        app.register_error_handler(refusal, _answer)
+    app.register_error_handler(RequestRefused, _answer)
 
 
-def _answer(refusal: HTTPException) -> Response:
-    response = refusal_response(refusal)
+def _answer(refusal: RequestRefused) -> Response:
+    response = answer_in_environ(request.environ, refusal)
     return Response(bytes(response.body), response.status_code, dict(response.headers))

@@ -11,41 +11,30 @@ import os
 import sys
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wix_asgi._addresses import routes
 from wix_asgi._frames import without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.scopes import hide_secrets
+from wix_asgi.client.refusals import response_to
 from wix_asgi.client.sync_client import SyncWixClient, sync_client
 from wix_asgi.concurrency.portal import portal
-from wix_asgi.errors import (
-    MiddlewareMissing,
-    NotInstalled,
-    StorageUnavailable,
-    Unauthenticated,
-    WixUnavailable,
-)
+from wix_asgi.errors import MiddlewareMissing, RequestRefused
 from wix_asgi.identity.callers import Caller
-from wix_asgi.pages.headers import PRIVATE
+from wix_asgi.pages.pages import Pages
 from wix_asgi.wix import Wix, WixOptions
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from _typeshed import OptExcInfo
-
-__all__ = ["ENVIRON_KEY", "REFUSALS", "WixWSGIMiddleware", "refusal_response", "sync_wix_of"]
+__all__ = ["ENVIRON_KEY", "WixWSGIMiddleware", "answer_in_environ", "sync_wix_of"]
 
 ENVIRON_KEY: Final = "wix"
 """The key of the WSGI environment that holds the sync client."""
-
-REFUSALS: Final = (NotInstalled, StorageUnavailable, Unauthenticated, WixUnavailable)
-"""The errors of a client that are answers to the caller, and no bugs of the app."""
 
 _TARGETS: Final = ("RAW_URI", "REQUEST_URI")
 """The keys in which gunicorn, Werkzeug, uWSGI and mod_wsgi keep the request's target."""
@@ -59,9 +48,10 @@ class WixWSGIMiddleware:
     on the portal: it opens with the first request of a process, which forks may precede, and closes
     at the end of the process.
 
-    Where the app lets an Unauthenticated, NotInstalled, WixUnavailable or StorageUnavailable out
-    before it has answered, the caller gets its status: 401, 403 or 503 with `Retry-After`. All else
-    passes through untouched. A session (`Wix(session=...)`) is read here, and never begun.
+    A `RequestRefused` that the app lets out before it has answered is answered here, with a page or
+    JSON as by `wix_asgi.answer_refusal`. All else passes through untouched.
+
+    A session (`Wix(session=...)`) is read here, and never begun.
     """
 
     def __init__(
@@ -101,11 +91,11 @@ class WixWSGIMiddleware:
         environ[ENVIRON_KEY] = sync_client(self.wix.clients, lambda: self._caller(environ))
         try:
             return self.app(environ, start_response)
-        except REFUSALS as refusal:
-            response = refusal_response(refusal)
+        except RequestRefused as refusal:
+            response = answer_in_environ(environ, refusal)
             status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
             # The server raises the refusal again where the app's answer has begun (PEP 3333).
-            error = cast("OptExcInfo", sys.exc_info())
+            error = sys.exc_info()
             start_response(status, list(response.headers.items()), error)
             return [bytes(response.body)]
         except Exception as exc:
@@ -142,10 +132,11 @@ class WixWSGIMiddleware:
         return answer
 
 
-def refusal_response(refusal: HTTPException) -> JSONResponse:
-    """Return the answer to a caller whose call of the client has failed with one of `REFUSALS`."""
-    headers = {**PRIVATE, **(refusal.headers or {})}
-    return JSONResponse({"message": refusal.detail}, refusal.status_code, headers)
+def answer_in_environ(environ: WSGIEnvironment, refusal: RequestRefused) -> Response:
+    """Return the answer to the refused request of `environ`, as `wix_asgi.answer_refusal` does."""
+    pages = sync_wix_of(environ)._made_of[0].pages or Pages()
+    accept = environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_LANGUAGE", "")
+    return response_to(refusal, pages, *accept)
 
 
 def sync_wix_of(environ: WSGIEnvironment) -> SyncWixClient:

@@ -132,22 +132,6 @@ class TestTimeouts:
             assert b"ha" == first
             assert (0, 0) == (transport.in_flight, transport.idle)
 
-    async def test_a_slow_answer_is_none(self, wire: Wire) -> None:
-        """The timeout is for each wait, and not for the answer: bytes that come renew it."""
-        transport = wire.make(ONE)
-        body = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-        async def slow(server: Server, connected: Connected) -> None:
-            await server.head(connected)
-            for at in range(len(body)):
-                await connected.stream.send(body[at : at + 1])
-                await checkpoint()
-
-        async with serving(slow) as server, client_on(transport) as client:
-            answer = await client.get(server.url, timeout=httpx.Timeout(PATIENCE))
-
-            assert "ok" == answer.text
-
     async def test_a_slot(self, wire: Wire) -> None:
         """A request that gets no connection is a PoolTimeout."""
         transport = wire.make(ONE)

@@ -17,7 +17,7 @@ from wix_asgi import NotInstalled, Unauthenticated, Wix, WixMiddleware
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
-OTHER = DEMO_SITES[1]
+OTHER = list(DEMO_SITES)[1]
 
 
 @pytest.fixture(name="wix")

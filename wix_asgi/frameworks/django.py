@@ -44,7 +44,7 @@ class WixRequestMiddleware:
         if self._is_async:
             markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> Any:
+    def __call__(self, request: Any) -> Any:
         """Return the response of the view, or an awaitable of it."""
         scope = getattr(request, "scope", None)
         if scope is None:
@@ -54,7 +54,7 @@ class WixRequestMiddleware:
             return self._answer(request)
         return _for_iframe(request, self._get_response(request))
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
+    def process_exception(self, request: Any, exception: Exception) -> Any:
         """Return the answer to a refused request; None for any other error, which is Django's."""
         if not isinstance(exception, RequestRefused) or not hasattr(request, "wix"):
             return None
@@ -63,11 +63,11 @@ class WixRequestMiddleware:
             bytes(answer.body), status=answer.status_code, headers=dict(answer.headers)
         )
 
-    async def _answer(self, request: HttpRequest) -> Any:
+    async def _answer(self, request: Any) -> Any:
         return _for_iframe(request, await self._get_response(request))
 
 
-def _for_iframe(request: HttpRequest, response: Any) -> Any:
+def _for_iframe(request: Any, response: Any) -> Any:
     """Return the response with headers and cookies that work in Wix's iframe."""
     response.cookies = _Cookies(response.cookies)
     if "X-Frame-Options" in response.headers:

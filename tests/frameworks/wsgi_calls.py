@@ -56,7 +56,7 @@ def call(
         return sys.stdout.write
 
     whole = b"".join(app(given, start_response))
-    status, headers = started
+    status, headers = started or ("0 no answer", [])
     return Answer(int(status.partition(" ")[0]), httpx.Headers(headers), whole, given)
 
 

@@ -25,7 +25,7 @@ from wix_asgi._http import httpx
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
-EXAMPLES = ["background_job", "quickstart", "starlette_app"]
+EXAMPLES = ["background_job", "flask_app", "quickstart", "starlette_app"]
 
 
 @pytest.fixture(name="anyio_backend")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from wix_asgi._version import __version__ as __version__
 from wix_asgi.asgi.redaction import redact_query
 from wix_asgi.client.client import WixClient, get_wix
+from wix_asgi.client.sync_client import SyncWixClient
 from wix_asgi.errors import (
     AuthorizationConflict,
     BackendNotFound,
@@ -44,6 +45,7 @@ from wix_asgi.models import Identity, Installation, Record
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import Storage, open_storage
 from wix_asgi.wix import Wix
+from wix_asgi.wsgi import WixWSGIMiddleware
 
 __all__ = [
     "AppInstalled",
@@ -70,6 +72,7 @@ __all__ = [
     "SettingsError",
     "Storage",
     "StorageUnavailable",
+    "SyncWixClient",
     "Unauthenticated",
     "UnknownKey",
     "UnsealError",
@@ -81,6 +84,7 @@ __all__ = [
     "WixMisconfigured",
     "WixSettings",
     "WixUnavailable",
+    "WixWSGIMiddleware",
     "get_wix",
     "open_storage",
     "redact_query",

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from wix_asgi.client.client import WixClient
+from wix_asgi.client.sync_client import SyncWixClient, sync_client_of
 from wix_asgi.protocol.answers import text_of
 from wix_asgi.protocol.moments import read_time
 from wix_asgi.protocol.webhook_event import SignedEvent
@@ -45,7 +46,7 @@ class WebhookEvent:
         id: The event's id: 32 hexadecimal digits, the same in every attempt and every repetition.
         issued_at: The moment at which Wix issued the event, in UTC.
         attempt: 1, and one more each time that the event is handled again.
-        client: The authenticated client of the installation.
+        client: The authenticated client of the installation, for async handlers.
     """
 
     event_type: str
@@ -62,6 +63,11 @@ class WebhookEvent:
             "A WebhookEvent has a client, which belongs to its process: hand on its id, "
             "event_type, instance_id and data instead."
         )
+
+    @property
+    def sync_client(self) -> SyncWixClient:
+        """The client of the installation for plain handlers, another one each time."""
+        return sync_client_of(self.client)
 
     def _field(self, name: str) -> Any:
         return self.data.get(name) if isinstance(self.data, dict) else None

@@ -20,6 +20,7 @@ from wix_asgi._wix_options import WixOptions
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.concurrency.per_loop import PerLoop
+from wix_asgi.concurrency.portal import close_with_portal
 from wix_asgi.errors import SettingsError
 from wix_asgi.hooks import Hooks
 from wix_asgi.models import Identity, Installation, InstallFlow
@@ -27,6 +28,7 @@ from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.settings import WixSettings
 from wix_asgi.storage import EventStorage, Storage, shortcomings
+from wix_asgi.sync.sync_wix import SyncWix
 from wix_asgi.webhooks.handlers import Handlers
 
 __all__ = ["Wix", "WixOptions"]
@@ -100,6 +102,7 @@ class Wix(Registration):
         self.handshake: Final = parts.handshake
         self.webhook: Final = parts.webhook
         self._worker = parts.worker
+        self.sync: Final = SyncWix(self)
         self._closes_at = math.inf
         # A lock of another event loop cannot be waited for.
         self._opening = PerLoop(anyio.Lock)
@@ -125,10 +128,10 @@ class Wix(Registration):
         async with self._opening.here():
             if self.is_open:
                 return
-            for pool in self._pools:
-                pool.warm()
+            self.warm()
             await self._open_storage()
             self.is_open = True
+            close_with_portal(self)
             if told := shortcomings(self.storage):
                 # Its class alone: what a foreign repr shows is unknown.
                 logger.warning("storage %s: %s", type(self.storage).__name__, " ".join(told))
@@ -137,6 +140,15 @@ class Wix(Registration):
             self._closes_at = math.inf
             if self._worker is not None and self._takes_events:
                 self._worker.start()
+
+    def warm(self) -> None:
+        """Load the network's part of httpx, and the trusted certificates, which `open` does too.
+
+        A process that forks later loads them once for all. Under gevent's patches they cannot be
+        loaded by the portal's thread, so that the sync side calls it in that of its caller.
+        """
+        for pool in self._pools:
+            pool.warm()
 
     async def stop_work(self) -> None:
         """Take no more events, and end running handlers; the app's own shutdown comes after it.

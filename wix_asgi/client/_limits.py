@@ -5,6 +5,7 @@ A decoder is given small pieces, so that no single piece unpacks to much more th
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
@@ -16,10 +17,15 @@ from wix_asgi._http import httpx
 from wix_asgi.errors import ResponseTooLarge
 from wix_asgi.transport.bodies import split_body
 
-__all__ = ["ReadLimits", "is_limited", "limit"]
+__all__ = ["LimitedStream", "ReadLimits", "is_limited", "limit"]
 
 _LIMITS: Final = "wix_asgi.limits"
 """The extension of httpx in which a request carries the limits of its call."""
+
+
+_MAX_PIECES: Final = 64
+"""Packed pieces of a kilobyte that a sync reader gets at a time: httpcore reads 64 KiB at most
+(`READ_NUM_BYTES`), and they are counted as unproductive until they are unpacked."""
 
 
 class ReadLimits:
@@ -96,7 +102,7 @@ def limit(request: httpx.Request, response: httpx.Response) -> httpx.Response:
     # An event hook of the app's own may have replaced the extensions.
     limits: ReadLimits = request.extensions.get(_LIMITS, _NO_LIMITS)
     is_packed = "Content-Encoding" in response.headers
-    body = _LimitedStream(response, limits, is_packed=is_packed)
+    body = LimitedStream(response, limits, is_packed=is_packed)
     if not is_packed:
         response.stream = body
         return response
@@ -108,7 +114,7 @@ def limit(request: httpx.Request, response: httpx.Response) -> httpx.Response:
     )
 
 
-class _LimitedStream(httpx.AsyncByteStream):
+class LimitedStream(httpx.AsyncByteStream):
     """A body that ends with an error where its call has read too much."""
 
     # No async generator, which would outlive this on trio where it is left half-way.
@@ -128,6 +134,15 @@ class _LimitedStream(httpx.AsyncByteStream):
             self._pieces = self._cut(await self._read())
         self._limits.check()
         return piece
+
+    async def read_pieces(self) -> list[bytes]:
+        """Return the next pieces of the body, as many as came by one read: a sync reader's share.
+
+        Raises:
+            StopAsyncIteration: The body is over.
+        """
+        first = await anext(self)
+        return [first, *itertools.islice(self._pieces, _MAX_PIECES - 1)]
 
     async def _read(self) -> bytes:
         began = time.monotonic()
@@ -160,6 +175,14 @@ class _LimitedStream(httpx.AsyncByteStream):
 
 class _LimitedResponse(httpx.Response):
     """An answer whose limits hold for the bytes that it unpacks to."""
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        limits: ReadLimits = self.extensions.get(_LIMITS, _NO_LIMITS)
+        for chunk in super().iter_bytes(chunk_size):
+            limits.count(len(chunk))
+            if not limits.are_exceeded:
+                yield chunk
+        limits.check()
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         # An answer that was pickled has no extensions, and was read before.

@@ -37,12 +37,12 @@ from wix_asgi.protocol.headers import HEADERS
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.transport.origins import origin_of
 
-__all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix"]
+__all__ = ["STATE_KEY", "TOO_LARGE", "ClientFactory", "WixClient", "get_wix"]
 
 STATE_KEY: Final = "wix"
 """The key of `scope["state"]` that holds the client, so that it is `request.state.wix`."""
 
-_TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
+TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
 class WixClient(httpx.AsyncClient):
@@ -166,7 +166,7 @@ class WixClient(httpx.AsyncClient):
             policy.max_bytes,
             seconds,
             unproductive=policy.max_unproductive_bytes,
-            too_large=_TOO_LARGE if stream else None,
+            too_large=TOO_LARGE if stream else None,
         )
         # A copy, since another client may send the same request meanwhile.
         sent = copy_without_token(request)

@@ -1,0 +1,48 @@
+"""Flask: the products of the calling site, and an event of Wix in a plain function.
+
+Run it with `gunicorn --limit-request-line 8190 examples.flask_app:app`, with WIX_APP_ID,
+WIX_APP_SECRET and WIX_PUBLIC_URL in the environment, and WIX_PUBLIC_KEY for the events. It needs
+`pip install flask gunicorn "wix-asgi[wsgi]"`.
+"""
+
+import logging
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+
+from wix_asgi import Wix, WixWSGIMiddleware
+from wix_asgi.events import PaidPlanPurchased
+from wix_asgi.flask import answer_refusals
+from wix_asgi.flask import wix as site
+
+logging.basicConfig(level=logging.INFO)
+log = logging.getLogger(__name__)
+
+wix = Wix()
+app = Flask(__name__)
+app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, wix)  # type: ignore[method-assign]
+answer_refusals(app)
+
+
+@app.get("/products")
+def products() -> ResponseReturnValue:
+    """Show the products of the calling site; an unknown caller gets a 401 without further code."""
+    answer = site.post("/stores/v1/products/query", json={"query": {}})
+    return answer.raise_for_status().json()  # type: ignore[no-any-return]
+
+
+@wix.on(PaidPlanPurchased)
+def thank(event: PaidPlanPurchased) -> None:
+    """Note a purchase; the same `event.id` may come again if this process is killed meanwhile."""
+    answer = event.sync_client.get("/apps/v1/instance").raise_for_status()
+    name = answer.json()["site"]["siteDisplayName"]
+    log.info("%s bought the plan %s (event %s)", name, event.vendor_product_id, event.id)
+
+
+@app.cli.command("sites")
+def sites() -> None:
+    """Print the number of products of each site: `flask --app examples.flask_app sites`."""
+    for installation in wix.sync.installations():
+        client = wix.sync.client(installation.instance_id)
+        answer = client.post("/stores/v1/products/query", json={"query": {}})
+        print(installation.instance_id, answer.raise_for_status().json()["totalResults"])

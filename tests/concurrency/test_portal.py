@@ -1,0 +1,419 @@
+"""The portal: one event loop for all threads that cannot await."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TypeVar
+
+import anyio
+import gevent
+import pytest
+
+from tests.limits import PATIENCE
+from wix_asgi.concurrency._wakers import HubWaker, LockWaker, check_patches, new_waker, real
+from wix_asgi.concurrency.detached import Interrupted
+from wix_asgi.concurrency.portal import Portal, close_with_portal, portal
+
+T = TypeVar("T")
+COLOUR = contextvars.ContextVar("COLOUR", default="none")
+
+
+def run_here(use: Callable[[Portal], T]) -> T:
+    """Run `use` in another thread with a portal whose own thread is this one; then stop it."""
+    threads: queue.Queue[Callable[[], None]] = queue.Queue()
+    here = Portal(start_thread=threads.put)
+
+    def use_and_stop() -> T:
+        try:
+            return use(here)
+        finally:
+            here.stop()
+
+    with ThreadPoolExecutor(1) as pool:
+        used = pool.submit(use_and_stop)
+        threads.get(timeout=PATIENCE)()
+        return used.result(PATIENCE)
+
+
+async def ident() -> int:
+    """Return the thread that runs this."""
+    return threading.get_ident()
+
+
+async def colour() -> str:
+    """Return a context variable."""
+    return COLOUR.get()
+
+
+async def fail() -> None:
+    """Raise an error."""
+    raise LookupError("lost")
+
+
+class Resource:
+    """Something to close."""
+
+    def __init__(self) -> None:
+        self.closed_in: int | None = None
+
+    async def aclose(self) -> None:
+        self.closed_in = threading.get_ident()
+
+
+def test_work_runs_in_the_portals_thread() -> None:
+    """Results, errors and context variables pass between the caller and the portal."""
+
+    def use(here: Portal) -> tuple[int, str, int]:
+        COLOUR.set("red")
+        with pytest.raises(LookupError, match="lost"):
+            here.call(fail)
+        return here.call(ident), here.call(colour), threading.get_ident()
+
+    ran_in, seen, caller = run_here(use)
+
+    assert (threading.get_ident(), "red") == (ran_in, seen)
+    assert caller != ran_in
+
+
+def test_a_process_has_one_portal() -> None:
+    """Threads that come at once share its thread, and the same one serves later calls."""
+    meeting = threading.Barrier(8)
+    one = Portal()
+
+    def use() -> int:
+        meeting.wait(PATIENCE)
+        return one.call(ident)
+
+    with ThreadPoolExecutor(8) as pool:
+        threads = {each.result(PATIENCE) for each in [pool.submit(use) for _ in range(8)]}
+    one.stop()
+
+    assert 1 == len(threads)
+    assert portal() is portal()
+
+
+def test_work_that_nobody_waits_for_runs() -> None:
+    """Its errors are dropped."""
+
+    def use(here: Portal) -> int:
+        done: queue.Queue[int] = queue.Queue()
+
+        async def tell() -> None:
+            done.put(1)
+
+        here.start_soon(fail)
+        here.start_soon(tell)
+        return done.get(timeout=PATIENCE)
+
+    assert 1 == run_here(use)
+
+
+def test_end_closes_what_was_opened_and_cancels_the_rest() -> None:
+    """Work under way is interrupted, and so is a call that comes too late."""
+    first, second = Resource(), Resource()
+
+    async def hang() -> None:
+        await anyio.sleep_forever()
+
+    def use(here: Portal) -> Portal:
+        here.call(ident)
+        here.close_at_end(first)
+        here.close_at_end(second)
+        with ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(here.call, hang)
+            here.call(ident)
+            here.stop()
+            with pytest.raises(Interrupted):
+                hanging.result(PATIENCE)
+        with pytest.raises(Interrupted):
+            here.call(ident)
+        return here
+
+    here = run_here(use)
+    here.stop()
+
+    assert [threading.get_ident()] * 2 == [first.closed_in, second.closed_in]
+
+
+def test_resource_that_is_gone_is_not_kept() -> None:
+    """The portal keeps nothing alive until the end of the process."""
+
+    def use(here: Portal) -> int:
+        here.close_at_end(Resource())
+        here.call(ident)
+        return len(here._closing)
+
+    assert 0 == run_here(use)
+
+
+def test_process_does_not_wait_for_a_blocked_portal() -> None:
+    """A portal that an app blocks is left behind."""
+    blocked, freed = threading.Event(), threading.Event()
+    one = Portal(stop_seconds=0.01)
+
+    async def block() -> None:
+        blocked.set()
+        freed.wait(PATIENCE)
+
+    one.start_soon(block)
+    assert blocked.wait(PATIENCE)
+    one.stop()
+    freed.set()
+
+    assert one._over.wait(PATIENCE)
+
+
+def test_unused_portal_has_nothing_to_stop() -> None:
+    """It starts no thread for it."""
+
+    def start(_: Callable[[], None]) -> None:
+        raise AssertionError
+
+    Portal(start_thread=start).stop()
+
+
+def test_portal_of_a_parent_is_not_stopped() -> None:
+    """The end of a forked process leaves the portal of its parent alone."""
+
+    def use(here: Portal) -> int:
+        here.call(ident)
+        here._pid += 1
+        here.stop()
+        here._pid -= 1
+        return here.call(ident)
+
+    assert threading.get_ident() == run_here(use)
+
+
+class Interrupting(LockWaker):
+    """A wait that a signal's handler ends, once `ready` is set."""
+
+    ready: threading.Event
+
+    def wait(self, seconds: float | None = None) -> bool:
+        assert self.ready.wait(PATIENCE)
+        raise KeyboardInterrupt
+
+
+def test_interrupted_call_is_cancelled() -> None:
+    """The work is cancelled, and other work goes on."""
+    ended = threading.Event()
+
+    class Waker(Interrupting):
+        ready = threading.Event()
+
+    async def hang() -> None:
+        Waker.ready.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    def use(here: Portal) -> int:
+        here._new_waker = Waker
+        with pytest.raises(KeyboardInterrupt):
+            here.call(hang)
+        assert ended.wait(PATIENCE)
+        here._new_waker = LockWaker
+        return here.call(ident)
+
+    assert threading.get_ident() == run_here(use)
+
+
+def test_call_that_is_interrupted_before_the_portal_runs_does_nothing() -> None:
+    """Its work does not begin."""
+    threads: list[Callable[[], None]] = []
+    begun: list[str] = []
+    one = Portal(start_thread=threads.append)
+
+    class Waker(Interrupting):
+        ready = threading.Event()
+        ready.set()
+
+    async def begin() -> None:
+        begun.append("begun")
+
+    async def stop() -> None:
+        one._stopped.set()
+
+    one._new_waker = Waker
+    with pytest.raises(KeyboardInterrupt):
+        one.call(begin)
+    one.start_soon(stop)
+    threads.pop()()
+
+    assert [] == begun
+
+
+def test_interrupt_at_the_end_is_passed_on() -> None:
+    """KeyboardInterrupt stays what it is where the portal has ended meanwhile."""
+    threads: list[Callable[[], None]] = []
+    one = Portal(start_thread=threads.append)
+    one.start_soon(ident)
+
+    class Ending(LockWaker):
+        def wait(self, seconds: float | None = None) -> bool:
+            threads.pop()()
+            raise KeyboardInterrupt
+
+    async def stop() -> None:
+        one._stopped.set()
+
+    one._new_waker = Ending
+    with pytest.raises(KeyboardInterrupt):
+        one.call(stop)
+    assert one._loop is not None
+    assert one._loop.is_closed()
+
+
+def test_call_that_comes_while_the_portal_ends_is_refused() -> None:
+    """Nobody waits for an event loop that is over."""
+    threads: list[Callable[[], None]] = []
+    one = Portal(start_thread=threads.append)
+
+    async def stop_and_leave_another() -> None:
+        one._stopped.set()
+        # As a thread does whose call the event loop does not come to any more.
+        one._pending.append(late)
+
+    one.start_soon(stop_and_leave_another)
+    late = one._begin(ident, LockWaker())
+    one._pending.remove(late)
+    threads.pop()()
+    with pytest.raises(Interrupted):
+        late.result()
+
+
+def test_portals_own_loop_is_told_not_to_wait_for_itself() -> None:
+    """A sync call inside of an async function of the portal raises instead of hanging."""
+
+    def use(here: Portal) -> None:
+        async def wait_for_itself() -> None:
+            here.call(ident)
+
+        with pytest.raises(RuntimeError, match="use the async client"):
+            here.call(wait_for_itself)
+
+    run_here(use)
+
+
+async def test_other_loops_may_wait() -> None:
+    """On another event loop, of asyncio or trio, a sync call blocks, and works."""
+    one = Portal()
+    thread = one.call(ident)
+    one.stop()
+
+    assert threading.get_ident() != thread
+
+
+async def test_resource_of_another_loop_is_left_to_it() -> None:
+    """Only the portal's event loop closes with the portal."""
+    portal()
+    resource = Resource()
+    close_with_portal(resource)
+
+    assert resource not in portal()._closing
+
+
+def test_resource_that_opens_on_the_portal_is_closed_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The portal's event loop registers it; a process without a portal has nothing to do."""
+    resource = Resource()
+    close_with_portal(resource)
+
+    async def open_it() -> None:
+        close_with_portal(resource)
+
+    def use(here: Portal) -> None:
+        monkeypatch.setitem(_portals(), os.getpid(), here)
+        here.call(open_it)
+
+    run_here(use)
+    monkeypatch.delitem(_portals(), os.getpid())
+    close_with_portal(resource)
+    monkeypatch.undo()
+
+    assert threading.get_ident() == resource.closed_in
+
+
+def _portals() -> dict[int, Portal]:
+    from wix_asgi.concurrency import portal as module  # noqa: PLC0415
+
+    return module._portals
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, *, is_patched: bool, original: object) -> None:
+    """Have gevent's module of patches say whether this process is patched."""
+    module = SimpleNamespace(
+        is_module_patched=lambda _: is_patched, get_original=lambda _, __: original
+    )
+    monkeypatch.setitem(sys.modules, "gevent.monkey", module)
+
+
+def test_gevents_patches_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patches have to be first; real functions, and the kind of a waker, depend on them."""
+    lock = threading.Lock
+    patch(monkeypatch, is_patched=True, original=lock)
+    with pytest.raises(RuntimeError, match="call it first"):
+        check_patches(was_patched=False)
+    check_patches(was_patched=True)
+    of_greenlet, original = new_waker(), real("_thread", "start_new_thread")
+    of_greenlet.close()
+    patch(monkeypatch, is_patched=False, original=lock)
+    check_patches(was_patched=False)
+    of_thread = new_waker()
+    monkeypatch.delitem(sys.modules, "gevent.monkey")
+
+    assert lock is original
+    assert isinstance(of_greenlet, HubWaker)
+    assert isinstance(of_thread, LockWaker)
+    assert threading.get_ident is real("threading", "get_ident")
+
+
+def test_greenlets_wait_for_nothing_but_their_own_call() -> None:
+    """While a greenlet waits for the portal, others of its thread run; a timeout cancels."""
+    go, cancelled = threading.Event(), threading.Event()
+    one = Portal(new_waker=HubWaker)
+
+    async def wait() -> str:
+        while not go.is_set():  # noqa: ASYNC110 - of another thread
+            await asyncio.sleep(0.001)
+        return "done"
+
+    async def hang() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    waiting = gevent.spawn(one.call, wait)
+    gevent.spawn(go.set)
+    waiting.join(PATIENCE)
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
+        one.call(hang)
+    was_cancelled = cancelled.wait(PATIENCE)
+    one.stop()
+
+    assert "done" == waiting.value
+    assert was_cancelled
+
+
+def test_waker_of_gevent_may_be_closed_first() -> None:
+    """It is woken once, and no more where the greenlet has given up meanwhile."""
+    waker = HubWaker()
+    before = waker.wait(0.0)
+    waker.wake()
+    after = waker.wait(PATIENCE)
+    waker.close()
+    waker.wake()
+
+    assert (False, True) == (before, after)

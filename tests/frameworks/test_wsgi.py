@@ -1,0 +1,210 @@
+"""WixWSGIMiddleware: the paths that Wix calls in front of a WSGI app, and `environ["wix"]`."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import anyio
+import pytest
+
+from tests.frameworks.wsgi_calls import Site, call
+from tests.limits import PATIENCE
+from tests.support import SITE, make_wix
+from wix_asgi import (
+    MiddlewareMissing,
+    SettingsError,
+    StorageUnavailable,
+    SyncWixClient,
+    Unauthenticated,
+    Wix,
+    WixWSGIMiddleware,
+)
+from wix_asgi._http import httpx
+from wix_asgi.concurrency.portal import portal
+from wix_asgi.events import WebhookEvent
+from wix_asgi.testing import FakeWix
+from wix_asgi.wsgi import sync_wix_of
+
+
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Ask Wix as the calling site, in one of several ways."""
+    client = sync_wix_of(environ)
+    path = environ["PATH_INFO"]
+    if path == "/begun":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/down":
+        raise StorageUnavailable("the disk is full", retry_after=7)
+    if path == "/bug":
+        raise LookupError("lost")
+    body = b"plain" if path == "/plain" else client.get("/x").content
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+
+
+@pytest.fixture(name="wix")
+def _wix(fake: FakeWix) -> Iterator[Wix]:
+    wix = make_wix(fake, public_key=fake.public_key)
+    yield wix
+    portal().call(wix.aclose)
+
+
+@pytest.fixture(name="served")
+def _served(wix: Wix) -> WixWSGIMiddleware:
+    return WixWSGIMiddleware(app, wix)
+
+
+def test_site_is_installed_and_calls(served: WixWSGIMiddleware, fake: FakeWix) -> None:
+    """The two paths work in front of a WSGI app, whose views get the calling site's client."""
+    site = Site(served, fake)
+    installed = site.install()
+    called = site.open("/products")
+
+    assert 303 == installed.status
+    assert (200, SITE) == (
+        called.status,
+        httpx.Response(200, content=called.body).json()["instanceId"],
+    )
+    assert isinstance(called.environ["wix"], SyncWixClient)
+
+
+def test_client_is_made_of_the_header_too(served: WixWSGIMiddleware, fake: FakeWix) -> None:
+    """A signed instance in Authorization names the site, as on ASGI; of a client none is built."""
+    signed = fake.signed_instance(SITE)
+    answer = call(served, "/plain", HTTP_AUTHORIZATION=signed, REMOTE_PORT="4000")
+    client = answer.environ["wix"]
+    is_built = "_built" in vars(client)
+
+    assert b"plain" == answer.body
+    assert not is_built
+    assert SITE == client.identity.instance_id
+
+
+def test_refusals_are_answers(served: WixWSGIMiddleware, fake: FakeWix) -> None:
+    """An error of the client that the app lets out is 401, 403 or 503, and tells no cause."""
+    site = Site(served, fake)
+    nobody, stranger, down = call(served, "/x"), site.open("/x"), call(served, "/down")
+
+    assert [401, 403, 503] == [answer.status for answer in (nobody, stranger, down)]
+    assert "no_identity" in nobody.headers["WWW-Authenticate"]
+    assert ("7", "no-store") == (down.headers["Retry-After"], down.headers["Cache-Control"])
+    assert b"disk" not in down.body
+
+
+def test_answer_that_has_begun_is_not_replaced(served: WixWSGIMiddleware) -> None:
+    """The server gets the refusal as the error that ends the answer."""
+    with pytest.raises(Unauthenticated):
+        call(served, "/begun")
+
+
+def test_any_bytes_may_be_in_an_address(served: WixWSGIMiddleware) -> None:
+    """Bytes that are no text, in a path or a query, are no error of ours."""
+    answers = [call(served, target) for target in ("/\xff?a=\xff", "/wix/callback?code=\xff")]
+
+    assert [401, 400] == [answer.status for answer in answers]
+
+
+def test_bugs_of_the_app_pass(served: WixWSGIMiddleware) -> None:
+    """Other errors reach the server, without frames of ours."""
+    with pytest.raises(LookupError) as caught:
+        call(served, "/bug")
+
+    assert [] == [entry.path for entry in caught.traceback if "wix_asgi" in str(entry.path)]
+
+
+def test_secrets_are_masked_in_the_environment(served: WixWSGIMiddleware, fake: FakeWix) -> None:
+    """Servers and trackers read no code, state, token or cookie of ours there (R35)."""
+    site = Site(served, fake)
+    installed = site.install()
+    keys = ("QUERY_STRING", "RAW_URI", "HTTP_COOKIE")
+    shown = {key: installed.environ[key] for key in keys}
+
+    assert "code=***" in shown["QUERY_STRING"]
+    assert shown["RAW_URI"] == f"/wix/callback?{shown['QUERY_STRING']}"
+    assert shown["HTTP_COOKIE"].endswith("=***")
+
+
+def test_path_that_is_taken_for_ours_stays_the_apps(
+    served: WixWSGIMiddleware, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A path with a slash too many is the app's, and a line says what to enter at Wix."""
+    answer = call(served, "/wix/install/")
+
+    assert 401 == answer.status
+    assert "differs from" in caplog.text
+
+
+async def test_event_reaches_its_handler(
+    wix: Wix, served: WixWSGIMiddleware, fake: FakeWix
+) -> None:
+    """A webhook is answered at once, and handled on the portal."""
+    handled: list[WebhookEvent] = []
+    done = threading.Event()
+
+    @wix.on("PaidPlanPurchased")
+    async def note(event: WebhookEvent) -> None:
+        handled.append(event)
+        done.set()
+
+    await anyio.to_thread.run_sync(Site(served, fake).install)
+    told = await anyio.to_thread.run_sync(
+        lambda: call(
+            served,
+            "/wix/webhook",
+            method="POST",
+            body=fake.webhook_token("PaidPlanPurchased", SITE).encode(),
+            CONTENT_TYPE="text/plain",
+        )
+    )
+    assert await anyio.to_thread.run_sync(done.wait, PATIENCE)
+
+    assert 200 == told.status
+    assert [SITE] == [event.instance_id for event in handled]
+
+
+class Cut(io.BytesIO):
+    """The body of a client that hung up: shorter than its Content-Length."""
+
+
+def test_body_that_is_cut_off_ends(served: WixWSGIMiddleware) -> None:
+    """A client that hangs up amid the body of an event keeps no thread, and gets no answer."""
+    environ: dict[str, Any] = {"wsgi.input": Cut(b"abc"), "CONTENT_LENGTH": "1000"}
+    answer = call(served, "/wix/webhook", method="POST", **environ)
+
+    assert (0, b"") == (answer.status, answer.body)
+
+
+def test_events_left_behind_are_handled_from_the_first_request_on(
+    wix: Wix, served: WixWSGIMiddleware
+) -> None:
+    """The first request of a process opens its Wix, and does not wait for that."""
+    answer = call(served, "/plain")
+    portal().call(wix.open)
+
+    assert 200 == answer.status
+    assert wix.is_open
+
+
+def test_settings_are_checked_at_once(fake: FakeWix) -> None:
+    """Mistakes stop the import of the app; a Wix and its keywords are not given together."""
+    with pytest.raises(SettingsError):
+        WixWSGIMiddleware(app)
+    with pytest.raises(TypeError, match="not both"):
+        WixWSGIMiddleware(app, make_wix(fake), app_id="another")
+
+
+def test_extra_is_named_where_it_is_missing(fake: FakeWix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a2wsgi the error says what to install."""
+    monkeypatch.setitem(sys.modules, "a2wsgi", None)
+    with pytest.raises(ImportError, match=r'pip install "wix-asgi\[wsgi\]"'):
+        WixWSGIMiddleware(app, make_wix(fake))
+
+
+def test_missing_middleware_is_told() -> None:
+    """A view without the middleware in front says how to add it."""
+    with pytest.raises(MiddlewareMissing, match="WixWSGIMiddleware is not in front"):
+        sync_wix_of({})

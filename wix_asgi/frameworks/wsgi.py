@@ -1,0 +1,212 @@
+"""The middleware for WSGI apps: the paths that Wix calls, and the sync client of each request.
+
+Only this module imports a2wsgi, by which a WSGI server calls our ASGI paths; it is imported with
+the first `WixWSGIMiddleware`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wix_asgi._addresses import routes
+from wix_asgi._frames import without_our_frames
+from wix_asgi.asgi.access_logs import redact_access_logs
+from wix_asgi.asgi.scopes import hide_secrets
+from wix_asgi.client.sync_client import SyncWixClient, sync_client
+from wix_asgi.concurrency.portal import portal
+from wix_asgi.errors import (
+    MiddlewareMissing,
+    NotInstalled,
+    StorageUnavailable,
+    Unauthenticated,
+    WixUnavailable,
+)
+from wix_asgi.identity.callers import Caller
+from wix_asgi.pages.headers import PRIVATE
+from wix_asgi.wix import Wix, WixOptions
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from _typeshed import OptExcInfo
+
+__all__ = ["ENVIRON_KEY", "REFUSALS", "WixWSGIMiddleware", "refusal_response", "sync_wix_of"]
+
+ENVIRON_KEY: Final = "wix"
+"""The key of the WSGI environment that holds the sync client."""
+
+REFUSALS: Final = (NotInstalled, StorageUnavailable, Unauthenticated, WixUnavailable)
+"""The errors of a client that are answers to the caller, and no bugs of the app."""
+
+_TARGETS: Final = ("RAW_URI", "REQUEST_URI")
+"""The keys in which gunicorn, Werkzeug, uWSGI and mod_wsgi keep the request's target."""
+
+
+class WixWSGIMiddleware:
+    """Puts Wix in front of a WSGI app: the paths that Wix calls, and `environ["wix"]`.
+
+    In Flask it is `app.wsgi_app = WixWSGIMiddleware(app.wsgi_app)`, in Django it is around
+    `get_wsgi_application()`. The client is the `SyncWixClient` of the calling site. The `Wix` runs
+    on the portal: it opens with the first request of a process, which forks may precede, and closes
+    at the end of the process.
+
+    Where the app lets an Unauthenticated, NotInstalled, WixUnavailable or StorageUnavailable out
+    before it has answered, the caller gets its status: 401, 403 or 503 with `Retry-After`. All else
+    passes through untouched. A session (`Wix(session=...)`) is read here, and never begun.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, wix: Wix | None = None, **options: Unpack[WixOptions]
+    ) -> None:
+        """Wrap `app`; `wix` or the keywords of `Wix`, which may all come from the environment.
+
+        Raises:
+            ImportError: The extra `wsgi` is missing.
+            SettingsError: Settings are wrong or missing; all are named at once.
+            BackendNotFound: The driver of the storage is missing.
+        """
+        if wix is not None and options:
+            del options  # a traceback with locals shows no secret
+            raise TypeError("Give WixWSGIMiddleware a Wix, or the keywords of one; not both.")
+        self._a2wsgi = _import_a2wsgi()
+        self.app: Final = app
+        self.wix: Final = wix or Wix(**options)
+        self.wix.is_served = True
+        self.wix.warm()
+        self._paths = routes(self.wix.settings, self.wix.handshake, self.wix.webhook)
+        self._opened_in: int | None = None
+        redact_access_logs()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer our paths; pass everything else on, with its client."""
+        if self._opened_in != os.getpid():
+            # Begun, and not waited for: events that a process before has left are handled.
+            portal().start_soon(self.wix.open)
+            self._opened_in = os.getpid()
+        route = self._paths.get(environ.get("PATH_INFO", ""))
+        if route is not None:
+            scope = self._scope(environ)
+            own = route(scope)
+            if own is not None:
+                return self._answer(own, scope, environ, start_response)
+        environ[ENVIRON_KEY] = sync_client(self.wix.clients, lambda: self._caller(environ))
+        try:
+            return self.app(environ, start_response)
+        except REFUSALS as refusal:
+            response = refusal_response(refusal)
+            status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
+            # The server raises the refusal again where the app's answer has begun (PEP 3333).
+            error = cast("OptExcInfo", sys.exc_info())
+            start_response(status, list(response.headers.items()), error)
+            return [bytes(response.body)]
+        except Exception as exc:
+            without_our_frames(exc)
+            raise
+
+    def _caller(self, environ: WSGIEnvironment) -> Caller:
+        return self.wix.clients.for_request(self._scope(environ))._caller
+
+    def _scope(self, environ: WSGIEnvironment) -> Scope:
+        scope: Scope = self._a2wsgi.asgi.build_scope(_without_target(environ))
+        del scope["wsgi_environ"]
+        root = _decoded(environ.get("SCRIPT_NAME", ""))
+        scope["root_path"] = root
+        scope["path"] = root + _decoded(environ.get("PATH_INFO", ""))
+        scope["query_string"] = environ.get("QUERY_STRING", "").encode("latin-1")
+        # Servers differ in whether they tell the port, without which a2wsgi tells no address.
+        scope["client"] = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
+        return scope
+
+    def _answer(
+        self, own: ASGIApp, scope: Scope, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        inner = hide_secrets(scope)
+        _hide_in_environ(environ, scope)
+
+        async def serve(_: Scope, receive: Receive, send: Send) -> None:
+            await own(inner, _ending(receive), send)
+
+        loop = portal().call(_running_loop)
+        answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
+            _without_target(environ), start_response
+        )
+        return answer
+
+
+def refusal_response(refusal: HTTPException) -> JSONResponse:
+    """Return the answer to a caller whose call of the client has failed with one of `REFUSALS`."""
+    headers = {**PRIVATE, **(refusal.headers or {})}
+    return JSONResponse({"message": refusal.detail}, refusal.status_code, headers)
+
+
+def sync_wix_of(environ: WSGIEnvironment) -> SyncWixClient:
+    """Return the client that `WixWSGIMiddleware` put into the environment of this request.
+
+    Raises:
+        MiddlewareMissing: There is no client; the message says how to add the middleware.
+    """
+    client = environ.get(ENVIRON_KEY)
+    if not isinstance(client, SyncWixClient):
+        raise MiddlewareMissing(
+            "WixWSGIMiddleware is not in front of this app. In Flask write "
+            "app.wsgi_app = WixWSGIMiddleware(app.wsgi_app)."
+        )
+    return client
+
+
+def _import_a2wsgi() -> Any:
+    try:
+        import a2wsgi  # noqa: PLC0415 - of the extra `wsgi`
+    except ImportError as exc:
+        raise ImportError(
+            'WixWSGIMiddleware needs a2wsgi: pip install "wix-asgi[wsgi]"', name="a2wsgi"
+        ) from exc
+    return a2wsgi
+
+
+def _without_target(environ: WSGIEnvironment) -> WSGIEnvironment:
+    """Return a copy for a2wsgi, which raises where a query or path is of other bytes than text."""
+    return {**environ, "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRING": ""}
+
+
+def _decoded(text: str) -> str:
+    """Return a part of a path as ASGI has it; WSGI has its bytes as characters (PEP 3333)."""
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
+    """Mask in `environ` all that is masked in its scope: servers and trackers read it."""
+    query = masked["query_string"].decode("latin-1")
+    environ["QUERY_STRING"] = query
+    for key in _TARGETS:
+        if key in environ:
+            environ[key] = f"{environ[key].partition('?')[0]}?{query}"
+    for name, value in masked["headers"]:
+        key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+        if key in environ:
+            environ[key] = value.decode("latin-1")
+
+
+def _ending(receive: Receive) -> Receive:
+    """Tell of a client that hung up amid its body, for which a2wsgi gives empty parts for ever."""
+
+    async def receive_part() -> Message:
+        message = await receive()
+        if message.get("more_body") and not message["body"]:
+            return {"type": "http.disconnect"}
+        return message
+
+    return receive_part
+
+
+async def _running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()

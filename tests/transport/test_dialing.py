@@ -139,11 +139,11 @@ class TestAddresses:
         connect = addresses.connect
 
         async def together(attempt: socket.socket, place: tuple[str, int]) -> None:
+            await connect(attempt, place)
             made.append(attempt)
             if len(made) == 2:
                 gate.set()
             await gate.wait()
-            await connect(attempt, place)
 
         monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
         addresses.found = ["127.0.0.1", "127.0.0.1"]

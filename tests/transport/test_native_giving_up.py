@@ -38,11 +38,10 @@ class TestTimeouts:
             assert 2 == server.connections
 
     async def test_a_body_that_stops(self) -> None:
-        """The time runs anew with each part."""
+        """Its connection is closed, too."""
         async with serving(self.stopping) as server, native() as connection:
-            response = await connection.handle_async_request(request_of(server.url, read=0.05))
             with pytest.raises(httpx.ReadTimeout):
-                await response.aread()
+                await read(connection, request_of(server.url, read=0.05))
 
     @staticmethod
     async def stopping(server: Server, connected: Connected) -> None:

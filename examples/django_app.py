@@ -9,10 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.http import HttpRequest, JsonResponse
+from django.http import JsonResponse
 from django.urls import path
 
-from wix_asgi import WixMiddleware, get_wix
+from wix_asgi import WixMiddleware
 
 settings.configure(
     SECRET_KEY="only-for-this-example",  # noqa: S106 # it signs nothing of worth
@@ -26,8 +26,8 @@ settings.configure(
 )
 
 
-async def products(request: HttpRequest) -> Any:
-    answer = await get_wix(request).post("/stores/v1/products/query", json={"query": {}})
+async def products(request: Any) -> Any:
+    answer = await request.wix.post("/stores/v1/products/query", json={"query": {}})
     return JsonResponse(answer.raise_for_status().json())
 
 

@@ -201,7 +201,7 @@ class Unauthenticated(RequestRefused):
 
     status = 401
     # Nobody sets it anew, so that a narrower type does no harm.
-    reason: CallerReason  # pyright: ignore[reportIncompatibleVariableOverride]
+    reason: CallerReason
 
     def __init__(
         self,
@@ -215,7 +215,8 @@ class Unauthenticated(RequestRefused):
 
         An app that raises this by itself gives no reason: its caller gets the message.
         """
-        self.reason = reason or CallerReason.NO_IDENTITY
+        given = reason or CallerReason.NO_IDENTITY
+        self.reason = given  # pyright: ignore[reportIncompatibleVariableOverride]
         self.instance_id = instance_id
         self.public = None if reason is None else reason.text
         challenge = {"WWW-Authenticate": f'Wix error="{self.reason}"'}

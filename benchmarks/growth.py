@@ -38,18 +38,22 @@ CACHED = 10_000
 BEGUN = 1_000_000
 APP = "benchmark-app"
 # One row for each number, whose id is spread over the whole index.
-FILL_SQLITE = """
+_COLUMNS = (
+    "instance_id, app_id, version, refresh_token, access_token, lifetime, expires_at, failure, "
+    "retry_at, installed_at"
+)
+FILL_SQLITE = f"""
 WITH RECURSIVE numbers(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
-INSERT INTO wix_installations
+INSERT INTO wix_installations ({_COLUMNS})
 SELECT CAST(printf('%08x-', (n * 2654435761) % 4294967296) || n AS BLOB), CAST(:app AS BLOB),
   'v', zeroblob(600), zeroblob(800), 300000, 0, NULL, 0, 0 FROM numbers
-"""
-FILL_POSTGRES = """
-INSERT INTO wix_installations
+"""  # noqa: S608 - names of columns alone
+FILL_POSTGRES = f"""
+INSERT INTO wix_installations ({_COLUMNS})
 SELECT convert_to(lpad(to_hex((n * 2654435761) % 4294967296), 8, '0') || '-' || n, 'UTF8'),
   convert_to(:app, 'UTF8'), 'v', decode(repeat('00', 600), 'hex'), decode(repeat('00', 800), 'hex'),
   300000, 0, NULL, 0, 0 FROM generate_series(CAST(:first AS BIGINT), CAST(:last AS BIGINT)) AS n
-"""
+"""  # noqa: S608 - names of columns alone
 
 
 def key(number: int) -> str:

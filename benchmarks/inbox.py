@@ -97,15 +97,17 @@ async def measure_inbox(
     async with few, many:
         await fill(few, statement, 1, FEW)
         await fill(many, statement, 1, MANY)
-        return await take_turns(
+        found = await take_turns(
             {AMONG_MANY: partial(one_round, many), AMONG_FEW: partial(one_round, few)},
             plan,
             label=f"an event, {name}",
             units={step: f"us of time to {step}" for step in ("add", "take", "finish")},
-            goals={AMONG_FEW: at_most(1.3)},
             ours=AMONG_MANY,
             judged="take",
         )
+    for comparison in found:
+        comparison.goals = {AMONG_FEW: at_most(1.3)}
+    return found
 
 
 def measure(plan: Plan) -> Iterator[Comparison]:

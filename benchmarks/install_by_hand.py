@@ -87,7 +87,7 @@ async def by_hand(base: str, url: str) -> AsyncIterator[ASGIApp]:
     """Open the app with the steps of ours, for as long as a block lasts."""
     signer = URLSafeTimedSerializer(SECRET)
     app = FastAPI()
-    async with _tables(url) as engine, httpx.AsyncClient(base_url=base) as client:
+    async with _tables(url) as engine, httpx.AsyncClient(base_url=base, timeout=120.0) as client:
 
         @app.get("/wix/install")
         async def install() -> RedirectResponse:
@@ -141,7 +141,7 @@ async def by_authlib(base: str, url: str) -> AsyncIterator[ASGIApp]:
         client_kwargs={"timeout": 120.0},
     )
     app = FastAPI()
-    async with _tables(url) as engine, httpx.AsyncClient(base_url=base) as client:
+    async with _tables(url) as engine, httpx.AsyncClient(base_url=base, timeout=120.0) as client:
 
         @app.get("/wix/install")
         async def install(request: Request) -> Any:

@@ -12,14 +12,11 @@ import pytest
 from tests.client.clients import REFRESH, Internet, install, installed
 from tests.support import PUBLIC_URL, SITE, StepByStep, make_wix
 from wix_asgi import (
-    GrantRefused,
-    NotInstalled,
     Record,
     SettingsError,
     Storage,
     StorageUnavailable,
     Wix,
-    WixUnavailable,
 )
 from wix_asgi import _setting_sources as settings_module
 from wix_asgi._http import httpx
@@ -314,29 +311,6 @@ async def test_closing_waits_for_refreshes(own_storage: NotingStorage) -> None:
     assert 200 == answer.status_code
     assert ["replace", "close", "close"] == own_storage.steps
     assert 1 == fake.count(REFRESH)
-
-
-async def test_finish_setup() -> None:
-    """By hand the end of a set-up is told to Wix, as the site."""
-    fake = FakeWix()
-    async with installed(fake) as (wix, _):
-        await wix.finish_setup(SITE)
-
-    assert 1 == fake.count(EVENT, eventName="APP_FINISHED_CONFIGURATION")
-
-
-async def test_finish_setup_that_fails() -> None:
-    """Where it cannot be told, the caller hears why."""
-    fake = FakeWix()
-    async with installed(fake) as (wix, _):
-        fake.fail(EVENT, status=503)
-        with pytest.raises(WixUnavailable):
-            await wix.finish_setup(SITE)
-        fake.fail(EVENT, status=400)
-        with pytest.raises(GrantRefused):
-            await wix.finish_setup(SITE)
-        with pytest.raises(NotInstalled):
-            await wix.finish_setup("site-unknown")
 
 
 def test_hooks_stay_functions() -> None:

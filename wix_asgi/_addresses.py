@@ -23,7 +23,7 @@ from wix_asgi.settings import WixSettings
 if TYPE_CHECKING:
     from wix_asgi.handshake.handshake import Handshake
 
-__all__ = ["Route", "routes"]
+__all__ = ["Route", "log_addresses", "routes"]
 
 logger = logging.getLogger("wix_asgi")
 
@@ -42,6 +42,25 @@ _HOST: Final = re.compile(
 
 _MOUNT: Final = re.compile(r"[0-9A-Za-z._~/-]{1,100}")
 """A mount that is logged: a part of the path may be a parameter of it."""
+
+
+def log_addresses(settings: WixSettings, *, has_webhook: bool) -> None:
+    """Log what is entered in Wix's dashboard, or published, for an app with these settings."""
+    if settings.flow is InstallFlow.ADVANCED:
+        logger.info(
+            "enter in Wix's dashboard: App URL %s, Redirect URL %s",
+            settings.app_url,
+            settings.redirect_url,
+        )
+    else:
+        logger.info(
+            "publish the install link %s (Wix's dashboard needs no App URL and no Redirect URL)",
+            settings.app_url,
+        )
+    if has_webhook:
+        logger.info(
+            "enter in Wix's dashboard: %s as the Callback URL of webhooks", settings.webhook_url
+        )
 
 
 def routes(

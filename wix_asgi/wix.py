@@ -13,6 +13,7 @@ from typing import Final, Self, Unpack
 
 import anyio
 
+from wix_asgi._addresses import log_addresses
 from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi._registration import Registration
@@ -24,7 +25,7 @@ from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.concurrency.portal import close_with_portal
 from wix_asgi.errors import SettingsError
 from wix_asgi.hooks import Hooks
-from wix_asgi.models import Finding, Identity, Installation, InstallFlow
+from wix_asgi.models import Finding, Identity, Installation
 from wix_asgi.operations.check_setup import check_setup
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.sealing.public_keys import OptionalPublicKey
@@ -148,7 +149,7 @@ class Wix(Registration):
                 # Its class alone: what a foreign repr shows is unknown.
                 logger.warning("storage %s: %s", type(self.storage).__name__, " ".join(told))
             if self.is_served:
-                self._log_addresses()
+                log_addresses(self.settings, has_webhook=self.webhook is not None)
             self._closes_at = math.inf
             if self._worker is not None and self._takes_events:
                 self._worker.start()
@@ -200,25 +201,6 @@ class Wix(Registration):
     def _handler_added(self) -> None:
         if self.is_open and self._worker is not None and self._takes_events:
             self._worker.wake()
-
-    def _log_addresses(self) -> None:
-        if self.settings.flow is InstallFlow.ADVANCED:
-            logger.info(
-                "enter in Wix's dashboard: App URL %s, Redirect URL %s",
-                self.settings.app_url,
-                self.settings.redirect_url,
-            )
-        else:
-            logger.info(
-                "publish the install link %s "
-                "(Wix's dashboard needs no App URL and no Redirect URL)",
-                self.settings.app_url,
-            )
-        if self.webhook is not None:
-            logger.info(
-                "enter in Wix's dashboard: %s as the Callback URL of webhooks",
-                self.settings.webhook_url,
-            )
 
     async def _open_storage(self) -> None:
         try:

@@ -26,7 +26,6 @@ from wix_asgi.concurrency.portal import close_with_portal
 from wix_asgi.errors import SettingsError
 from wix_asgi.hooks import Hooks
 from wix_asgi.models import Finding, Identity, Installation
-from wix_asgi.operations.check_setup import check_setup
 from wix_asgi.protocol.endpoints import FINISHED
 from wix_asgi.sealing.public_keys import OptionalPublicKey
 from wix_asgi.settings import WixSettings
@@ -258,6 +257,8 @@ class Wix(Registration):
         It calls Wix, and the app at `public_url` by `transport` or by connections. Nothing is
         written but the tables that `open` makes. A `Wix` that is closed stays closed.
         """
+        from wix_asgi.operations.check_setup import check_setup  # noqa: PLC0415 - for it alone
+
         findings = await check_setup(
             self.settings, self.storage, to_wix=self._given_transport, to_app=transport
         )

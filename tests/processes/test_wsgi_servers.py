@@ -32,7 +32,7 @@ async def test_flask_under_gunicorn(workers: str, fake: FakeWix, tmp_path: Path)
     No code, state, token or instance is in what the server prints.
     """
     port = free_port()
-    options = f"{WORKERS[workers]} -b 127.0.0.1:{port} --limit-request-line 8190"
+    options = f"{WORKERS[workers]} -b 127.0.0.1:{port} --limit-request-line 8190 --keep-alive 110"
     options += " --access-logfile - --log-level debug --timeout 110"
     env = {
         **environment(fake, port, f"sqlite:///{tmp_path}/wix-asgi.db"),
@@ -76,11 +76,11 @@ def run(program: str, fake: FakeWix, room: Path, storage: str | None = None) -> 
     return status, server.output
 
 
-SCRIPT = """
+SCRIPT = f"""
     import anyio, contextlib, os, threading
     from wix_asgi import NotInstalled, Wix
     wix = Wix()
-    client = wix.sync.client("2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02")
+    client = wix.sync.client("{BAKERY}")
 """
 
 

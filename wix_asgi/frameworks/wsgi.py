@@ -127,7 +127,19 @@ class WixWSGIMiddleware:
         _hide_in_environ(environ, scope)
 
         async def serve(_: Scope, receive: Receive, send: Send) -> None:
-            await own(inner, _ending(receive), send)
+            is_answered = False
+
+            async def send_part(message: Message) -> None:
+                nonlocal is_answered
+                is_answered = message["type"] == "http.response.body" and not message.get(
+                    "more_body"
+                )
+                await send(message)
+
+            await own(inner, _ending(receive), send_part)
+            if not is_answered:
+                # Else the server's thread waits for an answer for ever.
+                await send({"type": "http.response.disconnect"})
 
         loop = portal().call(_running_loop)
         answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(

@@ -106,7 +106,7 @@ def test_client_is_built_on_first_use(fake: FakeWix) -> None:
     assert set() == before
     assert "<SyncWixClient>" == repr(client)
     assert "1" == client.headers["x-mine"]
-    assert API == str(client.base_url)
+    assert f"{API}/" == str(client.base_url)
 
 
 def test_refused_token_is_renewed_once(fake: FakeWix) -> None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import RequestFactory
 from django.urls import path
 from django.views.decorators.clickjacking import xframe_options_deny
 
 from tests.client.clients import install
+from tests.frameworks.wsgi_calls import Site, call
 from tests.support import PUBLIC_URL, SITE, make_wix
-from wix_asgi import NotInstalled, WixClient, WixMiddleware
+from wix_asgi import (
+    NotInstalled,
+    SyncWixClient,
+    WixClient,
+    WixMiddleware,
+    WixWSGIMiddleware,
+)
 from wix_asgi._http import httpx
+from wix_asgi.concurrency.portal import portal
 from wix_asgi.django import WixRequestMiddleware
 from wix_asgi.testing import FakeWix
 
@@ -44,6 +54,12 @@ settings.configure(
 async def echo(request: HttpRequest) -> Any:
     """Ask Wix for what was asked of us."""
     return JsonResponse((await request.wix.get("/x")).json())
+
+
+def echo_by_wsgi(request: HttpRequest) -> Any:
+    """Ask Wix for what was asked of us, without an event loop."""
+    assert isinstance(request.wix, SyncWixClient)
+    return JsonResponse(request.wix.get("/x").json())
 
 
 def visit(request: HttpRequest) -> Any:
@@ -74,6 +90,7 @@ def fail(_request: HttpRequest) -> Any:
 
 urlpatterns = [
     path("echo", echo),
+    path("echo-by-wsgi", echo_by_wsgi),
     path("visit", visit),
     path("alone", xframe_options_deny(alone)),
     path("framed", framed),
@@ -173,8 +190,56 @@ async def test_other_errors_are_djangos() -> None:
     assert 500 == answer.status_code
 
 
-def test_request_by_wsgi_passes() -> None:
-    """Without an ASGI server there is no client, and nothing changes."""
+@pytest.fixture(name="site")
+def _site() -> Iterator[Site]:
+    """Give a site with the app, whose browser is in front of Django's WSGI app."""
+    fake = FakeWix()
+    wix = make_wix(fake, app_name="Shop Sync")
+    site = Site(WixWSGIMiddleware(get_wsgi_application(), wix), fake)
+    site.install()
+    yield site
+    portal().call(wix.aclose)
+
+
+def test_request_by_wsgi_has_the_sync_client(site: Site) -> None:
+    """`request.wix` is the calling site's client of `environ["wix"]`, and nobody else has one."""
+    answer = site.open("/echo-by-wsgi")
+    page = call(site.app, "/echo-by-wsgi", HTTP_ACCEPT=PAGE["Accept"])
+    program = call(site.app, "/echo-by-wsgi")
+
+    assert (200, SITE) == (answer.status, json.loads(answer.body)["instanceId"])
+    assert (401, True) == (page.status, b"Shop Sync" in page.body)
+    assert 1 == page.headers["Content-Security-Policy"].count("frame-ancestors")
+    assert (401, "no_identity") == (program.status, json.loads(program.body)["error"])
+    assert 'Wix error="no_identity"' == program.headers["WWW-Authenticate"]
+
+
+def test_page_by_wsgi_may_be_shown_by_wix_alone(site: Site) -> None:
+    """The headers and cookies of an answer are those that it has on ASGI."""
+    visited, alone, framed = (site.open(path) for path in ("/visit", "/alone", "/framed"))
+    cookies = visited.headers.get_list("Set-Cookie")
+
+    assert f"img-src 'self'; {ANCESTORS}" == visited.headers["Content-Security-Policy"]
+    assert "unsafe-none" == visited.headers["Cross-Origin-Opener-Policy"]
+    assert "X-Frame-Options" not in visited.headers
+    assert "DENY" == alone.headers["X-Frame-Options"]
+    assert "Content-Security-Policy" not in alone.headers
+    assert "https://other.example" in framed.headers["Content-Security-Policy"]
+    assert {"sessionid": True, "lax": False} == {
+        line.partition("=")[0].strip(): line.endswith("; Partitioned") for line in cookies
+    }
+
+
+@pytest.mark.shows_secrets("Django logs the request that failed")
+def test_other_errors_by_wsgi_are_djangos(site: Site) -> None:
+    """A bug is Django's 500, as without the middleware."""
+    answer = site.open("/fail")
+
+    assert 500 == answer.status
+
+
+def test_request_by_wsgi_without_ours_passes() -> None:
+    """Without a middleware of ours in front there is no client, and nothing changes."""
     request = RequestFactory().get("/")
     response = HttpResponse("x")
     middleware = WixRequestMiddleware(lambda _: response)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -99,6 +100,58 @@ def test_answer_that_has_begun_is_not_replaced(served: WixWSGIMiddleware) -> Non
     """The server gets the refusal as the error that ends the answer."""
     with pytest.raises(Unauthenticated):
         call(served, "/begun")
+
+
+class Steps:
+    """A WSGI app that is a generator: it runs when its answer is read."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Generator[bytes, None, None]:
+        try:
+            if environ["PATH_INFO"] == "/bug":
+                raise LookupError("lost")
+            body = sync_wix_of(environ).get("/x").content
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield body
+            if environ["PATH_INFO"] == "/late":
+                raise Unauthenticated
+            yield b"!"
+        finally:
+            self.ended += 1
+
+
+def test_refusal_of_a_generator_is_an_answer(wix: Wix, fake: FakeWix) -> None:
+    """An app that runs only when its answer is read is answered for as any other (PEP 3333)."""
+    site = Site(WixWSGIMiddleware(Steps(), wix), fake)
+    site.install()
+    nobody, called = call(site.app, "/x"), site.open("/x")
+    with pytest.raises(Unauthenticated):
+        site.open("/late")
+    with pytest.raises(LookupError) as caught:
+        call(site.app, "/bug")
+
+    assert (401, "no_identity") == (nobody.status, json.loads(nobody.body)["error"])
+    assert (200, b"}!") == (called.status, called.body[-2:])
+    assert [] == [entry.path for entry in caught.traceback if "wix_asgi" in str(entry.path)]
+
+
+def test_generator_is_closed(wix: Wix, fake: FakeWix) -> None:
+    """A server that gives up an answer closes the app's generator, as without us (PEP 3333)."""
+    steps = Steps()
+    site = Site(WixWSGIMiddleware(steps, wix), fake)
+    site.install()
+    environ = site.open("/x").environ
+    parts: Any = site.app(environ, lambda *_: sys.stdout.write)
+    first = next(parts)
+    before = steps.ended
+    parts.close()
+
+    assert first.endswith(b"}")
+    assert (1, 2) == (before, steps.ended)
 
 
 def test_any_bytes_may_be_in_an_address(served: WixWSGIMiddleware) -> None:

@@ -55,7 +55,11 @@ def call(
         started[:] = [status, headers]
         return sys.stdout.write
 
-    whole = b"".join(app(given, start_response))
+    parts = app(given, start_response)
+    try:
+        whole = b"".join(parts)
+    finally:
+        getattr(parts, "close", bool)()
     status, headers = started or ("0 no answer", [])
     return Answer(int(status.partition(" ")[0]), httpx.Headers(headers), whole, given)
 

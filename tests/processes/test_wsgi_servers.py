@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,24 +27,31 @@ WORKERS = {
 }
 
 
+@contextlib.contextmanager
+def gunicorn(served: str, workers: str, fake: FakeWix, room: Path) -> Iterator[App]:
+    """Serve an app for as long as the block lasts."""
+    port = free_port()
+    # A client on a slow machine may come back later than in the two seconds of the default.
+    options = f"{workers} -b 127.0.0.1:{port} --limit-request-line 8190 --keep-alive 110"
+    options += " --access-logfile - --log-level debug --timeout 110"
+    env = {
+        **environment(fake, port, f"sqlite:///{room}/wix-asgi.db"),
+        "WIX_PUBLIC_KEY": fake.public_key,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "gunicorn", served, *options.split()]
+    with serving(command, cwd=room, env=env) as server:
+        server.accepts(port)
+        yield App(server, f"http://127.0.0.1:{port}", fake)
+
+
 @pytest.mark.parametrize("workers", WORKERS)
 async def test_flask_under_gunicorn(workers: str, fake: FakeWix, tmp_path: Path) -> None:
     """Installs, calls, refusals and events work under each worker, which then ends by itself (R35).
 
     No code, state, token or instance is in what the server prints.
     """
-    port = free_port()
-    options = f"{WORKERS[workers]} -b 127.0.0.1:{port} --limit-request-line 8190"
-    options += " --access-logfile - --log-level debug --timeout 110"
-    env = {
-        **environment(fake, port, f"sqlite:///{tmp_path}/wix-asgi.db"),
-        "WIX_PUBLIC_KEY": fake.public_key,
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "gunicorn", "examples.flask_app:app", *options.split()]
-    with serving(command, cwd=tmp_path, env=env) as server:
-        server.accepts(port)
-        app = App(server, f"http://127.0.0.1:{port}", fake)
+    with gunicorn("examples.flask_app:app", WORKERS[workers], fake, tmp_path) as app:
         async with app.browser() as http:
             installed = await app.install(http, YOGA)
             called = await http.get("/products", params=app.opened_by(YOGA))
@@ -50,17 +59,36 @@ async def test_flask_under_gunicorn(workers: str, fake: FakeWix, tmp_path: Path)
             stranger = await http.get("/products", params=app.opened_by(BAKERY))
             missing = await http.get("/wix/install/")
         told = await fake.send_event(app.url, "PaidPlanPurchased", YOGA)
-        server.printed("Lighthouse Yoga bought the plan premium")
+        app.server.printed("Lighthouse Yoga bought the plan premium")
         app.secrets.note_calls(fake)
-        status = server.stop()
+        status = app.server.stop()
 
     assert (303, 200, 200) == (installed.status_code, called.status_code, told.status_code)
     assert "Lighthouse Yoga Mug" == called.json()["products"][0]["name"]
     assert [401, 403, 404] == [each.status_code for each in (nobody, stranger, missing)]
     assert 0 == status
-    assert "Traceback" not in server.output
-    assert "/wix/callback?" in server.output
-    assert [] == app.secrets.found_in(server.output.encode())
+    assert "Traceback" not in app.server.output
+    assert "/wix/callback?" in app.server.output
+    assert [] == app.secrets.found_in(app.server.output.encode())
+
+
+async def test_django_under_gunicorn(fake: FakeWix, tmp_path: Path) -> None:
+    """Views have `request.wix`, and nobody gets a page that Wix alone may show."""
+    with gunicorn("tests.processes.django_app:app", "--workers 2", fake, tmp_path) as app:
+        async with app.browser() as http:
+            installed = await app.install(http, YOGA)
+            called = await http.get("/products", params=app.opened_by(YOGA))
+            nobody = await http.get("/products", headers={"Accept": "text/html"})
+        status = app.server.stop()
+
+    assert (303, 200) == (installed.status_code, called.status_code)
+    assert "Lighthouse Yoga Mug" == called.json()["products"][0]["name"]
+    assert (401, True) == (nobody.status_code, nobody.text.startswith("<!doctype html>"))
+    for answer in (called, nobody):
+        assert "frame-ancestors https://*.wix.com" in answer.headers["Content-Security-Policy"]
+        assert "X-Frame-Options" not in answer.headers
+    assert 0 == status
+    assert "Traceback" not in app.server.output
 
 
 def run(program: str, fake: FakeWix, room: Path, storage: str | None = None) -> tuple[int, str]:
@@ -76,11 +104,11 @@ def run(program: str, fake: FakeWix, room: Path, storage: str | None = None) -> 
     return status, server.output
 
 
-SCRIPT = """
+SCRIPT = f"""
     import anyio, contextlib, os, threading
     from wix_asgi import NotInstalled, Wix
     wix = Wix()
-    client = wix.sync.client("2a9d41c8-6f13-4e2b-8c77-5d2c9b3f7e02")
+    client = wix.sync.client("{BAKERY}")
 """
 
 

@@ -1,4 +1,4 @@
-"""The middleware of Django behind `WixMiddleware`; the only module that imports Django."""
+"""The middleware of Django, on ASGI and on WSGI; the only module that imports Django."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from django.http import HttpRequest, HttpResponse
 from wix_asgi.client.client import get_wix
 from wix_asgi.client.refusals import answer_refusal, pages_of
 from wix_asgi.errors import RequestRefused
+from wix_asgi.frameworks.wsgi import (
+    ENVIRON_KEY,
+    answer_in_environ,
+    pages_in_environ,
+    sync_wix_of,
+)
 
 __all__ = ["WixRequestMiddleware"]
 
@@ -20,9 +26,10 @@ _POLICY = "Content-Security-Policy"
 
 
 class WixRequestMiddleware:
-    """The last entry of `MIDDLEWARE`, in a project whose ASGI app is in `WixMiddleware`.
+    """The last entry of `MIDDLEWARE`, behind `WixMiddleware` or `WixWSGIMiddleware`.
 
-    - `request.wix` is the client of the calling site, a `WixClient`.
+    - `request.wix` is the client of the calling site: a `WixClient` in a project whose ASGI app is
+      in `WixMiddleware`, and a `SyncWixClient` where its WSGI app is in `WixWSGIMiddleware`.
     - A `RequestRefused` that a view raises is answered with our page or JSON.
     - Wix may show the pages in its iframe, and nobody else: a `frame-ancestors` stands in for
       Django's `X-Frame-Options: DENY`, and `Cross-Origin-Opener-Policy` is `unsafe-none`. A view
@@ -31,7 +38,7 @@ class WixRequestMiddleware:
       Wix's iframe. Set `SESSION_COOKIE_SAMESITE` and `CSRF_COOKIE_SAMESITE` to `"None"`, and
       `SESSION_COOKIE_SECURE` and `CSRF_COOKIE_SECURE` to True.
 
-    A request that came by WSGI has no client, and passes.
+    A request that came by WSGI without `WixWSGIMiddleware` has no client, and passes.
     """
 
     sync_capable = True
@@ -46,10 +53,12 @@ class WixRequestMiddleware:
 
     def __call__(self, request: Any) -> Any:
         """Return the response of the view, or an awaitable of it."""
-        scope = getattr(request, "scope", None)
-        if scope is None:
+        if hasattr(request, "scope"):
+            request.wix = get_wix(request)
+        elif ENVIRON_KEY in request.META:
+            request.wix = sync_wix_of(request.META)
+        else:
             return self._get_response(request)
-        request.wix = get_wix(request)
         if self._is_async:
             return self._answer(request)
         return _for_iframe(request, self._get_response(request))
@@ -58,7 +67,10 @@ class WixRequestMiddleware:
         """Return the answer to a refused request; None for any other error, which is Django's."""
         if not isinstance(exception, RequestRefused) or not hasattr(request, "wix"):
             return None
-        answer = answer_refusal(request.scope, exception)
+        if hasattr(request, "scope"):
+            answer = answer_refusal(request.scope, exception)
+        else:
+            answer = answer_in_environ(request.META, exception)
         return HttpResponse(
             bytes(answer.body), status=answer.status_code, headers=dict(answer.headers)
         )
@@ -77,7 +89,9 @@ def _for_iframe(request: Any, response: Any) -> Any:
     response.setdefault("Cross-Origin-Opener-Policy", "unsafe-none")
     policy = response.headers.get(_POLICY, "")
     if "frame-ancestors" not in policy.lower():
-        ancestors = pages_of(request.scope).frame_ancestors
+        by_asgi = hasattr(request, "scope")
+        pages = pages_of(request.scope) if by_asgi else pages_in_environ(request.META)
+        ancestors = pages.frame_ancestors
         response.headers[_POLICY] = f"{policy}; {ancestors}" if policy else ancestors
     return response
 

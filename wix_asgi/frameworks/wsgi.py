@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -31,7 +30,13 @@ from wix_asgi.wix import Wix, WixOptions
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["ENVIRON_KEY", "WixWSGIMiddleware", "answer_in_environ", "sync_wix_of"]
+__all__ = [
+    "ENVIRON_KEY",
+    "WixWSGIMiddleware",
+    "answer_in_environ",
+    "pages_in_environ",
+    "sync_wix_of",
+]
 
 ENVIRON_KEY: Final = "wix"
 """The key of the WSGI environment that holds the sync client."""
@@ -90,17 +95,16 @@ class WixWSGIMiddleware:
                 return self._answer(own, scope, environ, start_response)
         environ[ENVIRON_KEY] = sync_client(self.wix.clients, lambda: self._caller(environ))
         try:
-            return self.app(environ, start_response)
+            answer = self.app(environ, start_response)
         except RequestRefused as refusal:
-            response = answer_in_environ(environ, refusal)
-            status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
-            # The server raises the refusal again where the app's answer has begun (PEP 3333).
-            error = sys.exc_info()
-            start_response(status, list(response.headers.items()), error)
-            return [bytes(response.body)]
+            return _refuse(refusal, environ, start_response)
         except Exception as exc:
             without_our_frames(exc)
             raise
+        if isinstance(answer, Generator):
+            # It runs with its first step only. Servers look at lists and files: those stay.
+            return _steps(answer, environ, start_response)
+        return answer
 
     def _caller(self, environ: WSGIEnvironment) -> Caller:
         return self.wix.clients.for_request(self._scope(environ))._caller
@@ -123,7 +127,19 @@ class WixWSGIMiddleware:
         _hide_in_environ(environ, scope)
 
         async def serve(_: Scope, receive: Receive, send: Send) -> None:
-            await own(inner, _ending(receive), send)
+            is_answered = False
+
+            async def send_part(message: Message) -> None:
+                nonlocal is_answered
+                is_answered = message["type"] == "http.response.body" and not message.get(
+                    "more_body"
+                )
+                await send(message)
+
+            await own(inner, _ending(receive), send_part)
+            if not is_answered:
+                # Else the server's thread waits for an answer for ever.
+                await send({"type": "http.response.disconnect"})
 
         loop = portal().call(_running_loop)
         answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
@@ -132,11 +148,43 @@ class WixWSGIMiddleware:
         return answer
 
 
+def _steps(
+    app: Generator[bytes], environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterator[bytes]:
+    """Give the parts of an app that is a generator, and answer its refusal; closes it, too."""
+    try:
+        yield from app
+    except RequestRefused as refusal:
+        yield from _refuse(refusal, environ, start_response)
+    except Exception as exc:
+        without_our_frames(exc)
+        raise
+
+
+def _refuse(
+    refusal: RequestRefused, environ: WSGIEnvironment, start_response: StartResponse
+) -> list[bytes]:
+    """Answer instead of the app; the server raises the refusal again once it has sent headers."""
+    response = answer_in_environ(environ, refusal)
+    status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
+    error = (type(refusal), refusal, refusal.__traceback__)
+    start_response(status, list(response.headers.items()), error)
+    return [bytes(response.body)]
+
+
 def answer_in_environ(environ: WSGIEnvironment, refusal: RequestRefused) -> Response:
     """Return the answer to the refused request of `environ`, as `wix_asgi.answer_refusal` does."""
-    pages = sync_wix_of(environ)._made_of[0].pages or Pages()
     accept = environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_LANGUAGE", "")
-    return response_to(refusal, pages, *accept)
+    return response_to(refusal, pages_in_environ(environ), *accept)
+
+
+def pages_in_environ(environ: WSGIEnvironment) -> Pages:
+    """Return the pages of the app whose `WixWSGIMiddleware` the request of `environ` came by.
+
+    Raises:
+        MiddlewareMissing: It came by none.
+    """
+    return sync_wix_of(environ)._made_of[0].pages or Pages()
 
 
 def sync_wix_of(environ: WSGIEnvironment) -> SyncWixClient:
@@ -149,7 +197,8 @@ def sync_wix_of(environ: WSGIEnvironment) -> SyncWixClient:
     if not isinstance(client, SyncWixClient):
         raise MiddlewareMissing(
             "WixWSGIMiddleware is not in front of this app. In Flask write "
-            "app.wsgi_app = WixWSGIMiddleware(app.wsgi_app)."
+            "app.wsgi_app = WixWSGIMiddleware(app.wsgi_app), and in the wsgi.py of Django "
+            "application = WixWSGIMiddleware(get_wsgi_application())."
         )
     return client
 

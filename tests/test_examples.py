@@ -28,7 +28,9 @@ BAKERY, YOGA, _ = DEMO_SITES
 EXAMPLES = [
     "background_job",
     "django_app",
+    "fastapi_app",
     "flask_app",
+    "litestar_app",
     "quart_app",
     "quickstart",
     "starlette_app",
@@ -105,7 +107,11 @@ def test_the_quickstart_is_short() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("example", ["django_app", "quart_app", "quickstart"], indirect=True)
+@pytest.mark.parametrize(
+    "example",
+    ["django_app", "fastapi_app", "litestar_app", "quart_app", "quickstart"],
+    indirect=True,
+)
 def test_quickstart(example: Example) -> None:
     """After an install the products of the calling site come; nobody gets a 401."""
     installed = example.install(YOGA)

@@ -78,7 +78,7 @@ def test_imported_distributions_have_floors() -> None:
     """Whatever distribution is imported is a dependency of its own, so that its floor is ours."""
     # The app brings trio and its framework (with asgiref or werkzeug), its tests bring pytest,
     # and pydantic pins pydantic-core.
-    frameworks = {"asgiref", "django", "fastapi", "flask", "quart", "werkzeug"}
+    frameworks = {"asgiref", "django", "fastapi", "flask", "litestar", "quart", "werkzeug"}
     brought = {*frameworks, "pytest", "pydantic-core", "trio"}
     distributions = importlib.metadata.packages_distributions()
     imported = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, Unpack
@@ -72,6 +73,12 @@ class WixMiddleware:
         if wix is not None and options:
             del options  # a traceback with locals shows no secret
             raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
+        if _is_built_by_litestar():
+            del options
+            raise TypeError(
+                "Litestar makes a middleware for each route, and has no route at the paths that "
+                "Wix calls. Write Litestar(plugins=[WixPlugin()]), of wix_asgi.litestar."
+            )
         self.app = app
         self.__error = None
         try:
@@ -233,6 +240,12 @@ def _is_plain(scope: Scope, route: str) -> bool:
         return True
     root = scope.get("root_path", "")
     return written in {root + route, quote(root) + route}
+
+
+def _is_built_by_litestar() -> bool:
+    """Whether Litestar calls the class itself, from `middleware=[WixMiddleware]`."""
+    maker = sys._getframe(2)
+    return maker.f_globals.get("__name__", "").startswith("litestar.")
 
 
 def _is_built_late() -> bool:

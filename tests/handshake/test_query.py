@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from traceback import TracebackException
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote_plus, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wix_asgi.asgi.cookies import read_cookies
 from wix_asgi.errors import HandshakeRefused, Reason
-from wix_asgi.handshake._query import read_query
+from wix_asgi.handshake._query import ADVANCED, EXTERNAL, Parameters, read_query
 
 OURS = ["code", "state", "instanceId", "error", "token"]
 
@@ -140,6 +140,57 @@ def test_any_bytes_are_read_or_refused(query: bytes) -> None:
     else:
         assert set(found) <= set(OURS)
         assert all(value.isprintable() or max(value) > "\x7f" for value in found.values())
+
+
+def read_by_the_pair(query: bytes, parameters: Parameters) -> dict[str, str] | str:
+    """Read `query` as one would write it down, or return what it is refused for."""
+    found: dict[str, str] = {}
+    for pair in query.split(b"&"):
+        written, _, value = pair.partition(b"=")
+        name = unquote_to_bytes(written).decode("latin-1")
+        if name not in parameters.max_lengths or not written.isascii():
+            continue
+        if name in found:
+            return "a parameter is repeated"
+        try:
+            text = unquote_plus(value.decode("ascii"), errors="strict")
+        except ValueError:
+            return "the query is malformed"
+        if len(text) > parameters.max_lengths[name]:
+            return "a parameter is too long"
+        if any(char < " " or char == "\x7f" for char in text):
+            return "a parameter has control characters"
+        found[name] = text
+    return found
+
+
+WRITTEN = [name.encode() for name in {*ADVANCED.max_lengths, *EXTERNAL.max_lengths}]
+PIECES = [
+    *WRITTEN,
+    *(b"%%%02x" % name[0] + name[1:] for name in WRITTEN),
+    *(name[:-1] + b"%%%02X" % name[-1] for name in WRITTEN),
+    *(b"&", b"=", b"%", b"%26", b"%3d", b"%3D", b"%25", b"%u01", b"+", b"\\", b"\\u0141", b"\\x"),
+    *(b"%5c", b"%dc", b"%C3%A9", b"%a9", b"\xe9", b"%e3ode", b"\xe3ode", b"%A6", b"%a5", b"\xa5"),
+    *(b"4", b"a", b"A", b"%00", b"\0", b"\r\n", b"%7f", b"\x7f", b"%f0%9f%98%80", b"x" * 4096),
+]
+"""What has a meaning in a query, or had one in some step of its reading."""
+
+
+@pytest.mark.parametrize("parameters", [ADVANCED, EXTERNAL], ids=["advanced", "external"])
+@given(
+    query=st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=3)), max_size=24).map(
+        lambda pieces: b"".join(pieces)[: 16 * 1024]
+    )
+)
+def test_query_is_read_as_by_the_pair(query: bytes, parameters: Parameters) -> None:
+    """All pairs at once are read as they are one by one, and refused for the same (R13, R14)."""
+    try:
+        query_found = read_query(query, parameters)
+        found: dict[str, str] | str = {name: query_found[name] for name in query_found}
+    except HandshakeRefused as exc:
+        found = exc.message
+
+    assert read_by_the_pair(query, parameters) == found
 
 
 def test_repr_shows_no_value() -> None:

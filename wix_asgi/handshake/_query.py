@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Callable
 from typing import Final
-from urllib.parse import unquote_plus, unquote_to_bytes
 
 from wix_asgi.asgi.hidden_values import HiddenValues
 from wix_asgi.errors import HandshakeRefused, Reason
@@ -15,7 +16,7 @@ __all__ = ["ADVANCED", "EXTERNAL", "Parameters", "Query", "read_query"]
 _MAX_QUERY: Final = 16 * 1024
 """Bytes of a query with its escapes: a code and a state at their bounds, and 4 kB more.
 
-It bounds the work, too: the worst of fifteen such queries took 3.6 ms of CPU on a busy machine.
+It bounds the work, too: the worst of 38 such queries took 0.3 ms of CPU on a busy machine.
 """
 
 _MAX_CODE: Final = 8 * 1024
@@ -26,29 +27,23 @@ _MAX_VALUE: Final = 4 * 1024
 and bounded like all else."""
 
 
+_MARK: Final = 0x80
+"""The bit that no byte of ASCII has: it marks the `%` of an escape and the first byte of a pair."""
+
+
 class Parameters:
     """The parameters of one flow, each of which may be there once (RFC 6749, 3.1)."""
 
     def __init__(self, **max_lengths: int) -> None:
         """Take the characters that the value of each may have."""
         self.max_lengths = max_lengths
-        self._names = {name.encode(): name for name in max_lengths}
-        lengths = [len(name) for name in max_lengths]
-        self._shortest = min(lengths)
-        # What may be one of the names with escapes: as long as the shortest to the longest.
-        self._letters = re.compile(
-            rb"(?:[A-Za-z]|%%[0-9A-Fa-f]{2}){%d,%d}" % (self._shortest, max(lengths))
-        )
+        self.names = {_marked(name.encode()): name for name in max_lengths}
+        self.pattern = re.compile(b"(?:%b)(?=&)" % b"|".join(map(re.escape, self.names)))
 
-    def name(self, written: bytes) -> str | None:
-        """Return the parameter that is meant; None for a foreign one."""
-        if b"%" in written and self._letters.fullmatch(written):
-            written = unquote_to_bytes(written)
-        return self._names.get(written)
 
-    def may_begin(self, pair: bytes) -> bool:
-        """Whether `pair` is long enough to begin with one of the names."""
-        return len(pair) >= self._shortest
+def _marked(name: bytes) -> bytes:
+    """Return `name` as `_mark_names` leaves it at the beginning of a pair."""
+    return bytes([name[0] | _MARK]) + name[1:]
 
 
 ADVANCED: Final = Parameters(
@@ -67,8 +62,32 @@ EXTERNAL: Final = Parameters(
 )
 """Those of the external install flow: Wix adds the last four to the address of the callback."""
 
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTERS: Final = bytes([*range(0x20), 0x7F])
 """C0 and DEL: they can end a line or a text in logs, databases and terminals."""
+
+_ESCAPE: Final = bytes([ord("%") | _MARK])
+_BACKSLASH: Final = ord("\\") | _MARK
+_NOT_UTF_8: Final = 0xFF
+
+
+def _table(of: Callable[[int], int]) -> bytes:
+    return bytes(map(of, range(256)))
+
+
+_RAW: Final = _table(
+    lambda byte: _NOT_UTF_8 if byte >= _MARK else {0x2B: 0x20, 0x5C: _BACKSLASH}.get(byte, byte)
+)
+"""Bytes without an escape: `+` is a space, a backslash is no escape of Python's, and what is not
+ASCII should have had an escape."""
+
+_PERCENTS: Final = _table(lambda byte: _MARK if byte == ord("%") else 0)
+_HEX_DIGITS: Final = _table(lambda byte: _MARK if chr(byte) in string.hexdigits else 0)
+_AMPERSANDS: Final = _table(lambda byte: _MARK if byte == ord("&") else 0)
+
+_NAMES: Final = _table(
+    lambda byte: byte if chr(byte) in string.ascii_letters else ord("&") if byte in b"&=" else 0
+)
+"""What names consist of, and `&` for both of their ends."""
 
 
 class Query(HiddenValues[str]):
@@ -89,27 +108,65 @@ def read_query(query: bytes, parameters: Parameters = ADVANCED) -> Query:
     """
     if len(query) > _MAX_QUERY:
         raise HandshakeRefused(Reason.BAD_REQUEST, "the query is too long", status=414)
+    text = _read_escapes(b"&%b&" % query)
     found: dict[str, str] = {}
-    for pair in query.split(b"&"):
-        if not parameters.may_begin(pair):
-            continue
-        written, _, value = pair.partition(b"=")
-        name = parameters.name(written)
-        if name is None:
-            continue
+    for match in parameters.pattern.finditer(_mark_names(text)):
+        name = parameters.names[match[0]]
         if name in found:
             raise HandshakeRefused(Reason.BAD_REQUEST, "a parameter is repeated")
+        value = text[match.end() + 1 : text.index("&", match.end())]
         found[name] = _decode(value, parameters.max_lengths[name])
     return Query(found)
 
 
-def _decode(value: bytes, max_length: int) -> str:
+def _read_escapes(query: bytes) -> str:
+    """Return `query` with a character for each byte that it means: U+01xx for one with an escape.
+
+    The standard library's `unquote_to_bytes` makes two objects of each escape: 4 ms of CPU for a
+    query at the bound. Here each step goes once over all bytes, in C.
+    """
+    raw = query.translate(_RAW)
+    if b"%" not in query:
+        text = raw.decode("latin-1")
+    else:
+        digits = _number(query.translate(_HEX_DIGITS))
+        escapes = _number(query.translate(_PERCENTS)) & digits << 8 & digits << 16
+        text = _flip(raw, escapes).replace(_ESCAPE, b"\\u01").decode("unicode_escape")
+    return text.replace(chr(_BACKSLASH), "\\")
+
+
+def _mark_names(text: str) -> bytes:
+    """Return the letters of `text` at their places, and the first of each pair with `_MARK`.
+
+    An `&` or `=` that had an escape (U+0126, U+013D) ends no name and no pair. Pairs of one or two
+    bytes are passed over: 8,000 of them would be 8,000 attempts of the pattern.
+    """
+    data = _low_bytes(text.replace("\u0126", "\0").replace("\u013d", "\0"))
+    ends = _number(data.translate(_AMPERSANDS))
+    return _flip(data.translate(_NAMES), ends >> 8 & ~(ends | ends << 8 | ends << 16))
+
+
+def _number(data: bytes) -> int:
+    """Return `data` as one number, in which a shift by 8 moves each mark by a byte."""
+    return int.from_bytes(data, "big")
+
+
+def _flip(data: bytes, marks: int) -> bytes:
+    return (_number(data) ^ marks).to_bytes(len(data), "big")
+
+
+def _low_bytes(text: str) -> bytes:
+    return text.encode("utf-16-le")[::2]
+
+
+def _decode(value: str, max_length: int) -> str:
+    data = _low_bytes(value)
     try:
-        text = unquote_plus(value.decode("ascii"), errors="strict")
+        text = data.decode()
     except ValueError as exc:
         raise HandshakeRefused(Reason.BAD_REQUEST, "the query is malformed") from exc
     if len(text) > max_length:
         raise HandshakeRefused(Reason.BAD_REQUEST, "a parameter is too long", status=414)
-    if _CONTROL_CHARACTER.search(text):
+    if len(data.translate(None, _CONTROL_CHARACTERS)) != len(data):
         raise HandshakeRefused(Reason.BAD_REQUEST, "a parameter has control characters")
     return text

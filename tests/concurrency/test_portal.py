@@ -182,7 +182,11 @@ def test_process_does_not_wait_for_a_blocked_portal() -> None:
     blocked, freed, ended = threading.Event(), threading.Event(), threading.Event()
 
     def start(run: Callable[[], None]) -> None:
-        threading.Thread(target=lambda: (run(), ended.set()), daemon=True).start()
+        def run_and_tell() -> None:
+            run()
+            ended.set()
+
+        threading.Thread(target=run_and_tell, daemon=True).start()
 
     one = Portal(start_thread=start, stop_seconds=0.01)
 

@@ -18,7 +18,7 @@ import gevent
 import pytest
 
 from tests.limits import PATIENCE
-from wix_asgi.concurrency._wakers import HubWaker, LockWaker, check_patches, new_waker, real
+from wix_asgi.concurrency._wakers import HubWaker, LockWaker, Waker, check_patches, new_waker, real
 from wix_asgi.concurrency.detached import Interrupted
 from wix_asgi.concurrency.portal import Portal, close_with_portal, portal
 
@@ -26,10 +26,15 @@ T = TypeVar("T")
 COLOUR = contextvars.ContextVar("COLOUR", default="none")
 
 
-def run_here(use: Callable[[Portal], T]) -> T:
+def run_here(
+    use: Callable[[Portal], T],
+    *,
+    new_waker: Callable[[], Waker] = LockWaker,
+    getpid: Callable[[], int] = os.getpid,
+) -> T:
     """Run `use` in another thread with a portal whose own thread is this one; then stop it."""
     threads: queue.Queue[Callable[[], None]] = queue.Queue()
-    here = Portal(start_thread=threads.put)
+    here = Portal(start_thread=threads.put, new_waker=new_waker, getpid=getpid)
 
     def use_and_stop() -> T:
         try:
@@ -41,6 +46,24 @@ def run_here(use: Callable[[Portal], T]) -> T:
         used = pool.submit(use_and_stop)
         threads.get(timeout=PATIENCE)()
         return used.result(PATIENCE)
+
+
+def run_and_stop(one: Portal, run: Callable[[], None]) -> None:
+    """Have `run` be the thread of a portal that another thread stops once it runs."""
+    running = threading.Event()
+
+    async def tell() -> None:
+        running.set()
+
+    def stop() -> None:
+        assert running.wait(PATIENCE)
+        one.stop()
+
+    one.start_soon(tell)
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(stop)
+        run()
+        stopped.result(PATIENCE)
 
 
 async def ident() -> int:
@@ -156,8 +179,16 @@ def test_resource_that_is_gone_is_not_kept() -> None:
 
 def test_process_does_not_wait_for_a_blocked_portal() -> None:
     """A portal that an app blocks is left behind."""
-    blocked, freed = threading.Event(), threading.Event()
-    one = Portal(stop_seconds=0.01)
+    blocked, freed, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def start(run: Callable[[], None]) -> None:
+        def run_and_tell() -> None:
+            run()
+            ended.set()
+
+        threading.Thread(target=run_and_tell, daemon=True).start()
+
+    one = Portal(start_thread=start, stop_seconds=0.01)
 
     async def block() -> None:
         blocked.set()
@@ -168,7 +199,7 @@ def test_process_does_not_wait_for_a_blocked_portal() -> None:
     one.stop()
     freed.set()
 
-    assert one._over.wait(PATIENCE)
+    assert ended.wait(PATIENCE)
 
 
 def test_unused_portal_has_nothing_to_stop() -> None:
@@ -182,15 +213,16 @@ def test_unused_portal_has_nothing_to_stop() -> None:
 
 def test_portal_of_a_parent_is_not_stopped() -> None:
     """The end of a forked process leaves the portal of its parent alone."""
+    pids = [1]
 
     def use(here: Portal) -> int:
         here.call(ident)
-        here._pid += 1
+        pids.append(2)
         here.stop()
-        here._pid -= 1
+        pids.pop()
         return here.call(ident)
 
-    assert threading.get_ident() == run_here(use)
+    assert threading.get_ident() == run_here(use, getpid=lambda: pids[-1])
 
 
 class Interrupting(LockWaker):
@@ -207,48 +239,43 @@ def test_interrupted_call_is_cancelled() -> None:
     """The work is cancelled, and other work goes on."""
     ended = threading.Event()
 
-    class Waker(Interrupting):
+    class Struck(Interrupting):
         ready = threading.Event()
 
     async def hang() -> None:
-        Waker.ready.set()
+        Struck.ready.set()
         try:
             await anyio.sleep_forever()
         finally:
             ended.set()
 
     def use(here: Portal) -> int:
-        here._new_waker = Waker
         with pytest.raises(KeyboardInterrupt):
             here.call(hang)
         assert ended.wait(PATIENCE)
-        here._new_waker = LockWaker
         return here.call(ident)
 
-    assert threading.get_ident() == run_here(use)
+    wakers = iter([Struck(), LockWaker()])
+
+    assert threading.get_ident() == run_here(use, new_waker=lambda: next(wakers))
 
 
 def test_call_that_is_interrupted_before_the_portal_runs_does_nothing() -> None:
     """Its work does not begin."""
     threads: list[Callable[[], None]] = []
     begun: list[str] = []
-    one = Portal(start_thread=threads.append)
 
-    class Waker(Interrupting):
+    class Struck(Interrupting):
         ready = threading.Event()
         ready.set()
 
     async def begin() -> None:
         begun.append("begun")
 
-    async def stop() -> None:
-        one._stopped.set()
-
-    one._new_waker = Waker
+    one = Portal(start_thread=threads.append, new_waker=Struck)
     with pytest.raises(KeyboardInterrupt):
         one.call(begin)
-    one.start_soon(stop)
-    threads.pop()()
+    run_and_stop(one, threads.pop())
 
     assert [] == begun
 
@@ -256,22 +283,17 @@ def test_call_that_is_interrupted_before_the_portal_runs_does_nothing() -> None:
 def test_interrupt_at_the_end_is_passed_on() -> None:
     """KeyboardInterrupt stays what it is where the portal has ended meanwhile."""
     threads: list[Callable[[], None]] = []
-    one = Portal(start_thread=threads.append)
-    one.start_soon(ident)
 
     class Ending(LockWaker):
         def wait(self, seconds: float | None = None) -> bool:
-            threads.pop()()
+            run_and_stop(one, threads.pop())
             raise KeyboardInterrupt
 
-    async def stop() -> None:
-        one._stopped.set()
-
-    one._new_waker = Ending
+    one = Portal(start_thread=threads.append, new_waker=Ending)
     with pytest.raises(KeyboardInterrupt):
-        one.call(stop)
-    assert one._loop is not None
-    assert one._loop.is_closed()
+        one.call(ident)
+    with pytest.raises(Interrupted):
+        one.start_soon(ident)
 
 
 def test_call_that_comes_while_the_portal_ends_is_refused() -> None:

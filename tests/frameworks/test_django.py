@@ -255,10 +255,13 @@ def test_middleware_of_a_synchronous_chain() -> None:
     request = RequestFactory().get("/")
     client = make_wix(fake).client(SITE)
     request.scope = {"type": "http", "headers": [], "state": {"wix": client}}
-    response = WixRequestMiddleware(lambda _: HttpResponse("x"))(request)
+    middleware = WixRequestMiddleware(lambda _: HttpResponse("x"))
+    response = middleware(request)
+    refused = middleware.process_exception(request, NotInstalled())
 
     assert isinstance(request.wix, WixClient)
     assert ANCESTORS == response.headers["Content-Security-Policy"]
+    assert 403 == refused.status_code
 
 
 def test_cookies_can_be_cached() -> None:

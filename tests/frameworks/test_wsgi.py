@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -12,6 +13,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import anyio
 import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.frameworks.wsgi_calls import Site, call
 from tests.limits import PATIENCE
@@ -28,6 +31,7 @@ from wix_asgi import (
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.events import WebhookEvent
+from wix_asgi.frameworks.wsgi import _answering, _running_loop
 from wix_asgi.testing import FakeWix
 from wix_asgi.wsgi import sync_wix_of
 
@@ -145,7 +149,8 @@ def test_generator_is_closed(wix: Wix, fake: FakeWix) -> None:
     site = Site(WixWSGIMiddleware(steps, wix), fake)
     site.install()
     environ = site.open("/x").environ
-    parts: Any = site.app(environ, lambda *_: sys.stdout.write)
+    start_response: Any = lambda *_: sys.stdout.write  # noqa: E731
+    parts: Any = site.app(environ, start_response)
     first = next(parts)
     before = steps.ended
     parts.close()
@@ -229,6 +234,41 @@ def test_body_that_is_cut_off_ends(served: WixWSGIMiddleware) -> None:
     answer = call(served, "/wix/webhook", method="POST", **environ)
 
     assert (0, b"") == (answer.status, answer.body)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_answer_of_our_paths_ends(*, answers: bool) -> None:
+    """The server's thread is told of the end where a client that hung up gets no answer."""
+    parts = iter([b"a", b""])
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": next(parts), "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def own(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+        if answers:
+            await Response("x")(scope, receive, send)
+
+    await _answering(own, {"type": "http"})({}, receive, send)
+    whole = ["http.response.start", "http.response.body"]
+
+    assert (whole if answers else ["http.response.disconnect"]) == sent
+
+
+def test_our_paths_are_answered_on_the_portal() -> None:
+    """Its event loop is the one that a2wsgi is given."""
+
+    async def get_both() -> tuple[object, object]:
+        return await _running_loop(), asyncio.get_running_loop()
+
+    given, running = asyncio.run(get_both())
+
+    assert running is given
 
 
 def test_events_left_behind_are_handled_from_the_first_request_on(

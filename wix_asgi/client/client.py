@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from wix_asgi.identity.token_callers import TokenCallers
     from wix_asgi.tokens.cache import TokenCache
 
-__all__ = ["STATE_KEY", "TOO_LARGE", "ClientFactory", "WixClient", "get_wix"]
+__all__ = ["STATE_KEY", "ClientFactory", "WixClient", "get_wix", "limited_copy"]
 
 STATE_KEY: Final = "wix"
 """The key of `scope["state"]` that holds the client, so that it is `request.state.wix`."""
 
-TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
+_TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
 class WixClient(QuickClient):
@@ -163,17 +163,7 @@ class WixClient(QuickClient):
             httpx.ReadTimeout: It took over 30 seconds, under the default timeouts.
         """
         policy = self._made_of[0].policy
-        timeout = request.extensions.get("timeout", self.timeout.as_dict())
-        seconds = policy.total_seconds if timeout == policy.timeout.as_dict() else math.inf
-        limits = ReadLimits(
-            policy.max_bytes,
-            seconds,
-            unproductive=policy.max_unproductive_bytes,
-            too_large=TOO_LARGE if stream else None,
-        )
-        # A copy, since another client may send the same request meanwhile.
-        sent = copy_without_token(request)
-        limits.hold_for(sent)
+        sent, limits, seconds = limited_copy(request, policy, self.timeout, is_stream=stream)
         handled = sys.exception()
         try:
             if stream or seconds == math.inf:
@@ -195,6 +185,27 @@ class WixClient(QuickClient):
         with anyio.move_on_after(seconds):
             return await super().send(request, **options)
         raise httpx.ReadTimeout(f"No whole answer within {seconds:.0f} s.", request=request)
+
+
+def limited_copy(
+    request: httpx.Request, policy: CallPolicy, timeout: httpx.Timeout, *, is_stream: bool
+) -> tuple[httpx.Request, ReadLimits, float]:
+    """Return a copy of `request` that carries its limits, the limits, and the call's seconds.
+
+    It is a copy, since another client may send the same request meanwhile. `timeout` is the
+    client's; under any but the default one a call has all the time.
+    """
+    given = request.extensions.get("timeout", timeout.as_dict())
+    seconds = policy.total_seconds if given == policy.timeout.as_dict() else math.inf
+    limits = ReadLimits(
+        policy.max_bytes,
+        seconds,
+        unproductive=policy.max_unproductive_bytes,
+        too_large=_TOO_LARGE if is_stream else None,
+    )
+    sent = copy_without_token(request)
+    limits.hold_for(sent)
+    return sent, limits, seconds
 
 
 class ClientFactory:

@@ -11,10 +11,9 @@ from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi.client._auth import WixAuth
 from wix_asgi.client._errors import as_httpx_error
-from wix_asgi.client._limits import ReadLimits
 from wix_asgi.client._sync_parts import Deadline, SyncTokenTransport, SyncWixAuth
-from wix_asgi.client._token_transport import TokenTransport, copy_without_token
-from wix_asgi.client.client import TOO_LARGE, ClientFactory, WixClient
+from wix_asgi.client._token_transport import TokenTransport
+from wix_asgi.client.client import ClientFactory, WixClient, limited_copy
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.errors import ResponseTooLarge, StorageUnavailable, WixUnavailable
 from wix_asgi.identity.callers import Caller
@@ -122,18 +121,8 @@ class SyncWixClient(httpx.Client):
             httpx.ReadTimeout: It took over 30 seconds, under the default timeouts.
         """
         policy = self._made_of[0].policy
-        timeout = request.extensions.get("timeout", self.timeout.as_dict())
-        seconds = policy.total_seconds if timeout == policy.timeout.as_dict() else math.inf
-        limits = ReadLimits(
-            policy.max_bytes,
-            seconds,
-            unproductive=policy.max_unproductive_bytes,
-            too_large=TOO_LARGE if stream else None,
-        )
+        sent, limits, seconds = limited_copy(request, policy, self.timeout, is_stream=stream)
         deadline = Deadline(math.inf if stream else seconds)
-        # A copy, since another client may send the same request meanwhile.
-        sent = copy_without_token(request)
-        limits.hold_for(sent)
         deadline.hold_for(sent)
         handled = sys.exception()
         try:

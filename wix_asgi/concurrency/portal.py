@@ -52,6 +52,7 @@ class Portal:
         start_thread: Callable[[Callable[[], None]], object] | None = None,
         new_waker: Callable[[], Waker] = new_waker,
         stop_seconds: float = _STOP_SECONDS,
+        getpid: Callable[[], int] = os.getpid,
     ) -> None:
         """Begin without a thread; `stop_seconds` limits each of the two waits of `stop`.
 
@@ -62,7 +63,8 @@ class Portal:
         self._start_thread = start_thread or _start_real_thread
         self._new_waker = new_waker
         self._stop_seconds = stop_seconds
-        self._pid = os.getpid()
+        self._getpid = getpid
+        self._pid = getpid()
         self._has_begun = real("_thread", "allocate_lock")()
         self._pending: deque[_Call[Any]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,7 +111,7 @@ class Portal:
 
     def stop(self) -> None:
         """Close all that is to be closed, and end the thread, as the end of the process does."""
-        if self._loop is None or self._loop.is_closed() or os.getpid() != self._pid:
+        if self._loop is None or self._loop.is_closed() or self._getpid() != self._pid:
             return
         closed = LockWaker()
         self._begin(self._close, closed)

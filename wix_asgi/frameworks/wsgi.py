@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -126,23 +127,8 @@ class WixWSGIMiddleware:
         inner = hide_secrets(scope)
         _hide_in_environ(environ, scope)
 
-        async def serve(_: Scope, receive: Receive, send: Send) -> None:
-            is_answered = False
-
-            async def send_part(message: Message) -> None:
-                nonlocal is_answered
-                is_answered = message["type"] == "http.response.body" and not message.get(
-                    "more_body"
-                )
-                await send(message)
-
-            await own(inner, _ending(receive), send_part)
-            if not is_answered:
-                # Else the server's thread waits for an answer for ever.
-                await send({"type": "http.response.disconnect"})
-
         loop = portal().call(_running_loop)
-        answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
+        answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(_answering(own, inner), loop=loop)(
             _without_target(environ), start_response
         )
         return answer
@@ -164,11 +150,10 @@ def _steps(
 def _refuse(
     refusal: RequestRefused, environ: WSGIEnvironment, start_response: StartResponse
 ) -> list[bytes]:
-    """Answer instead of the app; the server raises the refusal again once it has sent headers."""
+    """Answer the refusal being handled; the server raises it where it has sent headers."""
     response = answer_in_environ(environ, refusal)
     status = f"{response.status_code} {HTTPStatus(response.status_code).phrase}"
-    error = (type(refusal), refusal, refusal.__traceback__)
-    start_response(status, list(response.headers.items()), error)
+    start_response(status, list(response.headers.items()), sys.exc_info())
     return [bytes(response.body)]
 
 
@@ -234,6 +219,24 @@ def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
         if key in environ:
             environ[key] = value.decode("latin-1")
+
+
+def _answering(own: ASGIApp, scope: Scope) -> ASGIApp:
+    """Return `own` for a2wsgi, whose thread waits for ever for an app that ends without answer."""
+
+    async def serve(_: Scope, receive: Receive, send: Send) -> None:
+        is_answered = False
+
+        async def send_part(message: Message) -> None:
+            nonlocal is_answered
+            await send(message)
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body")
+
+        await own(scope, _ending(receive), send_part)
+        if not is_answered:
+            await send({"type": "http.response.disconnect"})
+
+    return serve
 
 
 def _ending(receive: Receive) -> Receive:

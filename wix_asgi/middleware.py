@@ -244,8 +244,8 @@ def _is_plain(scope: Scope, route: str) -> bool:
 
 def _is_built_by_litestar() -> bool:
     """Whether Litestar calls the class itself, from `middleware=[WixMiddleware]`."""
-    maker = sys._getframe(2)
-    return maker.f_globals.get("__name__", "").startswith("litestar.")
+    maker: str = sys._getframe(2).f_globals.get("__name__", "")
+    return maker.startswith("litestar.")
 
 
 def _is_built_late() -> bool:

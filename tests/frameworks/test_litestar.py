@@ -53,9 +53,14 @@ async def talk(socket: WebSocket[Any, Any, Any], wix: WixDep) -> None:
     await socket.close()
 
 
+# Litestar's own would have the process log the addresses that the tests open.
+UNLOGGED: Any = {"logging_config": None}
+
+
 def make_litestar(plugin: WixPlugin, *handlers: Any, **options: Any) -> Any:
     """Return a Litestar app with the plugin; Starlette's types are other ones."""
-    return Litestar([echo, free, talk, *handlers], plugins=[plugin], **options)
+    handlers = (echo, free, talk, *handlers)
+    return Litestar(handlers, plugins=[plugin], **UNLOGGED, **options)
 
 
 @asynccontextmanager
@@ -159,6 +164,7 @@ async def test_what_the_app_has_goes_first() -> None:
     app = Litestar(
         [own],
         plugins=[plugin],
+        logging_config=None,
         dependencies={"wix": Provide(lambda: "mine", sync_to_thread=False)},
         exception_handlers={Unauthenticated: log_in},
     )
@@ -291,16 +297,20 @@ async def test_cookie_is_partitioned_once() -> None:
         assert header == (await browser.get("/cookie")).headers["Set-Cookie"]
 
 
-@pytest.mark.parametrize("middleware", [WixMiddleware, DefineMiddleware(WixMiddleware)])
+# Litestar has types of its own for ASGI.
+UNTYPED: Any = WixMiddleware
+
+
+@pytest.mark.parametrize("middleware", [UNTYPED, DefineMiddleware(UNTYPED)])
 def test_middleware_of_litestar_says_what_to_write(middleware: Any) -> None:
     """`middleware=[WixMiddleware]` would leave the install a 404, and stops the app instead."""
     with pytest.raises(TypeError, match=r"Litestar\(plugins=\[WixPlugin\(\)\]\)"):
-        Litestar([free], middleware=[middleware])
+        Litestar([free], middleware=[middleware], **UNLOGGED)
 
 
 async def test_app_may_be_wrapped() -> None:
     """`WixMiddleware(app)` goes in front of a Litestar app as of any other."""
-    app: Any = Litestar([free])
+    app: Any = Litestar([free], **UNLOGGED)
     async with browse(WixMiddleware(app, make_wix(FakeWix()))) as browser:
         assert 303 == (await browser.get("/wix/install")).status_code
         assert "free" == (await browser.get("/free")).text

@@ -13,6 +13,7 @@ from typing import Any, Final, Unpack
 from litestar import Request, Response
 from litestar.config.app import AppConfig
 from litestar.di import NamedDependency, Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import NotFoundException
 from litestar.handlers import asgi
 from litestar.plugins import InitPlugin
@@ -76,9 +77,8 @@ class WixPlugin(InitPlugin):
         self.wix = wix or Wix(**options)
         self._require_identity = require_identity
         settings = self.wix.settings
-        self._paths = [settings.install_path, settings.callback_path]
-        if self.wix.webhook is not None:
-            self._paths.append(settings.webhook_path)
+        webhook_paths = [settings.webhook_path] if self.wix.webhook is not None else []
+        self._paths = [settings.install_path, settings.callback_path, *webhook_paths]
         if slashed := [path for path in self._paths if path.endswith("/")]:
             raise SettingsError(
                 f"Litestar routes no path that ends with a slash: {', '.join(slashed)}"
@@ -141,7 +141,7 @@ def _refuse(request: Request[Any, Any, Any], exc: RequestRefused) -> Response[by
 
 async def _leave_websockets(exc: Exception, scope: Scope) -> None:
     """Raise a websocket's refusal again, for the middleware: Litestar would close with 4500."""
-    if scope["type"] == "websocket" and isinstance(exc, RequestRefused):
+    if scope["type"] == ScopeType.WEBSOCKET and isinstance(exc, RequestRefused):
         raise exc
 
 

@@ -331,8 +331,12 @@ async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Respo
 
 
 def _unpack(raw: bytes, headers: httpx.Headers, max_bytes: int) -> bytes:
-    encoding = {"Content-Encoding": headers.get("Content-Encoding", "")}
-    packed = httpx.Response(200, headers=encoding, content=split_body(raw, headers))
+    encoding = headers.get("Content-Encoding")
+    if encoding is None:
+        return raw
+    packed = httpx.Response(
+        200, headers={"Content-Encoding": encoding}, content=split_body(raw, headers)
+    )
     content = bytearray()
     for chunk in packed.iter_bytes():
         content += chunk

@@ -7,6 +7,7 @@ Settings for Authenticating Your App"; named "Advanced OAuth" below).
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from json import dumps
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -40,6 +41,9 @@ _CLIENT_CREDENTIALS_LIFETIME: Final = 14_400.0
 
 _MAX_LIFETIME: Final = 86_400.0
 """Seconds: a longer lifetime is taken for nonsense. The longest of Wix's tokens live 4 hours."""
+
+_url: Final = lru_cache(maxsize=32)(httpx.URL)
+"""Parses a URL of Wix, once: requests go to few paths of one host. The URLs hold no secret."""
 
 
 class Endpoints:
@@ -133,12 +137,13 @@ class Endpoints:
         self, method: str, path: str, *, json: object = None, token: str | None = None
     ) -> httpx.Request:
         headers = HEADERS if token is None else {**HEADERS, "Authorization": token}
+        url = _url(f"{self._api_url}{path}")
         if json is None:
-            return httpx.Request(method, f"{self._api_url}{path}", headers=headers)
+            return httpx.Request(method, url, headers=headers)
         # In ASCII: an id may have a lone surrogate, and the error of the codec would hold the body.
         content = dumps(json).encode()
         headers = {**headers, "Content-Type": "application/json"}
-        return httpx.Request(method, f"{self._api_url}{path}", content=content, headers=headers)
+        return httpx.Request(method, url, content=content, headers=headers)
 
 
 def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:

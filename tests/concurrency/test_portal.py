@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
-from typing import TypeVar
 
 import anyio
-import gevent
 import pytest
 
+from tests.concurrency.portals import (
+    COLOUR,
+    Resource,
+    colour,
+    fail,
+    ident,
+    run_here,
+)
 from tests.limits import PATIENCE
-from wix_asgi.concurrency._wakers import HubWaker, LockWaker, Waker, check_patches, new_waker, real
+from wix_asgi.concurrency._wakers import LockWaker
 from wix_asgi.concurrency.detached import Interrupted
 from wix_asgi.concurrency.portal import Portal, close_with_portal, portal
-
-T = TypeVar("T")
-COLOUR = contextvars.ContextVar("COLOUR", default="none")
-
-
-def run_here(
-    use: Callable[[Portal], T],
-    *,
-    new_waker: Callable[[], Waker] = LockWaker,
-    getpid: Callable[[], int] = os.getpid,
-) -> T:
-    """Run `use` in another thread with a portal whose own thread is this one; then stop it."""
-    threads: queue.Queue[Callable[[], None]] = queue.Queue()
-    here = Portal(start_thread=threads.put, new_waker=new_waker, getpid=getpid)
-
-    def use_and_stop() -> T:
-        try:
-            return use(here)
-        finally:
-            here.stop()
-
-    with ThreadPoolExecutor(1) as pool:
-        used = pool.submit(use_and_stop)
-        threads.get(timeout=PATIENCE)()
-        return used.result(PATIENCE)
-
-
-def run_and_stop(one: Portal, run: Callable[[], None]) -> None:
-    """Have `run` be the thread of a portal that another thread stops once it runs."""
-    running = threading.Event()
-
-    async def tell() -> None:
-        running.set()
-
-    def stop() -> None:
-        assert running.wait(PATIENCE)
-        one.stop()
-
-    one.start_soon(tell)
-    with ThreadPoolExecutor(1) as pool:
-        stopped = pool.submit(stop)
-        run()
-        stopped.result(PATIENCE)
-
-
-async def ident() -> int:
-    """Return the thread that runs this."""
-    return threading.get_ident()
-
-
-async def colour() -> str:
-    """Return a context variable."""
-    return COLOUR.get()
-
-
-async def fail() -> None:
-    """Raise an error."""
-    raise LookupError("lost")
-
-
-class Resource:
-    """Something to close."""
-
-    def __init__(self) -> None:
-        self.closed_in: int | None = None
-
-    async def aclose(self) -> None:
-        self.closed_in = threading.get_ident()
 
 
 def test_work_runs_in_the_portals_thread() -> None:
@@ -225,77 +159,6 @@ def test_portal_of_a_parent_is_not_stopped() -> None:
     assert threading.get_ident() == run_here(use, getpid=lambda: pids[-1])
 
 
-class Interrupting(LockWaker):
-    """A wait that a signal's handler ends, once `ready` is set."""
-
-    ready: threading.Event
-
-    def wait(self, seconds: float | None = None) -> bool:
-        assert self.ready.wait(PATIENCE)
-        raise KeyboardInterrupt
-
-
-def test_interrupted_call_is_cancelled() -> None:
-    """The work is cancelled, and other work goes on."""
-    ended = threading.Event()
-
-    class Struck(Interrupting):
-        ready = threading.Event()
-
-    async def hang() -> None:
-        Struck.ready.set()
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.set()
-
-    def use(here: Portal) -> int:
-        with pytest.raises(KeyboardInterrupt):
-            here.call(hang)
-        assert ended.wait(PATIENCE)
-        return here.call(ident)
-
-    wakers = iter([Struck(), LockWaker()])
-
-    assert threading.get_ident() == run_here(use, new_waker=lambda: next(wakers))
-
-
-def test_call_that_is_interrupted_before_the_portal_runs_does_nothing() -> None:
-    """Its work does not begin."""
-    threads: list[Callable[[], None]] = []
-    begun: list[str] = []
-
-    class Struck(Interrupting):
-        ready = threading.Event()
-        ready.set()
-
-    async def begin() -> None:
-        begun.append("begun")
-
-    one = Portal(start_thread=threads.append, new_waker=Struck)
-    with pytest.raises(KeyboardInterrupt):
-        one.call(begin)
-    run_and_stop(one, threads.pop())
-
-    assert [] == begun
-
-
-def test_interrupt_at_the_end_is_passed_on() -> None:
-    """KeyboardInterrupt stays what it is where the portal has ended meanwhile."""
-    threads: list[Callable[[], None]] = []
-
-    class Ending(LockWaker):
-        def wait(self, seconds: float | None = None) -> bool:
-            run_and_stop(one, threads.pop())
-            raise KeyboardInterrupt
-
-    one = Portal(start_thread=threads.append, new_waker=Ending)
-    with pytest.raises(KeyboardInterrupt):
-        one.call(ident)
-    with pytest.raises(Interrupted):
-        one.start_soon(ident)
-
-
 def test_call_that_comes_while_the_portal_ends_is_refused() -> None:
     """Nobody waits for an event loop that is over."""
     threads: list[Callable[[], None]] = []
@@ -371,71 +234,3 @@ def _portals() -> dict[int, Portal]:
     from wix_asgi.concurrency import portal as module  # noqa: PLC0415
 
     return module._portals
-
-
-def patch(monkeypatch: pytest.MonkeyPatch, *, is_patched: bool, original: object) -> None:
-    """Have gevent's module of patches say whether this process is patched."""
-    module = SimpleNamespace(
-        is_module_patched=lambda _: is_patched, get_original=lambda _, __: original
-    )
-    monkeypatch.setitem(sys.modules, "gevent.monkey", module)
-
-
-def test_gevents_patches_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patches have to be first; real functions, and the kind of a waker, depend on them."""
-    lock = threading.Lock
-    patch(monkeypatch, is_patched=True, original=lock)
-    with pytest.raises(RuntimeError, match="call it first"):
-        check_patches(was_patched=False)
-    check_patches(was_patched=True)
-    of_greenlet, original = new_waker(), real("_thread", "start_new_thread")
-    of_greenlet.close()
-    patch(monkeypatch, is_patched=False, original=lock)
-    check_patches(was_patched=False)
-    of_thread = new_waker()
-    monkeypatch.delitem(sys.modules, "gevent.monkey")
-
-    assert lock is original
-    assert isinstance(of_greenlet, HubWaker)
-    assert isinstance(of_thread, LockWaker)
-    assert threading.get_ident is real("threading", "get_ident")
-
-
-def test_greenlets_wait_for_nothing_but_their_own_call() -> None:
-    """While a greenlet waits for the portal, others of its thread run; a timeout cancels."""
-    go, cancelled = threading.Event(), threading.Event()
-    one = Portal(new_waker=HubWaker)
-
-    async def wait() -> str:
-        while not go.is_set():  # noqa: ASYNC110 - of another thread
-            await asyncio.sleep(0.001)
-        return "done"
-
-    async def hang() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            cancelled.set()
-
-    waiting = gevent.spawn(one.call, wait)
-    gevent.spawn(go.set)
-    waiting.join(PATIENCE)
-    with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
-        one.call(hang)
-    was_cancelled = cancelled.wait(PATIENCE)
-    one.stop()
-
-    assert "done" == waiting.value
-    assert was_cancelled
-
-
-def test_waker_of_gevent_may_be_closed_first() -> None:
-    """It is woken once, and no more where the greenlet has given up meanwhile."""
-    waker = HubWaker()
-    before = waker.wait(0.0)
-    waker.wake()
-    after = waker.wait(PATIENCE)
-    waker.close()
-    waker.wake()
-
-    assert (False, True) == (before, after)

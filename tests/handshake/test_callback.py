@@ -21,6 +21,7 @@ from tests.handshake.handshaking import (
     reason_of,
     state_of,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE, Browser, running
 from wix_asgi.testing import FakeWix
 
@@ -273,7 +274,7 @@ settled = settings(
 async def test_any_query_is_answered(query: bytes) -> None:
     """Every query without a state of ours gets 400 or 414, and Wix is not asked (R3, R14)."""
     fake = FakeWix()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with running(fake) as app:
             answer = await ask(app, CALLBACK, query)
 
@@ -287,7 +288,7 @@ async def test_any_query_with_a_true_state_is_answered(pairs: list[tuple[str, st
     """Every query with a state of ours gets the response of some reason (R14, R21)."""
     fake = FakeWix()
     extra = "&".join(f"{quote(name)}={quote(value)}" for name, value in pairs)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with running(fake) as app:
             browser = Browser(app)
             state = state_of(await browser.begin(fake))

@@ -19,6 +19,7 @@ from tests.handshake.handshaking import (
     reason_of,
     split_url,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE, Browser, make_wix, running
 from wix_asgi import NotInstalled, Record, WixMiddleware
 from wix_asgi._http import httpx
@@ -128,7 +129,7 @@ async def test_shutdown_does_not_wait_for_ever(flow: FlowUnderTest) -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(load)
                 await gate.arrived()
-                with anyio.fail_after(10):
+                with anyio.fail_after(PATIENCE):
                     await app.wix._detached.aclose(0)
 
     assert [(500, "internal")] == [reason_of(answer) for answer in answers]

@@ -7,93 +7,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request, Response, WebSocket, asgi, get, websocket
+from litestar import Litestar, Request, Response, asgi, get
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
-from litestar.middleware import DefineMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message
+from litestar.types import Receive, Scope, Send
 
 from tests.client.clients import install
-from tests.support import PUBLIC_URL, SITE, make_wix
+from tests.frameworks.litestar_apps import (
+    PAGE,
+    browse,
+    connect,
+    make_litestar,
+)
+from tests.support import SITE, make_wix
 from wix_asgi import (
-    MiddlewareMissing,
-    SettingsError,
     Unauthenticated,
     WebhookEvent,
-    Wix,
-    WixMiddleware,
 )
-from wix_asgi._http import httpx
-from wix_asgi.litestar import WixDep, WixPlugin
+from wix_asgi.litestar import WixPlugin
 from wix_asgi.testing import FakeWix
-
-PAGE = {"Accept": "text/html,*/*;q=0.8"}
-
-
-@get("/echo")
-async def echo(wix: WixDep, request: Request[Any, Any, Any]) -> Any:
-    """Call Wix as the calling site."""
-    assert wix is request.state.wix
-    return (await wix.get("/x")).json()
-
-
-@get("/free")
-async def free() -> str:
-    """Need no caller."""
-    return "free"
-
-
-@websocket("/ws")
-async def talk(socket: WebSocket[Any, Any, Any], wix: WixDep) -> None:
-    """Tell the calling site before anything else."""
-    identity = await wix.identify()
-    await socket.accept()
-    await socket.send_text(identity.instance_id)
-    await socket.close()
 
 
 # Litestar's own would have the process log the addresses that the tests open.
-UNLOGGED: Any = {"logging_config": None}
-
-
-def make_litestar(plugin: WixPlugin, *handlers: Any, **options: Any) -> Any:
-    """Return a Litestar app with the plugin; Starlette's types are other ones."""
-    handlers = (echo, free, talk, *handlers)
-    return Litestar(handlers, plugins=[plugin], **UNLOGGED, **options)
-
-
-@asynccontextmanager
-async def browse(app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Run the app, and return a browser at its address."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
-        yield http
-
-
-async def connect(app: Any, path: str, query: str = "") -> list[Message]:
-    """Open a websocket of the app; return what it is told."""
-    told: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        told.append(message)
-
-    scope = {
-        "type": "websocket",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [],
-        "subprotocols": [],
-        "extensions": {"websocket.http.response": {}},
-    }
-    await app(scope, receive, send)
-    return told
-
-
 async def test_caller_has_a_client() -> None:
     """A request uses the client of the calling site, a websocket does, and Wix's paths answer."""
     fake = FakeWix()
@@ -295,88 +230,3 @@ async def test_cookie_is_partitioned_once() -> None:
 
     async with browse(make_litestar(WixPlugin(make_wix(FakeWix())), give)) as browser:
         assert header == (await browser.get("/cookie")).headers["Set-Cookie"]
-
-
-# Litestar has types of its own for ASGI.
-UNTYPED: Any = WixMiddleware
-
-
-@pytest.mark.parametrize("middleware", [UNTYPED, DefineMiddleware(UNTYPED)])
-def test_middleware_of_litestar_says_what_to_write(middleware: Any) -> None:
-    """`middleware=[WixMiddleware]` would leave the install a 404, and stops the app instead."""
-    with pytest.raises(TypeError, match=r"Litestar\(plugins=\[WixPlugin\(\)\]\)"):
-        Litestar([free], middleware=[middleware], **UNLOGGED)
-
-
-async def test_app_may_be_wrapped() -> None:
-    """`WixMiddleware(app)` goes in front of a Litestar app as of any other."""
-    app: Any = Litestar([free], **UNLOGGED)
-    async with browse(WixMiddleware(app, make_wix(FakeWix()))) as browser:
-        assert 303 == (await browser.get("/wix/install")).status_code
-        assert "free" == (await browser.get("/free")).text
-
-
-async def test_refusal_of_a_middleware_is_answered() -> None:
-    """A middleware of the app may use the client, too."""
-
-    def strict(app: ASGIApp) -> ASGIApp:
-        async def identify(scope: Scope, receive: Receive, send: Send) -> None:
-            await scope["state"]["wix"].identify()
-            await app(scope, receive, send)
-
-        return identify
-
-    plugin = WixPlugin(make_wix(FakeWix()))
-    async with browse(make_litestar(plugin, middleware=[strict])) as browser:
-        assert 401 == (await browser.get("/free")).status_code
-
-
-async def test_errors_of_the_app_stay_its_own() -> None:
-    """An error that is no refusal is Litestar's, in a websocket too."""
-
-    @websocket("/broken")
-    async def broken(socket: WebSocket[Any, Any, Any]) -> None:
-        await socket.accept()
-        raise ValueError("a bug")
-
-    @get("/broken-page")
-    async def broken_page() -> None:
-        raise ValueError("a bug")
-
-    app = make_litestar(WixPlugin(make_wix(FakeWix())), broken, broken_page)
-    async with browse(app) as browser:
-        closed = (await connect(app, "/broken"))[-1]
-        page = await browser.get("/broken-page")
-
-    assert 4500 == closed["code"]
-    assert 500 == page.status_code
-
-
-def test_wrong_settings_stop_the_app_where_it_is_made() -> None:
-    """Settings are read at once, and a Wix beside keywords is a mistake that names neither."""
-    fake = FakeWix()
-    with pytest.raises(SettingsError, match="app_id"):
-        WixPlugin(storage="memory://")
-    with pytest.raises(TypeError, match="not both"):
-        WixPlugin(make_wix(fake), app_secret="test-app-secret")
-    with pytest.raises(SettingsError, match=r"slash: /begin/"):
-        WixPlugin(make_wix(fake, install_path="/begin/"))
-
-
-def test_plugin_takes_keywords() -> None:
-    """The keywords are those of `Wix`, which the plugin makes."""
-    fake = FakeWix()
-    plugin = WixPlugin(
-        **fake.settings(), public_url=PUBLIC_URL, storage="memory://", transport=fake.transport
-    )
-
-    assert isinstance(plugin.wix, Wix)
-
-
-def test_client_needs_the_plugin() -> None:
-    """The dependency without its middleware says what is missing."""
-    from wix_asgi.frameworks.litestar import _client  # noqa: PLC0415
-
-    scope: Any = {"type": "http", "headers": []}
-    with pytest.raises(MiddlewareMissing):
-        _client(scope)

@@ -230,9 +230,7 @@ async def unfinished() -> set[asyncio.Task[Any]]:
     return (await asyncio.wait(tasks, timeout=PATIENCE))[1] if tasks else tasks
 
 
-def test_answer_that_nobody_reads_keeps_no_task(
-    served: WixWSGIMiddleware, fake: FakeWix
-) -> None:
+def test_answer_that_nobody_reads_keeps_no_task(served: WixWSGIMiddleware, fake: FakeWix) -> None:
     """Our paths are answered before their answers are read: a test client may read none."""
     started: list[str] = []
     for target in ("/wix/callback", f"/wix/install?token={fake.install_token(SITE)}"):

@@ -224,6 +224,46 @@ async def test_event_reaches_its_handler(
     assert [SITE] == [event.instance_id for event in handled]
 
 
+async def unfinished() -> set[asyncio.Task[Any]]:
+    """Return the tasks of WSGI requests that have no end, on the portal."""
+    tasks = {
+        task
+        for task in asyncio.all_tasks()
+        if "WixWSGIMiddleware" in getattr(task.get_coro(), "__qualname__", "")
+    }
+    return (await asyncio.wait(tasks, timeout=PATIENCE))[1] if tasks else tasks
+
+
+def test_answer_that_nobody_reads_keeps_no_task(served: WixWSGIMiddleware, fake: FakeWix) -> None:
+    """Our paths are answered before their answers are read: a test client may read none."""
+    started: list[str] = []
+
+    def start_response(status: str, *_: object) -> Any:
+        started.append(status)
+        return sys.stdout.write
+
+    for target in ("/wix/callback", f"/wix/install?token={fake.install_token(SITE)}"):
+        call(served, target)
+        environ = call(served, target).environ
+        served(environ, start_response)
+
+    assert ["400 Bad Request", "303 See Other"] == started
+    assert set() == portal().call(unfinished)
+
+
+def test_server_that_refuses_an_answer_keeps_no_task(served: WixWSGIMiddleware) -> None:
+    """An error of the server amid an answer passes, and ends the work for it."""
+    environ = call(served, "/wix/install").environ
+
+    def refuse(*_: object) -> Any:
+        raise LookupError("no such header")
+
+    with pytest.raises(LookupError):
+        list(served(environ, refuse))
+
+    assert set() == portal().call(unfinished)
+
+
 class Cut(io.BytesIO):
     """The body of a client that hung up: shorter than its Content-Length."""
 

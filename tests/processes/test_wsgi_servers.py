@@ -51,7 +51,7 @@ async def test_flask_under_gunicorn(workers: str, fake: FakeWix, tmp_path: Path)
 
     No code, state, token or instance is in what the server prints.
     """
-    with gunicorn("examples.flask_app:app", WORKERS[workers], fake, tmp_path) as app:
+    with gunicorn("examples.flask_app:create_app()", WORKERS[workers], fake, tmp_path) as app:
         async with app.browser() as http:
             installed = await app.install(http, YOGA)
             called = await http.get("/products", params=app.opened_by(YOGA))

@@ -127,11 +127,23 @@ class WixWSGIMiddleware:
         inner = hide_secrets(scope)
         _hide_in_environ(environ, scope)
 
+        answering = _answering(own, inner)
+        tasks: list[asyncio.Task[Any] | None] = []
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            tasks.append(asyncio.current_task())
+            await answering(scope, receive, send)
+
         loop = portal().call(_running_loop)
-        answer: Iterable[bytes] = self._a2wsgi.ASGIMiddleware(_answering(own, inner), loop=loop)(
+        parts = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
             _without_target(environ), start_response
         )
-        return answer
+        try:
+            # Here, since a test client may never read it, nor close it: its task would not end.
+            return [b"".join(parts)]
+        except BaseException:
+            loop.call_soon_threadsafe(_cancel, tasks)
+            raise
 
 
 def _steps(
@@ -249,6 +261,11 @@ def _ending(receive: Receive) -> Receive:
         return message
 
     return receive_part
+
+
+def _cancel(tasks: list[asyncio.Task[Any] | None]) -> None:
+    for task in filter(None, tasks):
+        task.cancel()
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -220,7 +221,7 @@ async def test_install_needs_an_app_of_wix() -> None:
     """An app without the middleware is told apart, and so is one whose settings are wrong."""
     fake, broken = FakeWix(), Starlette()
     broken.add_middleware(WixMiddleware, public_url="nonsense")
-    for app in (Starlette(), broken):
+    for app in (Starlette(), broken, Flask("bare")):
         with pytest.raises(TypeError, match="add_middleware"):
             await fake.install(app)
 

@@ -9,9 +9,11 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from wix_asgi._http import httpx
+from wix_asgi.frameworks.wsgi import WixWSGIMiddleware
 from wix_asgi.middleware import WixMiddleware
 from wix_asgi.models import InstallFlow
 from wix_asgi.testing.fake_wix._control import Control
+from wix_asgi.testing.fake_wix._wsgi import inner_app
 from wix_asgi.wix import Wix
 
 __all__ = ["run_install", "wix_of"]
@@ -25,17 +27,18 @@ def wix_of(app: object) -> Wix:
     """
     part: Any = app
     while part is not None and not isinstance(part, Wix):
-        if isinstance(part, WixMiddleware):
+        if isinstance(part, WixMiddleware | WixWSGIMiddleware):
             part = getattr(part, "wix", None)
         elif hasattr(part, "build_middleware_stack"):  # Starlette's own way, at its first request
             part.middleware_stack = part.middleware_stack or part.build_middleware_stack()
             part = part.middleware_stack
         else:
-            part = getattr(part, "app", None)
+            part = inner_app(part)
     if part is None:
         raise TypeError(
-            f"No Wix is found in {type(app).__name__}: give the Wix, its WixMiddleware, or an app "
-            "of Starlette or FastAPI that has add_middleware(WixMiddleware)."
+            f"No Wix is found in {type(app).__name__}: give the Wix, its WixMiddleware or "
+            "WixWSGIMiddleware, an app of Starlette or FastAPI that has "
+            "add_middleware(WixMiddleware), or one of Flask."
         )
     return part
 

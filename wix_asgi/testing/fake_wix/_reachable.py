@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Self
+from wsgiref.types import WSGIApplication
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -76,13 +77,16 @@ class Reachable(Webhooks):
         with activated(self.settings(), self.transport, storage=storage, public_url=public_url):
             yield self
 
-    async def install(self, app: ASGIApp | Wix, site: str | FakeSite | None = None) -> str:
+    async def install(
+        self, app: ASGIApp | WSGIApplication | Wix, site: str | FakeSite | None = None
+    ) -> str:
         """Install an app on this site or the first site, and return its instance ID.
 
         The handshake of the app runs in process, with its hooks, in the flow of its settings.
 
         Args:
-            app: A `Wix`, a `WixMiddleware`, or an app of Starlette or FastAPI that has it added.
+            app: A `Wix`, a `WixMiddleware`, an app of Starlette or FastAPI that has it added, a
+                `WixWSGIMiddleware`, or an app of Flask with one around its `wsgi_app`.
             site: The instance ID, or a `FakeSite` that this fake Wix was made with.
 
         Raises:

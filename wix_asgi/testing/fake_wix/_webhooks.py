@@ -26,7 +26,8 @@ class Webhooks(Events):
     """A fake Wix that delivers the events of its app, and repeats its failed deliveries.
 
     A target is the URL of a webhook endpoint, the URL of an app on a port (`http://127.0.0.1:8000`,
-    whose path is then `/wix/webhook`), or an ASGI app in this process, such as a `WixMiddleware`.
+    whose path is then `/wix/webhook`), or an app in this process: an ASGI app such as a
+    `WixMiddleware`, a `WixWSGIMiddleware`, or a WSGI app with one in it, such as Flask's.
     """
 
     def __init__(self, **state: Any) -> None:
@@ -72,11 +73,12 @@ class Webhooks(Events):
             event_type: As for `make_event`, and so are `site`, `data` and the options.
             site: The installation.
             data: The data of the event.
-            path: The path of the endpoint; by default that of the URL, or of the `WixMiddleware`.
+            path: The path of the endpoint; by default that of the URL, or of the middleware.
             options: See `EventOptions`.
 
         Raises:
             httpx.TransportError: There is no answer; the event will be repeated.
+            TypeError: `to` is no target.
         """
         return await self.deliver(to, self.make_event(event_type, site, data, **options), path=path)
 

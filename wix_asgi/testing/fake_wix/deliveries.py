@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+from wsgiref.types import WSGIApplication
 
 import anyio
 from starlette.types import ASGIApp
 
 from wix_asgi._http import httpx
+from wix_asgi.frameworks.wsgi import WixWSGIMiddleware
 from wix_asgi.middleware import WixMiddleware
+from wix_asgi.testing.fake_wix._wsgi import WSGITransport, wsgi_middleware_of
 from wix_asgi.testing.fake_wix.events import FakeEvent
 
 __all__ = [
@@ -46,8 +50,8 @@ REPEAT_PAUSES: Final = (
 WEBHOOK_PATH: Final = "/wix/webhook"
 """The path of an endpoint where nothing tells another: the default of `webhook_path`."""
 
-Target: TypeAlias = str | ASGIApp
-"""The URL of an endpoint or of an app on a port, or an app in this process."""
+Target: TypeAlias = str | ASGIApp | WSGIApplication
+"""The URL of an endpoint or of an app on a port, or an ASGI or WSGI app in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ async def post(
 
     Raises:
         httpx.TransportError: There is no answer.
+        TypeError: The target is none.
     """
     url, transport = _reach(target, path)
     async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as http:
@@ -148,9 +153,21 @@ def _reach(target: Target, path: str | None) -> tuple[str, httpx.AsyncBaseTransp
         if path is not None or url.path == "/":
             url = url.copy_with(path=path or WEBHOOK_PATH)
         return str(url), httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
-    # Wix sees a 500 of an app that raises, no exception.
-    transport = httpx.ASGITransport(app=target, raise_app_exceptions=False)
-    return f"https://app.example.com{path or _path_of(target)}", transport
+    app: Any = target
+    if _is_asgi(app):
+        # Wix sees a 500 of an app that raises, no exception.
+        asgi = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        return _address(app, path), asgi
+    return _address(wsgi_middleware_of(app), path), WSGITransport(app)
+
+
+def _is_asgi(app: Callable[..., object]) -> bool:
+    """Whether it takes the three arguments of ASGI; a WSGI app takes two (PEP 3333)."""
+    try:
+        inspect.signature(app).bind(None, None, None)
+    except TypeError:
+        return False
+    return True
 
 
 @cache
@@ -159,8 +176,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _path_of(app: ASGIApp) -> str:
-    if isinstance(app, WixMiddleware):
-        path: str = getattr(app.wix.settings, "webhook_path", WEBHOOK_PATH)
-        return path
-    return WEBHOOK_PATH
+def _address(app: object, path: str | None) -> str:
+    if path is None and isinstance(app, WixMiddleware | WixWSGIMiddleware):
+        path = getattr(app.wix.settings, "webhook_path", None)
+    return f"https://app.example.com{path or WEBHOOK_PATH}"

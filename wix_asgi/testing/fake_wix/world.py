@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from wsgiref.types import WSGIApplication
 
 from starlette.types import ASGIApp
 
@@ -140,7 +141,7 @@ class World:
         self.client_credentials_wrapped: Literal["text", "object"] | None = None
         self.uninstalled_refusal: tuple[int, str] = (404, "not_found")
         self.client_refusal: tuple[int, str] = (401, "invalid_client")
-        self.webhook_url: str | ASGIApp | None = None
+        self.webhook_url: str | ASGIApp | WSGIApplication | None = None
         self.holds_events = False
         self.delivery_timeout = 60.0
         self.subscriptions: Collection[str] | None = None

@@ -38,6 +38,7 @@ EXAMPLES = [
     "quart_app",
     "quickstart",
     "starlette_app",
+    "webhooks",
 ]
 
 
@@ -64,6 +65,7 @@ class Example:
     def __init__(self, fake: FakeWix, url: str, server: Server) -> None:
         self.fake = fake
         self.server = server
+        self.tracebacks = 0  # that its log is to have
         self.http = httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE)
 
     def begin(self, site: str) -> str:
@@ -94,7 +96,7 @@ def _example(
         yield example
         example.http.close()
         server.stop()
-        assert "Traceback" not in server.output
+        assert example.tracebacks == server.output.count("Traceback")
 
 
 def test_every_example_is_tested_here() -> None:
@@ -152,6 +154,21 @@ def test_starlette_app(example: Example) -> None:
     assert "Corner Bakery" == about.json()["site"]["siteDisplayName"]
     assert {"instance": BAKERY, "owner": True} == who.json()
     assert 401 == example.http.get("/who").status_code
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("example", ["webhooks"], indirect=True)
+def test_webhooks(example: Example) -> None:
+    """A handler that fails is told of, called again ten seconds later, and returns then."""
+    example.install(YOGA)
+    example.fake.answer("GET", "/apps/v1/instance", status=500, times=1)
+    url = str(example.http.base_url)
+    example.tracebacks = 1
+    told = anyio.run(example.fake.send_event, url, "PaidPlanPurchased", YOGA)
+    example.server.printed(r"handler \S*thank failed with .*\(attempt 1 of 3\)")
+    example.server.printed(r"Lighthouse Yoga bought a plan \(event \w{32}, attempt 2\)")
+
+    assert 200 == told.status_code
 
 
 @pytest.mark.processes

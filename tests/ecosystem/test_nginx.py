@@ -72,6 +72,7 @@ def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "/var/log/nginx/app.log": f"{room}/access.log",
+        "/var/log/nginx/app-errors.log": f"{room}/app-errors.log",
         ":8000": f":{upstream}",
         **changed,
     }
@@ -123,6 +124,24 @@ def test_an_install_through_nginx(tmp_path: Path, path: str) -> None:
     assert [] == secrets.found_in(logs.encode())
     assert instance not in logs
     assert "the App URL was opened" not in logs
+
+
+def test_no_log_has_a_secret_while_the_app_is_down(tmp_path: Path) -> None:
+    """An app that is down is a 502 in the access log, and no address is in the error log (R35)."""
+    secrets = Secrets()
+    with behind_nginx(tmp_path) as site:
+        callback = site.fake.approve(site.begin())
+        secrets.note(callback, "code", "state")
+        instance = site.fake.signed_instance(SITE)
+        site.app.stop()
+        finished = site.browser.get(callback)
+        called = site.browser.get(f"{site.url}/products", params={"instance": instance})
+        logs = site.log("access.log") + site.log("errors.log") + site.log("app-errors.log")
+
+    assert [502, 502] == [finished.status_code, called.status_code]
+    assert '"GET /wix/callback" 502' in logs
+    assert [] == secrets.found_in(logs.encode())
+    assert instance not in logs
 
 
 def test_the_buffers_of_the_snippet_are_needed(tmp_path: Path) -> None:

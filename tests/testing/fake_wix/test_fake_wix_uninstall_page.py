@@ -56,6 +56,34 @@ async def test_only_an_installed_site_has_the_button(
     assert "<summary>Events" not in page
 
 
+async def test_an_event_is_sent_by_the_form(fake: FakeWix, browser: httpx.AsyncClient) -> None:
+    """The app has it once the browser is sent back to the sites, with the documented data."""
+    endpoint = Endpoint()
+    without = (await browser.get("/")).text
+    fake.webhook_url = endpoint
+    page = (await browser.get("/")).text
+    form = {"instanceId": YOGA, "eventType": " PaidPlanPurchased "}
+    answer = await browser.post("/installer/send-event", data=form)
+
+    assert (303, "/") == (answer.status_code, answer.headers["location"])
+    assert ["PaidPlanPurchased"] == endpoint.events
+    assert f'value="{YOGA}">Send event</button>' in page
+    assert "Send event" not in without
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+async def test_an_event_needs_a_type_and_a_target(
+    fake: FakeWix, browser: httpx.AsyncClient, has_target: bool
+) -> None:
+    """Without either the form is refused, and nothing is sent later."""
+    fake.webhook_url = Endpoint() if has_target else None
+    form = {"instanceId": YOGA, "eventType": "" if has_target else "PaidPlanPurchased"}
+    answer = await browser.post("/installer/send-event", data=form)
+
+    assert 400 == answer.status_code
+    assert [] == fake.queued
+
+
 async def test_the_events_of_a_site_are_shown(fake: FakeWix, browser: httpx.AsyncClient) -> None:
     """The newest six, each with the status of its answer."""
     for number in range(7):

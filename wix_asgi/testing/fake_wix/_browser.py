@@ -48,6 +48,7 @@ class BrowserPages:
         installers: Installers,
         *,
         tell: Callable[[], Awaitable[None]],
+        queue_event: Callable[[str, str], object],
         deliveries_of: Callable[[str], Sequence[Delivery]],
     ) -> None:
         self._world = world
@@ -55,6 +56,7 @@ class BrowserPages:
         self._tokens = tokens
         self._installers = installers
         self._tell = tell
+        self._queue_event = queue_event
         self._deliveries_of = deliveries_of
 
     def is_browser(self, request: Request) -> bool:
@@ -77,6 +79,7 @@ class BrowserPages:
             installed=self._grants.installations.installed,
             links={instance_id: self._links(request, instance_id) for instance_id in sites},
             deliveries={instance_id: self._deliveries_of(instance_id) for instance_id in sites},
+            sends_events=self._world.webhook_url is not None,
         )
 
     async def consent(self, request: Request) -> Response:
@@ -123,14 +126,28 @@ class BrowserPages:
 
     async def uninstall(self, request: Request) -> Response:
         """Remove the app from a site, and show the sites once the app has been told."""
-        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        try:
-            site = self._world.site(form.get("instanceId", ""))
-        except LookupError as exc:
-            raise InstallerRefused("There is no such site.") from exc
+        site, _ = await self._read_form(request)
         self._grants.uninstall(site)
         await self._tell()
         return RedirectResponse("/", 303, _NO_STORE)
+
+    async def send_event(self, request: Request) -> Response:
+        """Send an event of a site, with the data that Wix documents, and show the sites."""
+        site, form = await self._read_form(request)
+        event_type = form.get("eventType", "").strip()
+        if not event_type or self._world.webhook_url is None:
+            raise InstallerRefused("An event has a type, and the fake a webhook_url.")
+        self._queue_event(event_type, site)
+        await self._tell()
+        return RedirectResponse("/", 303, _NO_STORE)
+
+    async def _read_form(self, request: Request) -> tuple[str, dict[str, str]]:
+        """Return the site that a form names, and all of its fields."""
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        try:
+            return self._world.site(form.get("instanceId", "")), form
+        except LookupError as exc:
+            raise InstallerRefused("There is no such site.") from exc
 
     async def close_window(self, request: Request) -> Response:
         """Show the end of an install to a browser with a live access token."""

@@ -24,6 +24,7 @@ from wix_asgi.testing.fake_wix.installer import (
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
     PUBLIC_KEY_PATH,
+    SEND_EVENT_PATH,
     UNINSTALL_PATH,
 )
 from wix_asgi.testing.fake_wix.world import World
@@ -37,6 +38,7 @@ PLAYED_PATHS = frozenset(
         CLOSE_WINDOW_PATH,
         DASHBOARD_PATH,
         UNINSTALL_PATH,
+        SEND_EVENT_PATH,
         PUBLIC_KEY_PATH,
         "/oauth/access",
         "/oauth/access/",

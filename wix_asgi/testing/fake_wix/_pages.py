@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import HTMLResponse
 
 from wix_asgi.testing.fake_wix.deliveries import Delivery
-from wix_asgi.testing.fake_wix.installer import UNINSTALL_PATH
+from wix_asgi.testing.fake_wix.installer import SEND_EVENT_PATH, UNINSTALL_PATH
 
 __all__ = [
     "close_window_page",
@@ -77,6 +77,7 @@ def sites_page(
     installed: frozenset[str],
     links: Mapping[str, Mapping[str, str]],
     deliveries: Mapping[str, Sequence[Delivery]],
+    sends_events: bool,
 ) -> HTMLResponse:
     """Return "My sites": each site with its links, by their text, and its newest events."""
     cards = "".join(
@@ -86,6 +87,7 @@ def sites_page(
             links[instance_id],
             deliveries[instance_id],
             installed=instance_id in installed,
+            sends_events=sends_events,
         )
         for instance_id, name in sites
     )
@@ -181,6 +183,7 @@ def _site_card(
     deliveries: Sequence[Delivery],
     *,
     installed: bool,
+    sends_events: bool,
 ) -> str:
     badge = "<span class='badge'>Installed</span>" if installed else ""
     buttons = "".join(
@@ -189,12 +192,19 @@ def _site_card(
     return f"""<section class="card row">
 <div class="grow"><h2>{escape(name)}{badge}</h2>
 <code class="soft">{escape(instance_id)}</code></div>
-{buttons}{_uninstall_button(instance_id) if installed else ""}{_events(deliveries)}</section>"""
+{buttons}{_uninstall_button(instance_id) if installed else ""}
+{_event_form(instance_id) if sends_events else ""}{_events(deliveries)}</section>"""
 
 
 def _uninstall_button(instance_id: str) -> str:
     return f"""<form method="post" action="{UNINSTALL_PATH}">
 <button class="button" name="instanceId" value="{escape(instance_id)}">Uninstall</button></form>"""
+
+
+def _event_form(instance_id: str) -> str:
+    return f"""<form class="all" method="post" action="{SEND_EVENT_PATH}">
+<input name="eventType" aria-label="Event type" value="PaidPlanPurchased" size="40" required>
+<button class="button" name="instanceId" value="{escape(instance_id)}">Send event</button></form>"""
 
 
 def _events(deliveries: Sequence[Delivery]) -> str:

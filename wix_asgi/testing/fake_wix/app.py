@@ -39,6 +39,7 @@ from wix_asgi.testing.fake_wix.installer import (
     EXTERNAL_INSTALL_PATH,
     INSTALL_PATH,
     PUBLIC_KEY_PATH,
+    SEND_EVENT_PATH,
     UNINSTALL_PATH,
     InstallerRefused,
 )
@@ -130,6 +131,7 @@ class FakeWix(Reachable):
             self._install_tokens,
             self._installers,
             tell=self._send_told,
+            queue_event=self.queue_event,
             deliveries_of=self._deliveries_of,
         )
         api = self._api_routes()
@@ -161,6 +163,7 @@ class FakeWix(Reachable):
             Route(CLOSE_WINDOW_PATH, self._browser.close_window, methods=["GET"]),
             Route(DASHBOARD_PATH, self._browser.dashboard, methods=["GET"]),
             Route(UNINSTALL_PATH, self._browser.uninstall, methods=["POST"]),
+            Route(SEND_EVENT_PATH, self._browser.send_event, methods=["POST"]),
             Route(PUBLIC_KEY_PATH, self._show_public_key, methods=["GET"]),
         ]
 

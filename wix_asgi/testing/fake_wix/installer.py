@@ -16,6 +16,7 @@ __all__ = [
     "EXTERNAL_INSTALL_PATH",
     "INSTALL_PATH",
     "PUBLIC_KEY_PATH",
+    "SEND_EVENT_PATH",
     "UNINSTALL_PATH",
     "InstallRequest",
     "Installer",
@@ -27,6 +28,7 @@ EXTERNAL_INSTALL_PATH = "/app-installer"
 CLOSE_WINDOW_PATH = "/installer/close-window"
 DASHBOARD_PATH = "/dashboard"
 UNINSTALL_PATH = "/installer/uninstall"
+SEND_EVENT_PATH = "/installer/send-event"
 PUBLIC_KEY_PATH = "/public-key"
 
 

@@ -71,11 +71,14 @@ def without_claim_owner(storage: type[S]) -> type[S]:
 
 def without_add(storage: type[S]) -> type[S]:
     """Return a third party's storage of the release before: it adds nothing (`AddingStorage`)."""
-    return cast("type[S]", type(storage.__name__, (storage,), {"add": None, "add_and_get": None}))
+    missing = "add", "add_and_get", "restore"
+    return cast("type[S]", type(storage.__name__, (storage,), dict.fromkeys(missing)))
 
 
 class StepByStep(MemoryStorage):
-    """A third party's storage in memory, of the release before: it combines no steps.
+    """A third party's storage in memory, of the release before: no step is combined.
+
+    It restores no dates.
 
     What is done in one step with a `CombiningStorage` is done in several with it, which a test can
     hold up or fail one by one.
@@ -85,6 +88,7 @@ class StepByStep(MemoryStorage):
     add_and_get: Any = None
     claim_unchanged: Any = None
     replace_and_release: Any = None
+    restore: Any = None
 
 
 def without_inbox(storage: type[S], *missing: str) -> type[S]:

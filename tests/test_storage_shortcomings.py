@@ -94,3 +94,6 @@ def test_copy_to_a_storage(tmp_path: Path) -> None:
 
     assert (0, "") == (result.exit_code, result.stderr)
     assert "\nTO: It cannot add records (AddingStorage): it forgets" in result.stdout
+    assert (
+        "\nTO: It cannot keep dates of install (RestoringStorage): installed_at of" in result.stdout
+    )

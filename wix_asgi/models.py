@@ -81,7 +81,7 @@ class Record:
         failure: The reason for which the last refresh failed, or None.
         retry_in: Seconds until a refresh may be tried again, at the moment of the read or write.
         installed_at: The time of the `put` that wrote it, in UTC by the store's clock; ignored
-            on writing. None if the store has no such time.
+            on writing, except by `RestoringStorage.restore`. None if the store has no such time.
         grant_type: A `GrantType`, or another release's newer word for one. None in a record of a
             release that knew refresh tokens only.
         origin_instance_id: The installation on the site of which this site is a copy, or None.

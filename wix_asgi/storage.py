@@ -15,6 +15,7 @@ from typing import Protocol, Self, runtime_checkable
 from wix_asgi._combining_storage import CombiningStorage
 from wix_asgi._event_storage import EventStorage
 from wix_asgi._frames import without_frames
+from wix_asgi._restoring_storage import RestoringStorage
 from wix_asgi._setting_checks import read_text
 from wix_asgi.errors import BackendNotFound, SettingsError
 from wix_asgi.models import Record
@@ -25,6 +26,7 @@ __all__ = [
     "ClaimReader",
     "CombiningStorage",
     "EventStorage",
+    "RestoringStorage",
     "Storage",
     "TableStorage",
     "find_backend",
@@ -226,8 +228,8 @@ def shortcomings(storage: Storage) -> list[str]:
     return [told for kind, told in _SHORTCOMINGS.items() if not isinstance(storage, kind)]
 
 
-# `TableStorage` is for commands of the operator alone, which say so themselves; a storage without
-# `CombiningStorage` does all the same, with more round trips.
+# `TableStorage` and `RestoringStorage` are for commands of the operator alone, which say so
+# themselves; a storage without `CombiningStorage` does all the same, with more round trips.
 _SHORTCOMINGS = {
     ClaimReader: "It tells no owners of claims (ClaimReader): an install that is loaded twice "
     "shows its outcome in the process that finished it, and nowhere else.",

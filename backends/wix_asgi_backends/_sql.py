@@ -141,6 +141,21 @@ class SQLStorage(SQLEvents):
         )
         return done.count > 0
 
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        """Write `record` with its date, only if the stored version is `expected`, or none is."""
+        values, durations = from_record(record)
+        at = record.installed_at
+        values |= {"the_installed_at": None if at is None else moment(at)}
+        if expected is None:
+            return (await self._execute(self._writes.restore, values, durations)).count > 0
+        done = await self._execute(
+            self._writes.restore_over,
+            values | {"the_expected": expected},
+            durations,
+            again=self._writes.restore_over_again,
+        )
+        return done.count > 0
+
     async def put_and_get(self, record: Record) -> Record:
         """Write `record` over any earlier record, and return it as it is stored."""
         put = await self._execute_all(self._writes.put_and_get, *from_record(record))

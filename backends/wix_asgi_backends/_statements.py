@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     or_,
     select,
     type_coerce,
@@ -131,6 +132,9 @@ class Writes:
     Attributes:
         replace_again: `replace` when it is not known whether an earlier attempt was carried out:
             it finds its own version, which is never used twice, as well as the expected one.
+        restore: `add` with a given date.
+        restore_over: `replace` with a given date.
+        restore_over_again: `restore_over`, as `replace_again` is `replace`.
     """
 
     def __init__(
@@ -146,11 +150,21 @@ class Writes:
         self.add: Final = new_row.on_conflict_do_nothing(index_elements=list(key))
         self.put_and_get: Final = _and_row(self.put, returning=returning)
         self.add_and_get: Final = _and_row(self.add, returning=returning)
+        moment = bindparam("the_installed_at", type_=BigInteger)
+        restored = _contents() | {"installed_at": func.coalesce(moment, _NOW)}
+        self.restore: Final = (
+            insert(INSTALLATIONS)
+            .values(key | restored)
+            .on_conflict_do_nothing(index_elements=list(key))
+        )
         expected = _ROW.version == bindparam("the_expected")
         ours = _ROW.version == bindparam("the_version")
         change = update(INSTALLATIONS).values(_contents())
         self.replace: Final = change.where(_OF_KEY, expected)
         self.replace_again: Final = change.where(_OF_KEY, or_(expected, ours))
+        restore_over = update(INSTALLATIONS).values(restored)
+        self.restore_over: Final = restore_over.where(_OF_KEY, expected)
+        self.restore_over_again: Final = restore_over.where(_OF_KEY, or_(expected, ours))
         self.delete: Final = delete(INSTALLATIONS).where(_OF_KEY)
         self.delete_before: Final = self.delete.where(_ROW.installed_at < bindparam("the_moment"))
         owner: Any = bindparam("the_owner", type_=Text)

@@ -105,6 +105,15 @@ class MemoryStorage(MemoryEvents):
         with self._lock:
             return self._replace(record, expected)
 
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        """Write `record` with its date, only if the stored version is `expected`, or none is."""
+        with self._lock:
+            stored = self._read(record.app_id, record.instance_id)
+            if (stored and stored.version) != expected:
+                return False
+            self._put(record, record.installed_at)
+            return True
+
     async def put_and_get(self, record: Record) -> Record:
         """Write `record`, and return it as it is stored."""
         with self._lock:
@@ -215,8 +224,8 @@ class MemoryStorage(MemoryEvents):
         self._write(record, stored.installed_at)
         return True
 
-    def _put(self, record: Record) -> Record:
-        installed_at = datetime.fromtimestamp(self._clock(), UTC)
+    def _put(self, record: Record, installed_at: datetime | None = None) -> Record:
+        installed_at = installed_at or datetime.fromtimestamp(self._clock(), UTC)
         if (record.app_id, record.instance_id) not in self._rows:
             bisect.insort(self._ids[record.app_id], record.instance_id)
         return self._write(record, installed_at)

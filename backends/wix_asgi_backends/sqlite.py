@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import aiosqlite  # noqa: F401 # if it is missing, that is reported before anything is opened
-from sqlalchemy import URL, Column, event, text
+from sqlalchemy import URL, Column, Table, event, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -163,6 +163,18 @@ class SQLiteStorage(SQLStorage):
         event.listen(engine.sync_engine, "checkout", self._leave_removed_file)
         event.listen(engine.sync_engine, "close", self._logs.drop)
         return engine
+
+    async def _make_table(self, connection: AsyncConnection, table: Table) -> None:
+        # In one transaction, or another worker that opens the file meanwhile finds the table
+        # without its indexes, and warns of that.
+        try:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            await super()._make_table(connection, table)
+            await connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            # The end of the connection is that of the transaction, however far it got.
+            await connection.invalidate()
+            raise
 
     def _find_file(self, *_arguments: object) -> None:
         if file_id(self._path) is None:

@@ -12,6 +12,7 @@ from wix_asgi.testing.storage.adding import *
 from wix_asgi.testing.storage.claim_owners import *
 from wix_asgi.testing.storage.combining import *
 from wix_asgi.testing.storage.events import *
+from wix_asgi.testing.storage.restoring import *
 from wix_asgi_backends.memory import MemoryStorage
 
 

@@ -21,6 +21,7 @@ from wix_asgi.testing.storage.event_processes import *
 from wix_asgi.testing.storage.event_unreachable import *
 from wix_asgi.testing.storage.events import *
 from wix_asgi.testing.storage.processes import *
+from wix_asgi.testing.storage.restoring import *
 from wix_asgi.testing.storage.unreachable import *
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._retry import Retry

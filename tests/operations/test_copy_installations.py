@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -177,6 +178,52 @@ LATER: dict[str, Any] = {
     "origin_instance_id": "site-0",
     "owes_on_install": True,
 }
+
+
+async def test_dates_of_install_are_copied(source: Storage, target: Storage) -> None:
+    """Each record has its date of install in the target, to the millisecond."""
+    await fill(source, "a", "b")
+    dates = [one.installed_at for one in await source.scan(APP)]
+    await fill(source, "b")
+    wanted = [one.installed_at for one in await source.scan(APP)]
+    await copy_installations(APP, source, target)
+    found = [one.installed_at for one in await target.scan(APP)]
+
+    assert dates[0] == wanted[0]
+    assert [in_milliseconds(date) for date in wanted] == [in_milliseconds(date) for date in found]
+
+
+def in_milliseconds(date: datetime | None) -> int:
+    """Return the milliseconds since 1970, the unit in which SQL databases keep dates."""
+    assert date is not None
+    return (date - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+
+
+async def test_a_later_install_in_the_source_brings_its_date(
+    source: Storage, target: Storage
+) -> None:
+    """A removal of the install before it, which arrives after the copy, spares the new install."""
+    await fill(source, SITE)
+    await copy_installations(APP, source, target)
+    first = await record_of(source)
+    await wait_until_later(source, first)
+    await fill(source, SITE)
+    second = await record_of(source)
+    await copy_installations(APP, source, target)
+    found = await record_of(target)
+
+    assert in_milliseconds(second.installed_at) == in_milliseconds(found.installed_at)
+    assert not await target.delete(APP, SITE, installed_before=found.installed_at)
+
+
+async def wait_until_later(storage: Storage, before: Record) -> None:
+    """Install another site until the storage's clock shows a later millisecond than `before`."""
+    assert before.installed_at is not None
+    moment = before.installed_at
+    while moment - before.installed_at < timedelta(milliseconds=1):
+        await fill(storage, "clock")
+        moment = (await record_of(storage, "clock")).installed_at or moment
+    await storage.delete(APP, "clock")
 
 
 async def test_later_fields_are_copied(source: Storage, target: Storage) -> None:

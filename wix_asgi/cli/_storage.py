@@ -11,7 +11,14 @@ from wix_asgi.cli._operating import Progress, count, fail, listed, opened, run, 
 from wix_asgi.operations.copy_events import EventCopy, copy_events
 from wix_asgi.operations.copy_installations import Copy, copy_installations, is_same_storage
 from wix_asgi.settings import read_app_id
-from wix_asgi.storage import EventStorage, Storage, TableStorage, open_storage, shortcomings
+from wix_asgi.storage import (
+    EventStorage,
+    RestoringStorage,
+    Storage,
+    TableStorage,
+    open_storage,
+    shortcomings,
+)
 from wix_asgi.testing.storage_check import check as check_storage
 from wix_asgi.webhooks.policy import WebhookPolicy
 
@@ -67,8 +74,8 @@ def copy(
 
     It ends when it has read both sides from the first record to the last, with
     nothing left to write, and compared them byte for byte, but for the times.
-    Tokens end when they would have ended. `installed_at` becomes the moment of
-    the copy, for a storage sets it by its own clock.
+    Tokens end when they would have ended. `installed_at` stays as it is in FROM, if
+    TO can keep it (RestoringStorage), as the backends that come along do.
 
     Every user of this machine can read its command lines: give a URL with a
     password in it as WIX_COPY_FROM or WIX_COPY_TO.
@@ -187,6 +194,11 @@ async def _copy(source_url: str, target_url: str, app_id: str, progress: Progres
     typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_tally(done)}")
     for told in shortcomings(target):
         typer.echo(f"TO: {told}")
+    if done.written and not isinstance(target, RestoringStorage):
+        typer.echo(
+            "TO: It cannot keep dates of install (RestoringStorage): installed_at of what was "
+            "written is the moment of the copy."
+        )
     if events.seen:
         typer.echo(f"{shown(source_url)} to {shown(target_url)}: {_event_tally(events)}")
     if not done.seen:

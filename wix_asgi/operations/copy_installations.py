@@ -16,7 +16,7 @@ from typing import Final
 
 from wix_asgi.installations.scan import DatedRecord, RecordScan
 from wix_asgi.models import Record
-from wix_asgi.storage import AddingStorage, Storage
+from wix_asgi.storage import AddingStorage, RestoringStorage, Storage
 
 __all__ = ["Copy", "copy_installations", "is_same_storage"]
 
@@ -90,9 +90,9 @@ async def copy_installations(
     so that these are not compared; there an install at the very moment its record is copied could
     be lost, too.
 
-    `installed_at` becomes the moment of the copy by the target's clock: storages set it themselves.
-    The lifetimes of access tokens go on running down. Claims are not copied. `report` is called
-    after each record.
+    A target that is a `RestoringStorage` keeps `installed_at`, and in another it becomes the moment
+    of the copy by the target's clock. The lifetimes of access tokens go on running down. Claims are
+    not copied. `report` is called after each record.
 
     Raises:
         StorageUnavailable: The source or the target cannot be reached. The records copied until
@@ -177,19 +177,27 @@ class _Pass:
                 self._copy.damaged.append(wanted.instance_id)
         elif present.version.startswith(_MARK):
             self._copy.unsettled += 1
-            if await self._target.replace(_marked(dated), expected=present.version):
-                self._copy.written += 1
+            self._copy.written += await self._write_over(dated, expected=present.version)
         else:
             self._copy.kept.append(wanted.instance_id)
 
     async def _add(self, dated: DatedRecord) -> None:
         """Write a record that the target did not have when its page was read."""
         self._copy.unsettled += 1
-        if isinstance(self._target, AddingStorage):
+        if isinstance(self._target, RestoringStorage):
+            self._copy.written += await self._target.restore(_marked(dated))
+        elif isinstance(self._target, AddingStorage):
             self._copy.written += await self._target.add(_marked(dated))
         elif await self._in_target.get(dated.record.instance_id) is None:
             await self._target.put(_marked(dated))
             self._copy.written += 1
+
+    async def _write_over(self, dated: DatedRecord, *, expected: str) -> bool:
+        # With the date, too: a late removal of an earlier install, by the former date, would take
+        # away the install that replaced it.
+        if isinstance(self._target, RestoringStorage):
+            return await self._target.restore(_marked(dated), expected=expected)
+        return await self._target.replace(_marked(dated), expected=expected)
 
     def _contents(self, record: Record) -> tuple[object, ...]:
         """Return the fields that both sides keep, and that stay the same with time."""

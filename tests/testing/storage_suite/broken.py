@@ -213,6 +213,13 @@ class KeepsTheName(MemoryStorage):
         return await self.replace(record, expected=expected)
 
 
+class RestoresAsNow(MemoryStorage):
+    """Writes a copied record as an install of this moment."""
+
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        return await super().restore(replace(record, installed_at=None), expected=expected)
+
+
 class ReturnsWhatWasPut(MemoryStorage):
     """Returns the record that it was given, in place of the one that it keeps."""
 

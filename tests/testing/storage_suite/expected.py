@@ -27,6 +27,11 @@ CLAIMED_CHANGED: Final = {
     "test_claim_of_a_row_beside_replacements",
 }
 KEPT_NAMES: Final = {"test_replace_and_release", "test_replace_and_release_of_another_version"}
+DATES: Final = {
+    "test_restore",
+    "test_restore_over_a_record",
+    "test_restored_dates_decide_removals",
+}
 NOT_AS_STORED: Final = {
     "test_add_and_get",
     "test_add_and_get_has_one_winner",

@@ -22,7 +22,14 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.storage import AddingStorage, ClaimReader, EventStorage, Storage
 from wix_asgi.testing.storage import processes
-from wix_asgi.testing.storage_check import Finding, adding, check, claim_owners
+from wix_asgi.testing.storage_check import (
+    Finding,
+    adding,
+    check,
+    claim_owners,
+    combining,
+    restoring,
+)
 from wix_asgi.testing.storage_check._sandbox import Sandbox
 from wix_asgi.testing.storage_check.catalogue import EVENTS, functions
 from wix_asgi.testing.storage_check.event_records import event
@@ -151,6 +158,7 @@ async def test_postgres(postgres_url: str) -> None:
         (broken.SwallowedErrors, set()),
         (broken.ClaimsAnyVersion, expected.CLAIMED_CHANGED),
         (broken.KeepsTheName, expected.KEPT_NAMES),
+        (broken.RestoresAsNow, expected.DATES),
         (broken.ReturnsWhatWasPut, expected.NOT_AS_STORED),
     ],
 )
@@ -290,9 +298,9 @@ async def test_capability_that_is_missing(tmp_path: Path) -> None:
 
     assert not isinstance(without_owners, ClaimReader)
     assert not isinstance(without_adding, AddingStorage)
-    inbox = {name for module in EVENTS for name in module.__all__}
-    assert {*claim_owners.__all__, *inbox} == names(MemoryStorage()) - names(without_owners)
-    assert {*adding.__all__, *inbox} == names(MemoryStorage()) - names(without_adding)
+    both = {name for module in (*EVENTS, combining, restoring) for name in module.__all__}
+    assert {*claim_owners.__all__, *both} == names(MemoryStorage()) - names(without_owners)
+    assert {*adding.__all__, *both} == names(MemoryStorage()) - names(without_adding)
 
 
 async def test_storage_of_the_contract_before() -> None:

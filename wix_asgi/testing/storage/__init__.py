@@ -20,6 +20,7 @@ store has:
     from wix_asgi.testing.storage.combining import *  # it is a `CombiningStorage`
     from wix_asgi.testing.storage.events import *       # it is an `EventStorage`
     from wix_asgi.testing.storage.processes import *    # processes share it; the function pickles
+    from wix_asgi.testing.storage.restoring import *  # it is a `RestoringStorage`
     from wix_asgi.testing.storage.unreachable import *  # it may be down: `unreachable_storage`
 
 An `EventStorage` of the last two kinds has cases of its own for them:

@@ -63,7 +63,8 @@ async def check(
     The storage may be in use. The cases write under random app ids and names that begin with
     `wix-asgi-check-`; all of it is removed again, also after a failure or a cancellation. Nothing
     is purged, and the storage stays open. The cases of a `ClaimReader`, of an `AddingStorage`,
-    of a `CombiningStorage` and of an `EventStorage` are among them if it is one.
+    of a `CombiningStorage`, of a `RestoringStorage` and of an `EventStorage` are among them if
+    it is one.
 
     Args:
         storage: An open storage.

@@ -13,7 +13,13 @@ from typing import Final, Self
 import anyio
 
 from wix_asgi.models import Record
-from wix_asgi.storage import AddingStorage, ClaimReader, CombiningStorage, Storage
+from wix_asgi.storage import (
+    AddingStorage,
+    ClaimReader,
+    CombiningStorage,
+    RestoringStorage,
+    Storage,
+)
 from wix_asgi.testing.storage_check._event_sandbox import EventSandbox
 
 __all__ = ["Sandbox"]
@@ -67,6 +73,12 @@ class Sandbox(EventSandbox):
         inner = await self._inner()
         assert isinstance(inner, AddingStorage)
         return await inner.add(self._hidden(record))
+
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        """Restore `record` under the app id of this sandbox; the storage has to be able to."""
+        inner = await self._inner()
+        assert isinstance(inner, RestoringStorage)
+        return await inner.restore(self._hidden(record), expected=expected)
 
     async def put_and_get(self, record: Record) -> Record:
         """Write `record` under the app id of this sandbox, and return it as it is stored."""

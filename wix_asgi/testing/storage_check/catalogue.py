@@ -12,6 +12,7 @@ from wix_asgi.storage import (
     ClaimReader,
     CombiningStorage,
     EventStorage,
+    RestoringStorage,
     Storage,
 )
 from wix_asgi.testing.storage_check import (
@@ -29,6 +30,7 @@ from wix_asgi.testing.storage_check import (
     events_taken,
     keys,
     removals,
+    restoring,
     round_trips,
     scanning,
     versions,
@@ -56,6 +58,7 @@ CAPABILITIES: Final[Mapping[type, Sequence[ModuleType]]] = {
     ClaimReader: (claim_owners,),
     AddingStorage: (adding,),
     CombiningStorage: (combining,),
+    RestoringStorage: (restoring,),
     EventStorage: EVENTS,
 }
 """By capability: the modules of its cases."""

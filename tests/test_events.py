@@ -95,8 +95,9 @@ def event_of(event_type: str, data: Any, **layer: Any) -> WebhookEvent:
 
 
 def fields_of(event_class: type[WebhookEvent]) -> set[str]:
-    """Return the names of the properties of a class."""
-    return {name for name in dir(event_class) if isinstance(getattr(event_class, name), property)}
+    """Return the names of the properties of a class that are fields of the event."""
+    found = {name for name in dir(event_class) if isinstance(getattr(event_class, name), property)}
+    return found - {"sync_client"}
 
 
 @CLASSES

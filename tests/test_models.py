@@ -13,6 +13,8 @@ from wix_asgi.models import (
     AccessToken,
     EventCounts,
     EventRecord,
+    Finding,
+    FindingLevel,
     Grant,
     Identity,
     Installation,
@@ -32,6 +34,7 @@ VALUES: list[Any] = [
     Grant(AccessToken(value=CANARY, lifetime=300.0, expires_at=1000.0), CANARY),
     Installation(app_id="app-1", instance_id="site-1", installed_at=datetime.now(UTC)),
     Identity("site-1", {"uid": CANARY}),
+    Finding(FindingLevel.OK, "storage", "It can be opened."),
     EventRecord(
         app_id="app-1",
         event_id="event-1",
@@ -42,7 +45,7 @@ VALUES: list[Any] = [
     ),
     EventCounts(),
 ]
-ENUMERATIONS = {"EventState", "GrantType", "InstallFlow"}
+ENUMERATIONS = {"EventState", "FindingLevel", "GrantType", "InstallFlow"}
 
 
 def named(value: object) -> str:

@@ -95,13 +95,13 @@ def test_an_installation_that_is_removed_meanwhile_is_not_there(
     """Its row goes after the command has read it, and before Wix is asked."""
     monkeypatch.setenv("WIX_RECOVER", "false")
     install(fake, SITE)
-    claim = SQLiteStorage.claim
+    claim = SQLiteStorage.claim_unchanged
 
-    async def claim_late(self: SQLiteStorage, name: str, owner: str, ttl: float) -> bool:
+    async def claim_late(self: SQLiteStorage, *names: Any, **row: Any) -> bool:
         await self.delete(fake.app_id, SITE)
-        return await claim(self, name, owner, ttl)
+        return await claim(self, *names, **row)
 
-    monkeypatch.setattr(SQLiteStorage, "claim", claim_late)
+    monkeypatch.setattr(SQLiteStorage, "claim_unchanged", claim_late)
     result = run("installations", "refresh", SITE, "--json")
 
     assert (1, "not_there") == (result.exit_code, json.loads(result.stdout)["outcome"])

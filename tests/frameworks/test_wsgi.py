@@ -243,7 +243,6 @@ def test_answer_that_nobody_reads_keeps_no_task(served: WixWSGIMiddleware, fake:
         return sys.stdout.write
 
     for target in ("/wix/callback", f"/wix/install?token={fake.install_token(SITE)}"):
-        call(served, target)
         environ = call(served, target).environ
         served(environ, start_response)
 

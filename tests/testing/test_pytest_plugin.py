@@ -112,6 +112,8 @@ def run(room: Path, tests: str, env: Mapping[str, str] = os.environ) -> str:
     (room / "main.py").write_text(MAIN, "utf-8")
     (room / "test_app.py").write_text(tests, "utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-rfE"]
+    # These two import httpx by themselves.
+    command += ["-p", "no:pytest_httpx", "-p", "no:respx"]
     done = subprocess.run(
         command, cwd=room, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -29,7 +29,10 @@ def check(
 
     The status is 1 where something is wrong.
     """
-    findings = _find()
+    _report(_find(), as_json=as_json)
+
+
+def _report(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:

@@ -44,17 +44,16 @@ class WSGITransport(httpx.AsyncBaseTransport):
 
     def __init__(self, app: WSGIApplication) -> None:
         """Call `app`."""
-        self._blocking = httpx.WSGITransport(app=cast("Any", app), raise_app_exceptions=False)
+        blocking = httpx.WSGITransport(app=cast("Any", app), raise_app_exceptions=False)
+        self._http = httpx.Client(transport=blocking, timeout=None, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request whose body is in memory; one that is cancelled goes on by itself."""
-        return await anyio.to_thread.run_sync(
-            partial(self._answer, request), abandon_on_cancel=True
-        )
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+        send = partial(self._http.send, request)
         try:
-            answer = self._blocking.handle_request(request)
-            return httpx.Response(answer.status_code, headers=answer.headers, content=answer.read())
+            answer = await anyio.to_thread.run_sync(send, abandon_on_cancel=True)
         except Exception:
             return httpx.Response(500)
+        headers = answer.headers.copy()
+        headers.pop("content-encoding", None)  # its content is decoded
+        return httpx.Response(answer.status_code, headers=headers, content=answer.content)

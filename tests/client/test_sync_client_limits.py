@@ -133,6 +133,15 @@ def test_whole_call_has_a_deadline(fake: FakeWix) -> None:
     assert stuck.cancelled.wait(PATIENCE)
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt: shells start what runs in the background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_interrupt_cancels_the_call(fake: FakeWix) -> None:
     """Ctrl-C ends the waiting call at once, and what it does on the portal."""
     stuck = Stuck(fake, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -142,6 +151,7 @@ def test_interrupt_cancels_the_call(fake: FakeWix) -> None:
     assert stuck.cancelled.wait(PATIENCE)
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_interrupt_for_a_token_ends_the_call(fake: FakeWix) -> None:
     """Ctrl-C while Wix is asked for a token leaves nothing behind: the next call works."""
     begun = threading.Event()

@@ -105,7 +105,7 @@ def run(program: str, fake: FakeWix, room: Path, storage: str | None = None) -> 
 
 
 SCRIPT = f"""
-    import anyio, contextlib, os, threading
+    import anyio, contextlib, os, signal, threading
     from wix_asgi import NotInstalled, Wix
     wix = Wix()
     client = wix.sync.client("{BAKERY}")
@@ -130,6 +130,9 @@ def test_script_ends(fake: FakeWix, tmp_path: Path) -> None:
 def test_interrupted_script_ends(fake: FakeWix, tmp_path: Path) -> None:
     """SIGINT ends a call that would take for ever, as KeyboardInterrupt (docs of `signal`)."""
     program = f"""{SCRIPT}
+    # Shells start what runs in the background without it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     class Stuck(type(wix.storage)):
         async def open(self):
             print("calling", flush=True)
@@ -149,9 +152,9 @@ def test_interrupted_script_ends(fake: FakeWix, tmp_path: Path) -> None:
 def test_forked_process_has_a_portal_of_its_own(fake: FakeWix, tmp_path: Path) -> None:
     """A fork after the portal's first use works, and parent and child both end by themselves."""
     program = f"""{SCRIPT}
-    print(list(Wix().sync.installations()), flush=True)
+    print(str(list(Wix().sync.installations())) + "\\n", end="", flush=True)
     child = os.fork()
-    print(list(wix.sync.installations()), flush=True)
+    print(str(list(wix.sync.installations())) + "\\n", end="", flush=True)
     if child:
         print("child", os.waitpid(child, 0)[1])
     """

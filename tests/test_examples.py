@@ -9,24 +9,20 @@ import logging
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import anyio
 import pytest
-from flask import Flask
 from starlette.applications import Starlette
 
 from tests.limits import PATIENCE
 from tests.servers import ROOT, Server, environment, free_port, serving, uvicorn
 from wix_asgi import StorageUnavailable, Wix
 from wix_asgi._http import httpx
-from wix_asgi.concurrency.portal import portal
-from wix_asgi.testing import DEMO_SITES, FakeCaller, FakeWix
+from wix_asgi.testing import DEMO_SITES, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
 EXAMPLES = [
@@ -204,60 +200,6 @@ def test_background_job_reads_every_installed_site(
     assert (0, "") == (once.returncode, once.stderr)
     assert {BAKERY: 3, YOGA: 3} == ast.literal_eval(once.stdout)
     assert 2 == fake.count("/oauth/access", grant_type="refresh_token")
-
-
-@pytest.fixture(name="flask_app")
-def _flask_app(fake_wix: FakeWix, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.syspath_prepend(str(ROOT))
-    app: Flask = importlib.import_module("examples.flask_app").create_app()
-    yield app
-    middleware: Any = app.wsgi_app
-    portal().call(middleware.wix.aclose)
-
-
-def test_flask_app_is_tested_in_process(flask_app: Flask, wix_caller: FakeCaller) -> None:
-    """Its factory makes the app within a fake Wix, and a test client calls as a site."""
-    browser = flask_app.test_client()
-    called = browser.get("/products", headers=wix_caller.headers)
-    nobody = browser.get("/products")
-
-    assert called.json is not None
-    assert (200, 3) == (called.status_code, called.json["totalResults"])
-    assert 401 == nobody.status_code
-
-
-def test_flask_app_has_its_events_in_process(
-    flask_app: Flask, fake_wix: FakeWix, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Sync tests install the app and send it an event."""
-    messages: list[str] = []
-    handled = threading.Event()
-
-    def note(record: logging.LogRecord) -> bool:
-        if record.name == "examples.flask_app":
-            messages.append(record.getMessage())
-            handled.set()
-        return True
-
-    caplog.handler.addFilter(note)
-    with caplog.at_level(logging.INFO, "examples.flask_app"):
-        site = anyio.run(fake_wix.install, flask_app)
-        told = anyio.run(fake_wix.send_event, flask_app, "PaidPlanPurchased", site)
-        assert handled.wait(PATIENCE)
-
-    assert 200 == told.status_code
-    assert ["Corner Bakery bought the plan premium"] == [it.partition(" (")[0] for it in messages]
-
-
-def test_flask_command_prints_the_sites(flask_app: Flask, fake_wix: FakeWix) -> None:
-    """It leaves out a site that has removed the app, and takes no event of the app."""
-    for site in (BAKERY, YOGA):
-        anyio.run(fake_wix.install, flask_app, site)
-    fake_wix.uninstall(BAKERY)
-    fake_wix.expire_access_tokens()
-    printed = flask_app.test_cli_runner().invoke(args=["sites"])
-
-    assert (0, f"{YOGA} 3\n") == (printed.exit_code, printed.output)
 
 
 PRODUCTS = "/stores/v1/products/query"

@@ -1,4 +1,4 @@
-"""`wix-asgi check`: tells what is wrong with the set-up of an app."""
+"""`wix-asgi check`: the faults in the set-up of an app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to one request: its head, and what has come of its body and was not read yet."""
+"""The answer to one request: its head, and the unread part of its body."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Answer:
         return self.is_complete and self.keep_alive and not self.has_surplus
 
     def feed(self, data: bytes) -> None:
-        """Take what the connection has received; what is wrong with it becomes the `error`."""
+        """Take received bytes; a fault in them becomes the `error`."""
         if self.has_ended:
             self.has_surplus = True
             return
@@ -212,7 +212,7 @@ class Answer:
             self._refuse("the reason of the answer has a character that is not allowed")
 
     def _parse_odd_head(self, head: bytes) -> None:
-        """Parse a head that is unlike others; what h11 refuses in it is refused here, too."""
+        """Parse an unusual head, and refuse everything in it that h11 refuses."""
         first, _, lines = _LINE_END.sub(b"\r\n", head).partition(b"\r\n")
         if lines.startswith((b" ", b"\t")):
             self._refuse("the first line of the answer is folded")
@@ -229,7 +229,7 @@ class Answer:
         self._parser = httptools.HttpResponseParser(self._message)
 
     def _begin_body(self) -> None:
-        """Read in the head what the body and the connection depend on."""
+        """Read the fields of the head that frame the body and keep the connection."""
         message = self._message
         version = self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:

@@ -16,7 +16,7 @@ from wix_asgi.transport._http1 import Http1Connection
 __all__ = ["dial"]
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25
-"""A connection attempt gets this head start on that of the next address (RFC 8305, 5)."""
+"""The head start of a connection attempt before the attempt at the next address (RFC 8305, 5)."""
 
 _Address: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 
@@ -27,7 +27,7 @@ async def dial(
     """Connect to the origin of `url`, which is HTTP or HTTPS.
 
     Args:
-        url: Its host is what is looked up, and what a certificate must be of.
+        url: Its host is looked up, and is the name that the certificate must have.
         make_context: Gives the context of TLS; called for HTTPS alone.
         seconds: The time for TCP with the look-up, and again for TLS.
 
@@ -51,7 +51,7 @@ async def dial(
     except TimeoutError as exc:
         raise httpx.ConnectTimeout(str(exc)) from exc
     except (OSError, ValueError) as exc:
-        # ValueError: names of which TLS or the look-up say that they cannot be names.
+        # ValueError: TLS or the look-up refuses the text of the host as a name.
         raise httpx.ConnectError(str(exc)) from exc
     return connection
 
@@ -82,7 +82,7 @@ async def _connect_to_first(
     """Connect to the address that answers first.
 
     Raises:
-        OSError: None has; this is what the last one said.
+        OSError: No address has answered; the message is that of the last attempt.
     """
     left = deque(addresses)
     attempts: set[asyncio.Task[socket.socket]] = set()

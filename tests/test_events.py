@@ -22,6 +22,7 @@ from wix_asgi import (
     PlanConvertedToPaid,
     PlanReactivated,
     PlanTransferred,
+    SyncWixClient,
     WebhookEvent,
     WixClient,
     events,
@@ -92,6 +93,14 @@ def event_of(event_type: str, data: Any, **layer: Any) -> WebhookEvent:
     text = event_text(json.dumps(data), eventType=event_type, **layer)
     client = make_wix(FakeWix()).client(SITE)
     return make_event(read_event(text, ISSUED), ID, 2, client)
+
+
+def test_plain_handlers_have_a_sync_client() -> None:
+    """It is another one each time, of the installation that the event is of."""
+    event = event_of("AppRemoved", {})
+
+    assert isinstance(event.sync_client, SyncWixClient)
+    assert event.sync_client is not event.sync_client
 
 
 def fields_of(event_class: type[WebhookEvent]) -> set[str]:

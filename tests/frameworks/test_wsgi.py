@@ -293,7 +293,7 @@ async def test_answer_of_our_paths_ends(*, answers: bool) -> None:
         if answers:
             await Response("x")(scope, receive, send)
 
-    await _answering(own, {"type": "http"})({}, receive, send)
+    await _answering(own, {"type": "http"}, [])({}, receive, send)
     whole = ["http.response.start", "http.response.body"]
 
     assert (whole if answers else ["http.response.disconnect"]) == sent

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+import anyio
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -127,22 +128,17 @@ class WixWSGIMiddleware:
         inner = hide_secrets(scope)
         _hide_in_environ(environ, scope)
 
-        answering = _answering(own, inner)
-        tasks: list[asyncio.Task[Any] | None] = []
-
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            tasks.append(asyncio.current_task())
-            await answering(scope, receive, send)
-
+        work: list[anyio.CancelScope] = []
         loop = portal().call(_running_loop)
-        parts = self._a2wsgi.ASGIMiddleware(serve, loop=loop)(
+        parts = self._a2wsgi.ASGIMiddleware(_answering(own, inner, work), loop=loop)(
             _without_target(environ), start_response
         )
         try:
             # Here, since a test client may never read it, nor close it: its task would not end.
             return [b"".join(parts)]
         except BaseException:
-            loop.call_soon_threadsafe(_cancel, tasks)
+            for scope_of_work in work:
+                loop.call_soon_threadsafe(scope_of_work.cancel)
             raise
 
 
@@ -233,8 +229,11 @@ def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
             environ[key] = value.decode("latin-1")
 
 
-def _answering(own: ASGIApp, scope: Scope) -> ASGIApp:
-    """Return `own` for a2wsgi, whose thread waits for ever for an app that ends without answer."""
+def _answering(own: ASGIApp, scope: Scope, work: list[anyio.CancelScope]) -> ASGIApp:
+    """Return `own` for a2wsgi, whose thread waits for ever for an app that ends without answer.
+
+    Its call adds the scope that cancels it to `work`.
+    """
 
     async def serve(_: Scope, receive: Receive, send: Send) -> None:
         is_answered = False
@@ -244,9 +243,11 @@ def _answering(own: ASGIApp, scope: Scope) -> ASGIApp:
             await send(message)
             is_answered = message["type"] == "http.response.body" and not message.get("more_body")
 
-        await own(scope, _ending(receive), send_part)
-        if not is_answered:
-            await send({"type": "http.response.disconnect"})
+        with anyio.CancelScope() as cancel_scope:
+            work.append(cancel_scope)
+            await own(scope, _ending(receive), send_part)
+            if not is_answered:
+                await send({"type": "http.response.disconnect"})
 
     return serve
 
@@ -261,11 +262,6 @@ def _ending(receive: Receive) -> Receive:
         return message
 
     return receive_part
-
-
-def _cancel(tasks: list[asyncio.Task[Any] | None]) -> None:
-    for task in filter(None, tasks):
-        task.cancel()
 
 
 async def _running_loop() -> asyncio.AbstractEventLoop:

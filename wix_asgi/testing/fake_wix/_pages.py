@@ -46,8 +46,9 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 p { margin: .5rem 0; }
 .soft, small { color: var(--soft); }
-.all { flex: 1 0 100%; }
+.all { flex: 1 0 100%; min-width: 0; max-width: 100%; }
 form { margin: 0; }
+input { width: 20rem; max-width: 100%; }
 code { font-size: .8rem; overflow-wrap: anywhere; }
 ul { padding-left: 1.25rem; }
 .row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; }
@@ -203,7 +204,7 @@ def _uninstall_button(instance_id: str) -> str:
 
 def _event_form(instance_id: str) -> str:
     return f"""<form class="all" method="post" action="{SEND_EVENT_PATH}">
-<input name="eventType" aria-label="Event type" value="PaidPlanPurchased" size="40" required>
+<input name="eventType" aria-label="Event type" value="PaidPlanPurchased" required>
 <button class="button" name="instanceId" value="{escape(instance_id)}">Send event</button></form>"""
 
 

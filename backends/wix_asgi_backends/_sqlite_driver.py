@@ -30,7 +30,8 @@ async def send(connection: Any, calls: Sequence[Call]) -> Outcome:
     except ValueError as exc:
         if str(exc) not in _CLOSED:
             raise
-        raise sqlite3.OperationalError(str(exc)) from exc
+        # The words by which every release of SQLAlchemy knows a lost connection.
+        raise sqlite3.OperationalError("no active connection") from exc
     return outcome
 
 

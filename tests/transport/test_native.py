@@ -190,7 +190,8 @@ async def test_a_reset_is_a_read_error() -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async with serving(resetting) as server, native() as connection:
-        with pytest.raises(httpx.ReadError):
+        # Older releases of anyio end their side in order first.
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
             await read(connection, request_of(server.url))
 
 

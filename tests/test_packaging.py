@@ -224,7 +224,7 @@ def test_public_names_are_found_when_they_are_asked_for(monkeypatch: pytest.Monk
     assert wix_asgi.errors.Reason is found["Reason"]
     assert {*wix_asgi.__all__, "__version__", "errors"} <= {*dir(wix_asgi)}
     with pytest.raises(AttributeError, match="module 'wix_asgi' has no attribute 'Wicks'"):
-        wix_asgi.Wicks  # type: ignore[attr-defined] # noqa: B018
+        wix_asgi.Wicks  # type: ignore[attr-defined] # meant # noqa: B018
 
 
 def test_command_is_installed() -> None:

@@ -35,7 +35,7 @@ def open_kept(url: str) -> MemoryStorage:
 class _Forgetful(_Kept):
     # None stands for a method that is not there, where a Protocol is checked (typing, PEP 544).
     add = None  # type: ignore[assignment]
-    restore = None  # type: ignore[assignment]
+    restore = None  # type: ignore[assignment] # as `add`
 
 
 def open_forgetful(_url: str) -> MemoryStorage:

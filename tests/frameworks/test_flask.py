@@ -30,7 +30,7 @@ def make_app(*, testing: bool = False) -> Flask:
 def test_view_has_the_client_of_its_request(fake: FakeWix) -> None:
     """`wix` is the calling site's client; nobody gets a 401, and strangers a 403."""
     app, ours = make_app(), make_wix(fake)
-    app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, ours)  # type: ignore[method-assign]
+    app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, ours)  # type: ignore[method-assign] # Flask's way
     answer_refusals(app)
     site = Site(app, fake)
     nobody, stranger = call(app, "/products"), site.open("/products")

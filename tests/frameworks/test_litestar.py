@@ -183,7 +183,7 @@ async def test_handlers_of_events_end_before_the_app_does() -> None:
         await stop_work()
         order.append("work")
 
-    wix.stop_work = noting_stop  # type: ignore[method-assign]
+    wix.stop_work = noting_stop  # type: ignore[method-assign] # it is only watched
 
     @wix.on("PaidPlanPurchased")
     async def bought(_: WebhookEvent) -> None: ...

@@ -33,6 +33,6 @@ def exchanges(requests: Iterable[Sent]) -> list[tuple[str, str]]:
 async def expired(fake: FakeWix) -> AsyncIterator[WixClient]:
     """Give a client, on the transport that Wix has by default, whose token has expired."""
     # None is the default: the pool, and not the fake's own transport.
-    async with installed(fake, transport=None) as (_, client):  # type: ignore[arg-type]
+    async with installed(fake, transport=None) as (_, client):  # type: ignore[arg-type] # see above
         fake.expire_access_tokens()
         yield client

@@ -19,6 +19,7 @@ async def test_a_patched_pool_of_httpcore_catches_calls_and_refreshes(fake: Fake
         _: httpcore.AsyncConnectionPool, request: httpcore.Request
     ) -> httpcore.Response:
         path = request.url.target.decode()
+        # The type is of sync requests, too.
         body = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
         again = httpx.Request(
             request.method.decode(), fake.url + path, headers=request.headers, content=body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from tests.client.clients import install
 from tests.support import SITE, Browser, make_wix
-from wix_asgi import NotInstalled, Unauthenticated, Wix, WixMiddleware
+from wix_asgi import NotInstalled, Unauthenticated, WebhookEvent, Wix, WixMiddleware
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.testing import DEMO_SITES, FakeWix
 
@@ -30,7 +31,7 @@ def _wix(fake: FakeWix) -> Iterator[Wix]:
 def test_installations_are_iterated_over(wix: Wix, fake: FakeWix) -> None:
     """All sites come, without an event loop of the caller's."""
     for site in (SITE, OTHER):
-        portal().call(lambda site=site: install(wix, fake, site))  # type: ignore[misc]
+        portal().call(partial(install, wix, fake, site))
     found = {installation.instance_id for installation in wix.sync.installations()}
 
     assert {SITE, OTHER} == found
@@ -94,8 +95,8 @@ async def test_event_has_a_client_for_plain_handlers(fake: FakeWix) -> None:
     done = anyio.Event()
 
     @wix.on("PaidPlanPurchased")
-    def note(event: object) -> None:
-        seen.append(event.sync_client.get("/x").json()["instanceId"])  # type: ignore[attr-defined]
+    def note(event: WebhookEvent) -> None:
+        seen.append(event.sync_client.get("/x").json()["instanceId"])
         anyio.from_thread.run_sync(done.set)
 
     app = WixMiddleware(Starlette(), wix)

@@ -97,6 +97,6 @@ def test_a_target_is_visible() -> None:
         raw_path = b"/a b"
 
     request = httpx.Request("GET", URL)
-    request.url = OddURL()  # type: ignore[assignment]
+    request.url = OddURL()  # type: ignore[assignment] # it has what is read
     with pytest.raises(httpx.LocalProtocolError, match="Illegal target characters"):
         RequestHead.of(request)

@@ -32,7 +32,7 @@ def _wix(fake: FakeWix) -> Iterator[Wix]:
 def _app(wix: Wix) -> Flask:
     app = Flask("app")
     middleware = WixWSGIMiddleware(app.wsgi_app, wix)
-    app.wsgi_app = ProxyFix(middleware)  # type: ignore[method-assign]
+    app.wsgi_app = ProxyFix(middleware)  # type: ignore[method-assign] # Flask's way to add one
     return app
 
 

@@ -42,11 +42,11 @@ class Logs:
     def add(self, entry: ConnectionPoolEntry) -> None:
         """Remember the log that a new connection has begun to use."""
         # A connection that a loop left open is forgotten when the garbage collector takes it.
-        self._newest = self._used[ref(entry, self._used.pop)] = _Log(self._path)
+        self._newest = self._used[ref(entry, self._forget)] = _Log(self._path)
 
     def drop(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Forget the log of a connection that is being closed."""
-        self._used.pop(ref(entry), None)
+        self._forget(ref(entry))
 
     def check(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         """Raise LogRemoved if the log of a connection is gone; its content is saved before."""
@@ -59,13 +59,19 @@ class Logs:
 
     def check_all(self) -> None:
         """Raise LogRemoved if a new connection would create a second log."""
-        # list() copies: loops of other threads connect and close during the iteration.
-        if self._is_gone or any(log.is_gone for log in list(self._used.values())):
+        # list() copies: loops of other threads connect and close during the iteration. A connection
+        # that is closed meanwhile was forgotten before SQLite removed the log with it.
+        if self._is_gone or any(
+            log.is_gone and entry in self._used for entry, log in list(self._used.items())
+        ):
             raise LogRemoved
 
     def forget(self) -> None:
         """Allow new connections again; the connections of other loops are still watched."""
         self._is_gone = False
+
+    def _forget(self, entry: ref[ConnectionPoolEntry]) -> None:
+        self._used.pop(entry, None)
 
 
 class _Log:

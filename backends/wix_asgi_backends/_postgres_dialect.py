@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util.concurrency import in_greenlet
 
 __all__ = ["DRIVER", "Dialect", "send_together"]
 
@@ -27,6 +29,12 @@ class Dialect(PGDialect_asyncpg):
     """
 
     supports_statement_cache = True
+
+    def connect(self, *arguments: Any, **keywords: Any) -> Any:
+        """Connect; outside of a greenlet refuse, before a coroutine is made and left behind."""
+        if not in_greenlet():
+            raise MissingGreenlet("connections are made in a greenlet")
+        return super().connect(*arguments, **keywords)
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Drop the connections to a read-only server, too: another server is the primary now."""

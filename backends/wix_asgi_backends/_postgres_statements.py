@@ -23,6 +23,10 @@ _KEY: Final = "wix_asgi.statements"
 _PREFIX: Final = "wix_asgi_"
 _DIGITS: Final = 32
 
+# A limit that the planner does not know counts as a tenth of the table, for which a purge would
+# read all claims. Statements with a limit are rare, and planned for their values each time.
+_LIMIT: Final = "LIMIT $"
+
 # A table was altered, so that a column of the result has another type; the session lost its
 # statements (DISCARD ALL, DEALLOCATE ALL, another server behind a proxy); and a session that has
 # the name already, which a proxy has handed on.
@@ -52,6 +56,9 @@ async def send(
 
 class _Statements:
     """The statements of one connection, prepared when they are executed for the second time.
+
+    From the sixth execution on PostgreSQL may keep a plan for any values, as long as the connection
+    lasts, or until the statistics of the table change.
 
     There is no limit to their number: the statements of the storage are all there are, about
     forty, and their texts do not depend on values.
@@ -87,7 +94,7 @@ class _Statements:
 
     async def _prepare(self, text: str) -> Any | None:
         """Return the prepared statement; None where it is to be executed without a name."""
-        if self._is_direct is False or self._driver.is_closed():
+        if self._is_direct is False or self._driver.is_closed() or _LIMIT in text:
             return None
         if (prepared := self._prepared.get(text)) is not None:
             return prepared

@@ -70,11 +70,8 @@ class Runner(ABC):
         """Execute statements by the driver of a connection of the pool."""
 
     def _is_simple(self) -> bool:
-        """Return whether an idle connection can be taken without waiting for anything.
-
-        Never where the driver connects in a coroutine, which would be left behind, and warn of it.
-        """
-        return False
+        """Return whether an idle connection can be taken without waiting for anything."""
+        return True
 
     async def _execute(
         self,

@@ -27,11 +27,11 @@ _DIGITS: Final = 32
 # read all claims. Statements with a limit are rare, and planned for their values each time.
 _LIMIT: Final = "LIMIT $"
 
-# A table was altered, so that a column of the result has another type; the session lost its
-# statements (DISCARD ALL, DEALLOCATE ALL, another server behind a proxy); and a session that has
-# the name already, which a proxy has handed on.
+# A table was altered, so that a column of the result has another type (asyncpg has an error of its
+# own for it, if it comes from PostgreSQL's code); the session lost its statements (DISCARD ALL,
+# DEALLOCATE ALL, another server behind a proxy); it has the name already, from another client.
 _LOST: Final = (
-    asyncpg.InvalidCachedStatementError,
+    asyncpg.FeatureNotSupportedError,
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
 )
@@ -105,8 +105,8 @@ class _Statements:
             self._is_direct = await _is_direct(self._driver)
         if not self._is_direct:
             return None
-        # The name stands for the text: should a session be shared after all, then nobody executes
-        # another statement than the own one, and statements do not become more and more.
+        # The name stands for the text: should a session be shared after all, then it has the same
+        # statement under the name, whichever client has prepared it, and no more than one of each.
         digest = hashlib.sha256(text.encode()).hexdigest()
         prepared = await self._driver.prepare(text, name=_PREFIX + digest[:_DIGITS])
         self._prepared[text] = prepared
@@ -117,9 +117,9 @@ async def _is_direct(driver: Any) -> bool:
     """Return whether the session of a connection is the connection's own.
 
     A session begins with a key to cancel statements, which has the number of the server's process
-    in PostgreSQL. Poolers that give a session to several clients make keys of their own, since a
-    key must go on meaning this client: PgBouncer, Odyssey, PgCat and Supavisor do. One that hands
-    on a server's key, and gives the client another session later, is noticed by its errors.
+    in PostgreSQL. Poolers that give a session to several clients make keys of their own (PgBouncer,
+    Odyssey, PgCat), since a key must go on meaning this client. A pooler that hands on the key of
+    its first session is noticed by the errors of the next.
     """
     try:
         return bool(await driver.fetchval("SELECT pg_backend_pid()") == driver.get_server_pid())

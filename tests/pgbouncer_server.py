@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode before the Postgres of the tests: a fixture, as a plugin."""
+"""A real PgBouncer before the Postgres of the tests: a fixture in transaction mode, as a plugin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SETTINGS: Final = """
 * = {server}
 
 [pgbouncer]
-pool_mode = transaction
+pool_mode = {mode}
 unix_socket_dir = {room}
 listen_port = 5432
 auth_type = any
@@ -31,13 +31,17 @@ max_client_conn = 500
 
 
 class PgBouncer:
-    """A PgBouncer of its own, whose server connections change hands after every transaction."""
+    """A PgBouncer of its own, whose server connections change hands after every transaction.
 
-    def __init__(self, server: str) -> None:
+    In the mode "session" they do when a client leaves.
+    """
+
+    def __init__(self, server: str, *, mode: str = "transaction") -> None:
         """Prepare for the server at this URL."""
         self._room = daemons.make_room("pgb")
         self._settings = self._room / "pgbouncer.ini"
-        self._settings.write_text(_SETTINGS.format(server=_login(server), room=self._room))
+        settings = _SETTINGS.format(server=_login(server), room=self._room, mode=mode)
+        self._settings.write_text(settings)
         self._server = server
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -21,8 +21,8 @@ from wix_asgi_backends._compiled import Call, Compiled, Outcome
 
 __all__ = ["Pooled", "Send"]
 
-Send = Callable[[Any, Sequence[Call]], Awaitable[Outcome]]
-"""Executes statements on a connection of the driver, of which the first and the last count."""
+Send = Callable[[PoolProxiedConnection, Sequence[Call]], Awaitable[Outcome]]
+"""Executes statements by a connection's driver, of which the first and the last count."""
 
 
 class Pooled:
@@ -58,7 +58,7 @@ class Pooled:
         connection = await self._check_out(is_simple=is_simple)
         try:
             calls = [self._call(statement, values) for statement in statements]
-            outcome = await send(connection.driver_connection, calls)
+            outcome = await send(connection, calls)
         except BaseException as exc:
             await self._give_back_after(exc, connection)
             raise

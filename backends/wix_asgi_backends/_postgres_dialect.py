@@ -1,6 +1,6 @@
 """SQLAlchemy's asyncpg dialect, without the questions that only PostgreSQL itself can answer.
 
-Beside it are functions that execute statements on a connection of asyncpg.
+Beside it is a function that sends several statements to asyncpg as one message.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util.concurrency import in_greenlet
 
-from wix_asgi_backends._compiled import Call, Outcome
-
-__all__ = ["DRIVER", "Dialect", "send", "send_together"]
+__all__ = ["DRIVER", "Dialect", "send_together"]
 
 DRIVER = "postgresql+wix_asgi"
 
@@ -30,6 +30,12 @@ class Dialect(PGDialect_asyncpg):
 
     supports_statement_cache = True
 
+    def connect(self, *arguments: Any, **keywords: Any) -> Any:
+        """Connect; outside of a greenlet refuse, before a coroutine is made and left behind."""
+        if not in_greenlet():
+            raise MissingGreenlet("connections are made in a greenlet")
+        return super().connect(*arguments, **keywords)
+
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Drop the connections to a read-only server, too: another server is the primary now."""
         is_read_only = getattr(e, "sqlstate", None) == _READ_ONLY
@@ -44,25 +50,6 @@ class Dialect(PGDialect_asyncpg):
 
     async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
         """Leave JSONB alone."""
-
-
-async def send(connection: Any, calls: Sequence[Call]) -> Outcome:
-    """Execute statements one after another, each as a transaction of its own.
-
-    Errors are those of asyncpg.
-    """
-    outcomes = [await _send_one(connection, call) for call in calls]
-    return Outcome(outcomes[-1].rows, outcomes[0].count)
-
-
-async def _send_one(connection: Any, call: Call) -> Outcome:
-    compiled = call.compiled
-    if compiled.returns_rows:
-        rows = compiled.rows(await connection.fetch(compiled.text, *call.arguments))
-        return Outcome(rows, len(rows))
-    status: str = await connection.execute(compiled.text, *call.arguments)
-    # Such as "INSERT 0 1" and "UPDATE 1".
-    return Outcome((), int(status.rpartition(" ")[2]))
 
 
 async def send_together(connection: AsyncConnection, statements: Sequence[str]) -> None:

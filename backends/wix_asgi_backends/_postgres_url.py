@@ -53,11 +53,13 @@ class Target:
         name: The hosts and the database, for messages and `repr`.
         pool_size: The number of connections that a process may have.
         arguments: Keywords of `asyncpg.connect`, including the password.
+        may_prepare: Whether statements may have names in a session that is not shared.
     """
 
     name: str
     pool_size: int
     arguments: dict[str, Any] = field(repr=False)
+    may_prepare: bool = True
 
 
 @dataclass(slots=True)
@@ -143,7 +145,13 @@ def _finish(draft: _Draft, default_port: int) -> Target:
     elif draft.tls:
         arguments["dsn"] = f"postgresql://?{urlencode(draft.tls, quote_via=quote)}"
     host_names = ",".join(_shown(*address) for address in addresses)
-    return Target(f"{host_names}/{arguments.get('database', '')}", draft.pool_size, arguments)
+    return Target(
+        f"{host_names}/{arguments.get('database', '')}",
+        draft.pool_size,
+        arguments,
+        # A URL with a size decides by itself which statements have names: 0 means none.
+        may_prepare="statement_cache_size" not in draft.arguments,
+    )
 
 
 def _shown(host: str, port: int | None) -> str:

@@ -6,9 +6,9 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, PoolProxiedConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -66,15 +66,12 @@ class Runner(ABC):
         await self._engines.dispose()
 
     @abstractmethod
-    async def _send(self, connection: Any, calls: Sequence[Call]) -> Outcome:
-        """Execute statements on a connection of the driver."""
+    async def _send(self, connection: PoolProxiedConnection, calls: Sequence[Call]) -> Outcome:
+        """Execute statements by the driver of a connection of the pool."""
 
     def _is_simple(self) -> bool:
-        """Return whether an idle connection can be taken without waiting for anything.
-
-        Never where the driver connects in a coroutine, which would be left behind, and warn of it.
-        """
-        return False
+        """Return whether an idle connection can be taken without waiting for anything."""
+        return True
 
     async def _execute(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import aiosqlite  # noqa: F401 # if it is missing, that is reported before anything is opened
-from sqlalchemy import URL, Column, Table, event, text
+from sqlalchemy import URL, Column, PoolProxiedConnection, Table, event, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -195,8 +195,8 @@ class SQLiteStorage(SQLStorage):
             raise DisconnectionError
         self._logs.check(connection, record)
 
-    async def _send(self, connection: Any, calls: Sequence[Call]) -> Outcome:
-        return await send(connection, calls)
+    async def _send(self, connection: PoolProxiedConnection, calls: Sequence[Call]) -> Outcome:
+        return await send(connection.driver_connection, calls)
 
     def _is_simple(self) -> bool:
         """Return whether the file and its log are those of the connection that was made last."""

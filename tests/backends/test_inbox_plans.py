@@ -10,6 +10,7 @@ import pytest
 
 from tests.backends.databases import Database
 from tests.backends.inboxes import Sent, add_ended, sent
+from tests.backends.plans import generic_plan
 from wix_asgi.models import EventState
 from wix_asgi.testing.storage_check.event_records import EVENT, LONG, OWNER, PAYLOAD, event
 from wix_asgi.testing.storage_check.records import APP
@@ -50,7 +51,10 @@ def anyio_backend() -> str:
 
 
 async def plans(storage: SQLStorage, statements: Sent) -> str:
-    """Return how the database carries out the statements on events."""
+    """Return how the database carries out the statements on events.
+
+    Postgres does it in two ways: for these values, and for any values.
+    """
     engine = await storage._engines.current()
     explain = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[engine.dialect.name]
     lines: list[str] = []
@@ -59,6 +63,8 @@ async def plans(storage: SQLStorage, statements: Sent) -> str:
             if "wix_events" in statement:
                 found = await connection.exec_driver_sql(f"{explain} {statement}", parameters)
                 lines += [str(row[-1]) for row in found]
+                if engine.dialect.name == "postgresql":
+                    lines += await generic_plan(connection, statement)
     return "\n".join(lines)
 
 

@@ -204,7 +204,7 @@ async def test_replace_and_release_leaves_another_owner(storage: _Combining) -> 
 
 
 async def test_replace_and_release_repeated(storage: _Combining) -> None:
-    """A second call with a version that is gone writes nothing."""
+    """A second replacement of a version that is gone writes nothing."""
     await storage.put(record())
     replace = partial(
         storage.replace_and_release,

@@ -75,7 +75,7 @@ async def test_restore_over_a_record(storage: _Restoring) -> None:
 
 
 async def test_restore_over_a_record_repeated(storage: _Restoring) -> None:
-    """A second call with a version that is gone writes nothing."""
+    """A second restoration over a version that is gone writes nothing."""
     await storage.put(record(version="version-0"))
     restore = partial(storage.restore, _FULL, expected="version-0")
 

@@ -281,7 +281,7 @@ class RestoresOver(MemoryStorage):
     async def restore(self, record: Record, *, expected: str | None = None) -> bool:
         stored = await self.get(record.app_id, record.instance_id)
         del expected
-        return await super().restore(record, expected=stored and stored.version)
+        return await super().restore(record, expected=stored.version if stored else None)
 
 
 class RestoresAtTheEpoch(MemoryStorage):

@@ -18,9 +18,9 @@ import httpx2
 import httpx_aiohttp
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from benchmarks.ours import make_wix
 from benchmarks.rounds import OURS
 from benchmarks.upstream import APP, TOKEN
-from wix_asgi import Wix
 from wix_asgi._http import httpx
 from wix_asgi.models import AccessToken, Grant
 
@@ -42,14 +42,7 @@ _POOL_SECONDS: Final = 30.0
 async def opened(base: str) -> AsyncIterator[dict[str, Get]]:
     """Open all clients for as long as a block lasts; the GET of each, by its name."""
     async with AsyncExitStack() as stack:
-        wix = Wix(
-            app_id=APP,
-            app_secret="benchmark-app-secret",  # noqa: S106 - of nothing
-            public_url="http://127.0.0.1",
-            storage="memory://",
-            api_url=base,
-        )
-        await stack.enter_async_context(wix)
+        wix = await stack.enter_async_context(make_wix(api_url=base))
         token = AccessToken(TOKEN, 36_000, monotonic() + 36_000)
         # In the storage, too: once a minute its row is read.
         await wix._installations.put("site", Grant(token))

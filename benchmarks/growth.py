@@ -20,9 +20,10 @@ from typing import Any
 from sqlalchemy import text
 from starlette.types import Message, Scope
 
+from benchmarks.ours import make_wix
 from benchmarks.rounds import Comparison, Plan, alone, at_most, take_turns
 from benchmarks.stores import servers
-from wix_asgi import Wix, WixMiddleware
+from wix_asgi import WixMiddleware
 from wix_asgi.models import AccessToken
 from wix_asgi_backends._postgres_url import parse_url
 from wix_asgi_backends._sql import SQLStorage
@@ -127,16 +128,6 @@ def grown(work: Callable[[], Any]) -> float:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return float(after - before)
-
-
-def make_wix() -> Wix:
-    """Return a Wix in memory."""
-    return Wix(
-        app_id=APP,
-        app_secret="benchmark-secret-0123456789",  # noqa: S106 - of no app
-        public_url="https://app.example.com",
-        storage="memory://",
-    )
 
 
 async def measure_cache() -> tuple[float, float]:

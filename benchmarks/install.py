@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.asgi_calls import call
 from benchmarks.install_by_hand import by_authlib, by_hand
-from benchmarks.install_floor import SECRET, floor
+from benchmarks.install_floor import floor
+from benchmarks.ours import make_wix
 from benchmarks.rounds import (
     OURS,
     Comparison,
@@ -32,8 +33,8 @@ from benchmarks.rounds import (
 )
 from benchmarks.slack import by_slack
 from benchmarks.stores import servers
-from benchmarks.upstream import APP, upstream
-from wix_asgi import Wix, WixMiddleware
+from benchmarks.upstream import upstream
+from wix_asgi import WixMiddleware
 
 __all__ = ["measure"]
 
@@ -62,15 +63,7 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 @asynccontextmanager
 async def ours(base: str, url: str) -> AsyncIterator[ASGIApp]:
     """Open ours over the store at this URL, for as long as a block lasts."""
-    wix = Wix(
-        app_id=APP,
-        app_secret=SECRET,
-        public_url="https://app.example.com",
-        storage=url,
-        wix_url=base,
-        api_url=base,
-    )
-    async with wix:
+    async with make_wix(url, wix_url=base, api_url=base) as wix:
         yield WixMiddleware(_nothing, wix)
 
 

@@ -26,9 +26,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
-from benchmarks.install_floor import SECRET
 from benchmarks.stores import peer_engine
-from benchmarks.upstream import APP
+from benchmarks.upstream import APP, SECRET
 from wix_asgi._http import httpx
 
 __all__ = ["by_authlib", "by_hand"]

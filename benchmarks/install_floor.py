@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -22,11 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.stores import RawStore, Row, raw_store
-from benchmarks.upstream import APP
+from benchmarks.upstream import APP, SECRET
 
-__all__ = ["SECRET", "floor"]
-
-SECRET: Final = "benchmark-app-secret-0123456789"  # noqa: S105 - of nothing
+__all__ = ["floor"]
 
 
 class Floor:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from benchmarks.ours import make_wix
 from benchmarks.rounds import OURS, Comparison, Plan, Turn, at_most, in_loop, meter, take_turns
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi._http import httpx
@@ -132,12 +133,7 @@ def first_uses(wix: Wix, plan: Plan) -> dict[str, Turn]:
 
 async def rows(plan: Plan) -> AsyncIterator[Comparison]:
     """Measure in one loop."""
-    wix = Wix(
-        app_id="benchmark",
-        app_secret="benchmark-app-secret",  # noqa: S106 - of nothing
-        public_url="http://127.0.0.1",
-        storage="memory://",
-    )
+    wix = make_wix()
     for scope in (HTTP, WEBSOCKET):
         for found in await take_turns(
             passing(wix, scope, plan),

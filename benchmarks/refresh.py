@@ -18,9 +18,10 @@ from typing import Any, Final
 from unittest.mock import patch
 from uuid import uuid4
 
+from benchmarks.ours import make_wix
 from benchmarks.rounds import OURS, Comparison, Plan, alone, at_most, in_loop, meter, take_turns
 from benchmarks.stores import servers
-from benchmarks.tokens import make_wix, store_sites
+from benchmarks.tokens import store_sites
 from benchmarks.upstream import upstream
 from tests.daemons import running
 from tests.postgres_process import PostgresServer
@@ -87,7 +88,7 @@ async def turn(wix: Wix, number: int) -> dict[str, float]:
 
 async def costs(name: str, url: str, base: str, plan: Plan) -> AsyncIterator[Comparison]:
     """Measure the CPU on one store."""
-    async with make_wix(url, base) as wix:
+    async with make_wix(url, api_url=base) as wix:
         await turn(wix, COUNTED)
         number = plan.count(full=1_000, quick=80)
         for found in await take_turns(
@@ -102,7 +103,7 @@ async def costs(name: str, url: str, base: str, plan: Plan) -> AsyncIterator[Com
 
 async def of_server(server: PostgresServer, base: str, plan: Plan) -> Comparison:
     """Measure the CPU of a Postgres that serves nothing else."""
-    async with make_wix(server.url, base) as wix:
+    async with make_wix(server.url, api_url=base) as wix:
         await turn(wix, COUNTED)
         sites = await prepare(wix, plan.count(full=1_000, quick=160))
         before = server.cpu_seconds()
@@ -137,7 +138,7 @@ def logged(server: PostgresServer) -> Iterator[Callable[[], list[str]]]:
 
 async def count(name: str, url: str, base: str, told: Callable[[], list[str]]) -> list[Comparison]:
     """Count statements and commits of a refresh on one store."""
-    async with make_wix(url, base) as wix:
+    async with make_wix(url, api_url=base) as wix:
         await turn(wix, COUNTED)
         sites = await prepare(wix, COUNTED)
         before = len(told())

@@ -13,6 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
+from benchmarks.ours import make_wix
 from benchmarks.rounds import (
     OURS,
     Comparison,
@@ -32,7 +33,7 @@ from wix_asgi.models import AccessToken, Grant
 from wix_asgi.tokens.cache import TokenCache
 from wix_asgi.tokens.recheck import RecheckPolicy, Rechecks
 
-__all__ = ["make_wix", "measure", "store_sites"]
+__all__ = ["measure", "store_sites"]
 
 LIFETIME: Final = 14_400.0
 """Seconds that Wix's tokens by client credentials live: none is due while this measures."""
@@ -40,17 +41,6 @@ LIFETIME: Final = 14_400.0
 NEVER: Final = RecheckPolicy(pause=math.inf, overdue=math.inf)
 ALWAYS: Final = RecheckPolicy(pause=0.0, overdue=0.0, wait=60.0)
 MISS_GOAL: Final = 300.0
-
-
-def make_wix(storage: str, api_url: str = "https://www.wixapis.com") -> Wix:
-    """Return a Wix over this storage."""
-    return Wix(
-        app_id=APP,
-        app_secret="benchmark-secret-0123456789",  # noqa: S106 - of no app
-        public_url="https://app.example.com",
-        storage=storage,
-        api_url=api_url,
-    )
 
 
 async def store_sites(wix: Wix, sites: list[str], lifetime: float) -> None:

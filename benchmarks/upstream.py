@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["APP", "TOKEN", "upstream"]
+__all__ = ["APP", "SECRET", "TOKEN", "upstream"]
 
 APP: Final = "benchmark-app"
+SECRET: Final = "benchmark-app-secret-0123456789"  # noqa: S105 - of nothing
 
 TOKEN: Final = "OauthNG.JWS." + "x" * 1188
 """An access token of 1.2 kB, as long as those that were seen of Wix."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import importlib.util
 import inspect
@@ -69,6 +70,17 @@ def test_all_is_the_public_namespace() -> None:
     }
 
     assert set(wix_asgi.__all__) == public - {"TYPE_CHECKING", "annotations"}
+
+
+def test_type_checkers_are_shown_the_modules_that_names_are_loaded_from() -> None:
+    """The imports for type checkers, the table for the lazy import and `__all__` are the same."""
+    module = ast.parse(inspect.getsource(wix_asgi))
+    (choice,) = (node for node in module.body if isinstance(node, ast.If))
+    imports = [node for node in choice.body if isinstance(node, ast.ImportFrom)]
+    typed = {alias.name: node.module for node in imports for alias in node.names}
+
+    assert typed == vars(wix_asgi)["_HOMES"]
+    assert {*typed} == {*wix_asgi.__all__}
 
 
 def test_every_public_name_is_documented() -> None:
@@ -185,7 +197,11 @@ def test_what_backends_import_needs_no_http_library() -> None:
         "import wix_asgi.errors, wix_asgi.models, wix_asgi.storage; print('httpx' in sys.modules)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
 
     assert "False\n" == ran.stdout

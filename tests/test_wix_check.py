@@ -6,13 +6,17 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.limits import PATIENCE
 from tests.operations.sealed import LOST, OLD, install
 from tests.support import PUBLIC_URL, make_wix, without_claim_owner
 from wix_asgi import Finding, StorageUnavailable, Wix, WixMiddleware
@@ -82,6 +86,30 @@ async def test_an_open_app_stays_open() -> None:
         await found(wix)
 
         assert wix.is_open
+
+
+async def test_a_cancelled_check_closes_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Wix that is closed stays closed, however its check ends."""
+    wix, asked, steps = make_wix(FakeWix()), anyio.Event(), list[str]()
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def close() -> None:
+        steps.append("closing")
+        await checkpoint()
+        steps.append("closed")
+
+    monkeypatch.setattr(wix.storage, "aclose", close)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(wix.check, transport=httpx.MockTransport(hang)))
+        with anyio.fail_after(PATIENCE):
+            await asked.wait()
+        tasks.cancel_scope.cancel()
+
+    assert ["closing", "closed"] == steps
 
 
 async def test_settings_worth_a_look_are_told() -> None:

@@ -1,4 +1,4 @@
-"""Wix app installs, tokens and an authenticated httpx client for any ASGI app.
+"""Wix app installs, tokens and an authenticated httpx client for any ASGI or WSGI app.
 
 `app = WixMiddleware(app)` is all there is to it; `Wix` is the same for jobs without a request.
 """

@@ -206,13 +206,13 @@ class Wix(Registration):
             await self.storage.open()
         except BaseException:
             # `aclose` does nothing for a Wix that is not open, so the storage is closed here.
-            with anyio.CancelScope(shield=True):
-                await self._close_storage()
+            await self._close_storage()
             raise
 
     async def _close_storage(self) -> None:
         if self._given_storage is None:
-            await self.storage.aclose()
+            with anyio.CancelScope(shield=True):
+                await self.storage.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -259,12 +259,13 @@ class Wix(Registration):
         """
         from wix_asgi.operations.check_setup import check_setup  # noqa: PLC0415 - for it alone
 
-        findings = await check_setup(
-            self.settings, self.storage, to_wix=self._given_transport, to_app=transport
-        )
-        if not self.is_open:
-            await self._close_storage()
-        return findings
+        try:
+            return await check_setup(
+                self.settings, self.storage, to_wix=self._given_transport, to_app=transport
+            )
+        finally:
+            if not self.is_open:
+                await self._close_storage()
 
     async def installations(self) -> AsyncIterator[Installation]:
         """Iterate over the sites the app is installed on, read a page at a time."""

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.limits import PATIENCE
 from wix_asgi import StorageUnavailable
 from wix_asgi.asgi.lifespan import Lifespan
 
@@ -63,8 +64,8 @@ class Server:
         self.started = anyio.Event()
 
     async def run(self, app: ASGIApp, **scope: Any) -> list[str]:
-        """Run the lifespan of `app` to its end, for ten seconds at most; return the events."""
-        with anyio.fail_after(10):
+        """Run the lifespan of `app` to its end; return the events."""
+        with anyio.fail_after(PATIENCE):
             lifespan = Lifespan(app, self.resource)
             await lifespan.run({"type": "lifespan", **scope}, self.receive, self.send)
         return self.events

@@ -11,6 +11,7 @@ from threading import Barrier
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi.testing.storage_check.records import APP, SITE, record
 from wix_asgi_backends.memory import MemoryStorage
 
@@ -123,7 +124,7 @@ def in_threads(work: Callable[[int], object], number: int = 4) -> None:
     barrier = Barrier(number)
 
     def begin(thread: int) -> None:
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         work(thread)
 
     with ThreadPoolExecutor(number) as pool:

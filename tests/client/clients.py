@@ -62,9 +62,9 @@ class Internet(httpx.AsyncBaseTransport):
         self.redirects.append(httpx.Response(status, headers=[(b"Location", location.encode())]))
 
 
-async def install(wix: Wix, fake: FakeWix, site: str = SITE) -> str:
-    """Store an installation as a handshake does; return its access token, good for 300 s."""
-    token = AccessToken(fake.issue_access_token(site), 300.0, time.monotonic() + 300.0)
+async def install(wix: Wix, fake: FakeWix, site: str = SITE, *, lifetime: float = 300.0) -> str:
+    """Store an installation as a handshake does; return its access token, good for `lifetime`."""
+    token = AccessToken(fake.issue_access_token(site), lifetime, time.monotonic() + lifetime)
     grant = Grant(token, fake.issue_refresh_token(site))
     await wix.open()
     await wix._installations.put(site, grant)

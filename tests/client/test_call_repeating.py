@@ -10,6 +10,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.clients import API, EVIL, REFRESH, Internet, client_under, installed
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi import NotInstalled, WixClient
 from wix_asgi._http import httpx
@@ -216,7 +217,7 @@ async def test_no_deadlock_with_one_connection() -> None:
     pool = PoolTransport(PoolPolicy(max_connections=1), connect=lambda: fake.transport)
     async with installed(fake, transport=pool) as (_, client):
         fake.expire_access_tokens()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for _ in range(5):
                     tasks.start_soon(client.get, "/x")
@@ -240,7 +241,7 @@ async def test_connection_is_free_while_a_call_waits() -> None:
     async with installed(fake, transport=pool) as (wix, _):
         client = client_under(CallPolicy(), wix, pool, sleep)
         fake.fail("/x", headers={"Retry-After": "1"})
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(client.get, "/x")
                 await waiting.wait()

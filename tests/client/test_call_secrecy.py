@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from tests.client.clients import API, EVIL, REFRESH, Internet, install, installed
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi import WixClient
 from wix_asgi._http import httpx
@@ -152,7 +153,7 @@ async def test_a_request_that_two_clients_send_is_each_client_s_own(internet: In
     async with installed(internet.fake, transport=internet) as (wix, client):
         await install(wix, internet.fake, OTHER)
         request = client.build_request("POST", "/x", json={"a": 1})
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(send, client, SITE)
                 tasks.start_soon(send, wix.client(OTHER), OTHER)

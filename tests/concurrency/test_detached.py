@@ -43,14 +43,14 @@ class Work:
 
 
 async def wait(event: anyio.Event) -> None:
-    """Wait for `event`, for ten seconds at most."""
-    with anyio.fail_after(10):
+    """Wait for `event`."""
+    with anyio.fail_after(PATIENCE):
         await event.wait()
 
 
 async def result(task: DetachedTask[str]) -> str:
-    """Wait for the result of `task`, for ten seconds at most."""
-    with anyio.fail_after(10):
+    """Wait for the result of `task`."""
+    with anyio.fail_after(PATIENCE):
         return await task.result()
 
 
@@ -157,7 +157,7 @@ async def test_closing_does_not_mind_errors() -> None:
 
 async def test_closing_with_nothing_running_returns() -> None:
     """Without a task `aclose` returns at once."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await DetachedTasks().aclose(0)
 
 
@@ -242,11 +242,11 @@ async def test_closing_does_not_wait_for_ever() -> None:
 
     task = detached.start(work)
     await wait(begun)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await detached.aclose(0)
     left_behind = not task.is_done
     let_go.set()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await task.wait()
 
     assert left_behind
@@ -266,7 +266,7 @@ async def test_work_that_ends_in_spite_of_a_cancellation_has_its_result() -> Non
 
 async def wait_until_ended(work: Work) -> None:
     """Wait until `work` has returned."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         while not work.ended:
             await anyio.lowlevel.checkpoint()
 
@@ -282,7 +282,7 @@ def test_a_loop_that_ends_ends_its_work(backend: str) -> None:
         await wait(works[0].begun)
 
     async def close() -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await detached.aclose(10)
 
     anyio.run(start, backend=backend)
@@ -318,7 +318,7 @@ def test_closing_leaves_other_loops_alone(backend: str) -> None:
     thread = Thread(target=lambda: anyio.run(elsewhere, backend=backend))
     thread.start()
     anyio.run(here, backend=backend)
-    thread.join(10)
+    thread.join(PATIENCE)
 
     assert ["done"] == ended
 
@@ -335,5 +335,5 @@ class _Gate:
         self._signal.notify()
 
     async def wait(self) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await self._signal.wait_until(lambda: self._is_open)

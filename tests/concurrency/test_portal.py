@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,6 +56,37 @@ def test_a_process_has_one_portal() -> None:
 
     assert 1 == len(threads)
     assert portal() is portal()
+
+
+def test_a_thread_that_cannot_begin_is_tried_again() -> None:
+    """Where the system gives no thread, the calls of that moment fail, and none waits for ever."""
+    ended: list[BaseException] = []
+    others: list[threading.Thread] = []
+
+    def call() -> None:
+        try:
+            one.call(ident)
+        except Interrupted as exc:
+            ended.append(exc)
+
+    def start(run: Callable[[], None]) -> None:
+        if not others:
+            others.append(threading.Thread(target=call))
+            others[0].start()
+            while len(one._pending) < 2:
+                time.sleep(0.001)
+            raise RuntimeError("can't start new thread")
+        threading.Thread(target=run, daemon=True).start()
+
+    one = Portal(start_thread=start)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        one.call(ident)
+    others[0].join(PATIENCE)
+    ran_in = one.call(ident)
+    one.stop()
+
+    assert 1 == len(ended)
+    assert threading.get_ident() != ran_in
 
 
 def test_work_that_nobody_waits_for_runs() -> None:

@@ -199,6 +199,6 @@ def test_slots_are_the_processs(flow: FlowUnderTest, backend: str) -> None:
     thread = Thread(target=lambda: anyio.run(elsewhere, backend=backend))
     thread.start()
     anyio.run(here, backend=backend)
-    thread.join(10)
+    thread.join(PATIENCE)
 
     assert [503, 303, 303] == statuses

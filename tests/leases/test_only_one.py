@@ -171,12 +171,12 @@ async def test_a_lease_that_nobody_can_give_back_does_not_hide_the_end(
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_frozen_worker_does_not_go_on(storage: Steps) -> None:
     """On asyncio it ends where it waited, though its wait is over, too, when it wakes."""
-    worker = make_worker(storage, policy=OnlyOnePolicy(lease_ttl=0.3, renew_deadline=0.2))
+    worker = make_worker(storage, policy=OnlyOnePolicy(lease_ttl=1.5, renew_deadline=1.0))
     steps: list[str] = []
 
     async def freeze() -> None:
         # The process does nothing at all for longer than its lease.
-        time.sleep(0.5)  # noqa: ASYNC251 - to stop the loop
+        time.sleep(2)  # noqa: ASYNC251 - to stop the loop
 
     async def work() -> None:
         async with worker.hold("job"), anyio.create_task_group() as tasks:

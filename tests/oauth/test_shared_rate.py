@@ -8,6 +8,7 @@ import stamina
 from anyio.lowlevel import checkpoint
 
 from tests.engine import ACCESS, FAILING, ManualClock, Steps, failure
+from tests.limits import PATIENCE
 from tests.support import PUBLIC_URL, SITE
 from wix_asgi import Wix
 from wix_asgi.errors import StorageUnavailable
@@ -72,7 +73,7 @@ async def test_processes_share_the_calls_of_a_second(storage: Steps, clock: Manu
             await checkpoint()
 
     began = clock()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for number in range(len(processes)):
                 tasks.start_soon(call, number)
@@ -114,7 +115,7 @@ async def test_a_storage_that_hangs_is_not_waited_for(storage: Steps, clock: Man
     """A storage without an answer within a second counts as failing."""
     storage.before["claim"] = anyio.sleep_forever
     process = Process(storage, clock, seed=0.3, answer_seconds=0.01)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         may_go = [await process.shared_rate.acquire() for _ in range(3)]
 
     assert [True] * 3 == may_go

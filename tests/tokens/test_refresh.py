@@ -17,6 +17,7 @@ from tests.engine import (
     refresh,
     refresh_failure,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi.errors import (
     NotInstalled,
@@ -297,7 +298,7 @@ async def test_unwanted_tokens_may_grow_in_number(engine: Engine, storage: Steps
         unwanted.add(installed.value)
 
     storage.after["get"] = hear
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         token = await engine.refresher.refresh(SITE, unwanted)
 
     assert installed.value != token.value

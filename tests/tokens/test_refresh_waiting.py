@@ -19,6 +19,7 @@ from tests.engine import (
     refresh_failure,
     refreshing,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.leases.lease import Lease
@@ -84,7 +85,7 @@ async def test_a_holder_does_not_queue_behind_waiting_refreshes(
     sites = await overdue_sites(engine, WAITING)
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.refresher.refresh, SITE, ())
             await gate.arrived()
@@ -108,7 +109,7 @@ async def test_waiting_refreshes_look_more_often_than_they_ask_for_the_lease(
     """A holder that ends well has stored a token; the lease only tells that the holder is gone."""
     await engine.install(left=0)
     gate = engine.fake.hold(ACCESS)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.refresher.refresh, SITE, ())
             await gate.arrived()
@@ -129,7 +130,7 @@ async def test_the_lease_of_a_vanished_holder_is_found(
     await engine.install(left=0)
     gone = lease_of(engine, storage)
     await gone.take()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.refresher.refresh, SITE, ())
             await storage.asked("get", 2)
@@ -157,7 +158,7 @@ async def test_the_next_look_is_when_a_refresh_is_usually_over(
     await _refresh_in(0.8, engine, refresher, clock)
     await engine.install(left=0)
     await gone.take()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await refresher.refresh(SITE, ())
 
     # Of several refreshes the last one is a quarter of what is usual.
@@ -181,7 +182,7 @@ async def test_a_refresh_that_took_long_puts_off_the_next_look_for_a_second_at_m
         await _refresh_in(9.0, engine, refresher, clock)
     await engine.install(left=0)
     await gone.take()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await refresher.refresh(SITE, ())
 
     assert pytest.approx(1.1, abs=0.01) == pauses[0]
@@ -215,7 +216,7 @@ async def test_the_queue_for_the_storage_has_an_end(engine: Engine, storage: Ste
     engine = engine.another(arrival_spread=0.0, reader_wait=0.2)
     await engine.install(left=0)
     storage.before["get"] = free.wait
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for _ in range(engine.policy.max_readers):
                 tasks.start_soon(engine.refresher.refresh, SITE, ())
@@ -241,7 +242,7 @@ async def test_a_lease_is_renewed_from_the_moment_it_is_taken(
         storage.before["get"] = free.wait
 
     storage.after["claim"] = slow_down
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.refresher.refresh, SITE, ())
             await storage.asked("claim", 3)

@@ -20,6 +20,7 @@ from tests.engine import (
     get,
     warm,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi.errors import (
     NotInstalled,
@@ -54,7 +55,7 @@ async def test_a_token_that_dies_during_the_wait_has_its_successor(
     async with anyio.create_task_group() as tasks:
         with engine.fake.hold(ACCESS):
             tasks.start_soon(ask)
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 await waited.wait()
 
     assert 1 == engine.posts

@@ -18,6 +18,7 @@ from tests.engine import (
     get,
     warm,
 )
+from tests.limits import PATIENCE
 from tests.support import SITE
 from wix_asgi.errors import (
     NotInstalled,
@@ -144,7 +145,7 @@ async def test_a_token_that_wix_grants_again_ends_the_renewals(engine: Engine) -
     token = await warm(engine, 0)
     again = {"access_token": token.value}
     engine.fake.fail(ACCESS, status=200, body=again, times=None)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         renewed = await engine.tokens.renew(SITE, token)
 
     assert token.value == renewed.value

@@ -10,6 +10,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
@@ -101,7 +102,7 @@ async def test_no_cancellation_leaks_a_slot(
     assert fakes.most_open <= size
     assert 0 == pool.in_flight
     assert pool.idle == len(fakes.open)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         held = [await fakes.start(pool) for _ in range(size)]
     for response in held:
         await response.aread()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport import _pool
 from wix_asgi.transport.policy import PoolPolicy
@@ -133,7 +134,7 @@ class TestClosing:
         """Closing returns though all slots are taken; each connection is closed on its release."""
         pool = PoolTransport(PoolPolicy(max_connections=1), connect=fakes)
         held = await fakes.start(pool)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await pool.aclose()
         await held.aread()
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from tests.limits import PATIENCE
 from wix_asgi._http import httpx
 from wix_asgi.transport.policy import PoolPolicy
 from wix_asgi.transport.pooled import PoolTransport
@@ -94,7 +95,7 @@ class TestReleasing:
         """A connection that cannot be closed holds its slot for `close_seconds` only."""
         fakes.at["end"] = fakes.at["close"] = anyio.sleep_forever
         pool = PoolTransport(PoolPolicy(close_seconds=0.01), connect=fakes)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await fakes.call(pool)
 
         assert [] == fakes.open

@@ -74,7 +74,7 @@ class TestLoops:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
         assert [(1, 0), (1, 0)] == seen
         assert [2, 2] == fakes.requests

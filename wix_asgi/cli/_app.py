@@ -43,7 +43,7 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Wix app installs, tokens and an authenticated client for any ASGI app."""
+    """Wix app installs, tokens and an authenticated client for any ASGI or WSGI app."""
 
 
 @app.command()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi.errors import ResponseTooLarge, StorageUnavailable, WixError, WixUnavailable
 
@@ -26,7 +27,7 @@ __all__ = [
     "CallResponseTooLarge",
     "CallStorageUnavailable",
     "CallWixUnavailable",
-    "as_httpx_error",
+    "error_of_call",
 ]
 
 
@@ -48,9 +49,24 @@ _AS_HTTPX: Final[dict[type[WixError], type[_Both]]] = {
     StorageUnavailable: CallStorageUnavailable,
     ResponseTooLarge: CallResponseTooLarge,
 }
+_ALSO_HTTPX: Final = tuple(_AS_HTTPX)
 
 
-def as_httpx_error(error: WixError, request: httpx.Request) -> WixError:
+def error_of_call(
+    exc: Exception, request: httpx.Request, *, until: BaseException | None
+) -> WixError | None:
+    """Return the error that a call raises in place of `exc`; None where it raises `exc` itself.
+
+    The frames of wix-asgi leave `exc`, as by `without_our_frames`; those of the app and of httpx
+    stay.
+    """
+    without_our_frames(exc, until=until)
+    if not isinstance(exc, _ALSO_HTTPX):
+        return None
+    return _as_httpx_error(exc, request)
+
+
+def _as_httpx_error(error: WixError, request: httpx.Request) -> WixError:
     """Return `error` as httpx's too, with its `request`; or itself, where none of httpx's fits.
 
     It is another object, since all calls that wait for one refresh share its error. A class that

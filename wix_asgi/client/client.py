@@ -15,12 +15,13 @@ from starlette.types import Scope
 from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi.client._auth import RetryAfter, WixAuth, token_for
-from wix_asgi.client._errors import as_httpx_error
+from wix_asgi.client._errors import error_of_call
+from wix_asgi.client._late_client import LateClient
 from wix_asgi.client._limits import ReadLimits
 from wix_asgi.client._quick_client import QuickClient, with_defaults
 from wix_asgi.client._token_transport import TokenTransport, copy_without_token
 from wix_asgi.client.policy import CallPolicy
-from wix_asgi.errors import MiddlewareMissing, ResponseTooLarge, StorageUnavailable, WixUnavailable
+from wix_asgi.errors import MiddlewareMissing
 from wix_asgi.identity.callers import (
     Address,
     Caller,
@@ -49,7 +50,7 @@ STATE_KEY: Final = "wix"
 _TOO_LARGE: Final = "A redirect or refusal on the way to the answer is larger than may be read."
 
 
-class WixClient(QuickClient):
+class WixClient(LateClient, QuickClient):
     """An `httpx.AsyncClient` for one site: `request.state.wix`, or `wix.client(instance_id)`.
 
     Its `base_url` is Wix's API. Built on first use: an unused one costs about a microsecond.
@@ -75,48 +76,18 @@ class WixClient(QuickClient):
     # The scope of its request; its headers once that is over. See `wix_asgi.client.request_state`.
     _placed_for: Any
 
-    # A client is made for every request, and most are never used: no Python runs here, and the
-    # __init__ of httpx is left to __getattr__.
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-    def __getattr__(self, name: str) -> Any:
-        """Build the httpx part when an attribute of it is first asked for."""
-        if "_built" not in self.__dict__:
-            self._build()
-        # Raises again the error of a property, or the one for an attribute that does not exist.
-        return object.__getattribute__(self, name)
-
-    def __repr__(self) -> str:
-        return "<WixClient>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("A WixClient belongs to its process: pass the instance id instead.")
-
-    def _build(self) -> None:
-        set_early = dict(self.__dict__)
-        self.__dict__["_built"] = True
+    def _build_httpx_part(self) -> None:
         factory = self._made_of[0]
-        super().__init__(
+        QuickClient.__init__(
+            self,
             base_url=factory.base_url,
-            auth=WixAuth(
-                factory.origin,
-                factory.tokens,
-                self._caller,
-                ready=factory.ready,
-                new_retry_after=factory.new_retry_after,
-            ),
+            auth=factory.auth(self._caller),
             # One for each client: tracers wrap the transport of the client that they are given.
             transport=TokenTransport(factory.origin, factory.transport),
             timeout=factory.policy.timeout,
             trust_env=False,
         )
         self._sent = httpx.Headers(factory.headers)
-        self.__dict__.update(set_early)
 
     @property
     def _caller(self) -> Caller:
@@ -171,11 +142,9 @@ class WixClient(QuickClient):
             else:
                 response = await self._send_within(seconds, sent, **options)
         except Exception as exc:
-            # Those of the app and of httpx stay; ours have done their work.
-            without_our_frames(exc, until=handled)
-            if not isinstance(exc, (WixUnavailable, StorageUnavailable, ResponseTooLarge)):
+            if (error := error_of_call(exc, request, until=handled)) is None:
                 raise
-            raise as_httpx_error(exc, request) from exc.__cause__
+            raise error from exc.__cause__
         limits.lift()
         return response
 
@@ -256,6 +225,16 @@ class ClientFactory:
         Made for each request, so it is a plain function where the app has no `resolve` and no
         sessions.
         """
+
+    def auth(self, caller: Caller) -> WixAuth:
+        """Return what authenticates the calls of one client, as `caller`."""
+        return WixAuth(
+            self.origin,
+            self.tokens,
+            caller,
+            ready=self.ready,
+            new_retry_after=self.new_retry_after,
+        )
 
     def caller(
         self,

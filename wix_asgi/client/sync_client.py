@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
-from wix_asgi.client._auth import WixAuth
-from wix_asgi.client._errors import as_httpx_error
+from wix_asgi.client._errors import error_of_call
+from wix_asgi.client._late_client import LateClient
 from wix_asgi.client._sync_parts import Deadline, SyncTokenTransport, SyncWixAuth
 from wix_asgi.client._token_transport import TokenTransport
 from wix_asgi.client.client import ClientFactory, WixClient, limited_copy
 from wix_asgi.concurrency.portal import portal
-from wix_asgi.errors import ResponseTooLarge, StorageUnavailable, WixUnavailable
 from wix_asgi.identity.callers import Caller
 from wix_asgi.models import Identity
-from wix_asgi.protocol.headers import HEADERS
 
 __all__ = ["SyncWixClient", "sync_client", "sync_client_of"]
 
 
-class SyncWixClient(httpx.Client):
+class SyncWixClient(LateClient, httpx.Client):
     """An `httpx.Client` for one site, for code that cannot await: `wix.sync.client(instance_id)`.
 
     It is the twin of `WixClient`, with its limits and errors, and shares its tokens and
@@ -38,48 +36,17 @@ class SyncWixClient(httpx.Client):
 
     _made_of: tuple[ClientFactory, Callable[[], Caller]]
 
-    # As a WixClient, it is built when it is first used: a WSGI request gets one in any case.
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
-
-    else:
-        __init__ = object.__init__
-
-    def __getattr__(self, name: str) -> Any:
-        """Build the httpx part when an attribute of it is first asked for."""
-        if "_built" not in self.__dict__:
-            self._build()
-        # Raises again the error of a property, or the one for an attribute that does not exist.
-        return object.__getattribute__(self, name)
-
-    def __repr__(self) -> str:
-        return "<SyncWixClient>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("A SyncWixClient belongs to its process: pass the instance id instead.")
-
-    def _build(self) -> None:
-        set_early = dict(self.__dict__)
-        self.__dict__["_built"] = True
+    def _build_httpx_part(self) -> None:
         factory = self._made_of[0]
-        auth = WixAuth(
-            factory.origin,
-            factory.tokens,
-            self._caller,
-            ready=factory.ready,
-            new_retry_after=factory.new_retry_after,
-        )
-        super().__init__(
+        httpx.Client.__init__(
+            self,
             base_url=factory.base_url,
-            auth=SyncWixAuth(auth),
-            # The unpacked size of Brotli and Zstandard, which httpx may know, cannot be limited.
-            headers={**HEADERS, "Accept-Encoding": "gzip, deflate"},
+            auth=SyncWixAuth(factory.auth(self._caller)),
+            headers=factory.headers,
             transport=SyncTokenTransport(TokenTransport(factory.origin, factory.transport)),
             timeout=factory.policy.timeout,
             trust_env=False,
         )
-        self.__dict__.update(set_early)
 
     @property
     def _caller(self) -> Caller:
@@ -128,11 +95,9 @@ class SyncWixClient(httpx.Client):
         try:
             response = super().send(sent, stream=stream, **options)
         except Exception as exc:
-            # Those of the app and of httpx stay; ours have done their work.
-            without_our_frames(exc, until=handled)
-            if not isinstance(exc, (WixUnavailable, StorageUnavailable, ResponseTooLarge)):
+            if (error := error_of_call(exc, request, until=handled)) is None:
                 raise
-            raise as_httpx_error(exc, request) from exc.__cause__
+            raise error from exc.__cause__
         limits.lift()
         deadline.lift()
         return response

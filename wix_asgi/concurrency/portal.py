@@ -34,6 +34,7 @@ work to end (`detached._CLEANUP_SECONDS`). A portal that an app's own code block
 
 
 _ENDING: Final = "The process is ending."
+_NOT_BEGUN: Final = "The process is ending, or the system gives it no thread."
 
 
 class _Closable(Protocol):
@@ -122,8 +123,14 @@ class Portal:
         call = _Call(work, waker, self._run_soon)
         self._pending.append(call)
         if self._has_begun.acquire(blocking=False):
+            try:
+                self._start_thread(self._run)
+            except BaseException:
+                # The system gives no thread, as at the end of a process; a later call tries again.
+                self._has_begun.release()
+                self._refuse_pending()
+                raise
             atexit.register(self.stop)
-            self._start_thread(self._run)
         self._run_soon(self._start_pending)
         return call
 
@@ -146,9 +153,12 @@ class Portal:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())
         finally:
-            while self._pending:
-                self._pending.popleft().refuse()
+            self._refuse_pending()
             self._over.wake()
+
+    def _refuse_pending(self) -> None:
+        while self._pending:
+            self._pending.popleft().refuse()
 
     async def _serve(self) -> None:
         self._stopped = asyncio.Event()
@@ -188,7 +198,7 @@ class _Call(Generic[T]):
 
     def refuse(self) -> None:
         """End the wait for work that did not begin."""
-        self._error = Interrupted(_ENDING)
+        self._error = Interrupted(_NOT_BEGUN)
         self._waker.wake()
 
     def result(self) -> T:

@@ -230,3 +230,63 @@ class ReturnsWhatWasPut(MemoryStorage):
     async def add_and_get(self, record: Record) -> Record | None:
         await self.add(record)
         return record
+
+
+class ClaimsOverOthers(MemoryStorage):
+    """Claims a name beside an unchanged row, whoever has it."""
+
+    async def claim_unchanged(
+        self, name: str, owner: str, ttl: float, *, app_id: str, instance_id: str, version: str
+    ) -> bool:
+        stored = await self.get(app_id, instance_id)
+        if stored is None or stored.version != version:
+            return False
+        self._claims.pop(name, None)
+        return await self.claim(name, owner, ttl)
+
+
+class ClaimsOnce(MemoryStorage):
+    """Claims a name beside a row for nobody who has it already."""
+
+    async def claim_unchanged(self, name: str, owner: str, ttl: float, **row: str) -> bool:
+        is_free = await self.claim_owner(name) is None
+        return is_free and await super().claim_unchanged(name, owner, ttl, **row)
+
+
+class FreesAnyName(MemoryStorage):
+    """Replaces a record, and frees the name with it, whoever has it."""
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        self._claims.pop(name, None)
+        return await super().replace_and_release(record, expected=expected, name=name, owner=owner)
+
+
+class ReplacesAnyVersion(MemoryStorage):
+    """Replaces a record with the release of a name, without comparing its version."""
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        del expected
+        await self.release(name, owner)
+        stored = await self.get(record.app_id, record.instance_id)
+        return stored is not None and await self.replace(record, expected=stored.version)
+
+
+class RestoresOver(MemoryStorage):
+    """Writes a copied record over any other, and where there is none."""
+
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        stored = await self.get(record.app_id, record.instance_id)
+        del expected
+        return await super().restore(record, expected=stored.version if stored else None)
+
+
+class RestoresAtTheEpoch(MemoryStorage):
+    """Takes a record without a date for one of 1970."""
+
+    async def restore(self, record: Record, *, expected: str | None = None) -> bool:
+        moment = record.installed_at or datetime.fromtimestamp(0, UTC)
+        return await super().restore(replace(record, installed_at=moment), expected=expected)

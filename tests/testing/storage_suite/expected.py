@@ -27,6 +27,21 @@ CLAIMED_CHANGED: Final = {
     "test_claim_of_a_row_beside_replacements",
 }
 KEPT_NAMES: Final = {"test_replace_and_release", "test_replace_and_release_of_another_version"}
+CLAIMED_OVER: Final = {"test_claim_of_a_row_has_one_winner", "test_claim_of_another_owner"}
+CLAIMED_ONCE: Final = {"test_claim_of_an_unchanged_row"}
+FREED: Final = {"test_replace_and_release_leaves_another_owner"}
+REPLACED_ANY: Final = {
+    "test_replace_and_release_of_another_version",
+    "test_replace_and_release_repeated",
+}
+RESTORED_OVER: Final = {
+    "test_restore_has_one_winner",
+    "test_restore_leaves_what_is_there",
+    "test_restore_of_another_version",
+    "test_restore_of_another_version_beside_none",
+    "test_restore_over_a_record_repeated",
+}
+RESTORED_UNDATED: Final = {"test_restore_without_a_date"}
 DATES: Final = {
     "test_restore",
     "test_restore_over_a_record",

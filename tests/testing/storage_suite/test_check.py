@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -139,6 +140,22 @@ async def test_postgres(postgres_url: str) -> None:
         assert 5 == len(before)
 
 
+FAULTS_OF_COMBINING = [
+    (broken.ClaimsAnyVersion, expected.CLAIMED_CHANGED),
+    (broken.ClaimsOnce, expected.CLAIMED_ONCE),
+    (broken.ClaimsOverOthers, expected.CLAIMED_OVER),
+    (broken.FreesAnyName, expected.FREED),
+    (broken.KeepsTheName, expected.KEPT_NAMES),
+    (broken.ReplacesAnyVersion, expected.REPLACED_ANY),
+    (broken.ReturnsWhatWasPut, expected.NOT_AS_STORED),
+]
+FAULTS_OF_RESTORING = [
+    (broken.RestoresAsNow, expected.DATES),
+    (broken.RestoresAtTheEpoch, expected.RESTORED_UNDATED),
+    (broken.RestoresOver, expected.RESTORED_OVER),
+]
+
+
 @pytest.mark.parametrize(
     ("backend", "found"),
     [
@@ -151,10 +168,8 @@ async def test_postgres(postgres_url: str) -> None:
         (broken.NaiveTimes, expected.TIMES),
         (broken.FoldedKeys, expected.KEYS | expected.KEYS_OF_CAPABILITIES),
         (broken.SwallowedErrors, set()),
-        (broken.ClaimsAnyVersion, expected.CLAIMED_CHANGED),
-        (broken.KeepsTheName, expected.KEPT_NAMES),
-        (broken.RestoresAsNow, expected.DATES),
-        (broken.ReturnsWhatWasPut, expected.NOT_AS_STORED),
+        *FAULTS_OF_COMBINING,
+        *FAULTS_OF_RESTORING,
     ],
 )
 async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> None:
@@ -168,6 +183,16 @@ async def test_faults(backend: Callable[[], MemoryStorage], found: set[str]) -> 
     assert found == cases(findings)
     assert all(finding.rule.endswith(".") for finding in findings)
     assert before == (storage._rows, {k: v for k, v in storage._claims.items() if k != "over"})
+
+
+@pytest.mark.parametrize(
+    ("module", "faults"), [(combining, FAULTS_OF_COMBINING), (restoring, FAULTS_OF_RESTORING)]
+)
+def test_every_case_finds_a_fault(
+    module: ModuleType, faults: list[tuple[object, set[str]]]
+) -> None:
+    """Each case of these capabilities fails for a storage with some fault."""
+    assert {*module.__all__} == set().union(*(found for _, found in faults))
 
 
 async def test_what_is_told() -> None:

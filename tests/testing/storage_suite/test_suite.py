@@ -19,6 +19,7 @@ from wix_asgi.testing import storage, storage_check
 from wix_asgi.testing.storage import (
     adding,
     claim_owners,
+    combining,
     event_lifecycle,
     event_processes,
     event_purging,
@@ -27,6 +28,7 @@ from wix_asgi.testing.storage import (
     lifecycle,
     processes,
     purging,
+    restoring,
     unreachable,
 )
 from wix_asgi.testing.storage_check.catalogue import EVENTS, MODULES
@@ -49,6 +51,7 @@ ALL = [
     *EVENTS,
     adding,
     claim_owners,
+    combining,
     event_lifecycle,
     event_processes,
     event_purging,
@@ -56,6 +59,7 @@ ALL = [
     lifecycle,
     purging,
     processes,
+    restoring,
     unreachable,
 ]
 EVENT_CASES = """

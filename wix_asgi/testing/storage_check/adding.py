@@ -11,7 +11,9 @@ from wix_asgi.storage import AddingStorage, Storage
 from wix_asgi.testing.storage_check.cases import each
 from wix_asgi.testing.storage_check.records import (
     APP,
+    CALLERS,
     SITE,
+    full_record,
     installed_at,
     put_all,
     read,
@@ -42,13 +44,7 @@ __all__ = [
 ]
 
 _SITES: Final = [f"site-{number}" for number in range(10)]
-_CALLERS: Final = [f"caller-{number}" for number in range(20)]
-_FULL: Final = record(
-    failure="refused",
-    grant_type="client_credentials",
-    origin_instance_id="the copied site",
-    owes_on_install=True,
-)
+_FULL: Final = full_record()
 
 
 class _Adding(Storage, AddingStorage, Protocol):
@@ -232,7 +228,7 @@ async def test_replace_of_what_was_added(storage: _Adding) -> None:
 async def test_add_has_one_winner(storage: _Adding) -> None:
     """If twenty callers add a site at once, exactly one succeeds, and its record is stored."""
     calls = [
-        partial(storage.add, record(site, version=caller)) for site in _SITES for caller in _CALLERS
+        partial(storage.add, record(site, version=caller)) for site in _SITES for caller in CALLERS
     ]
     added = await together(*calls)
     winners = {

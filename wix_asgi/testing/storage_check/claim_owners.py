@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from wix_asgi.storage import ClaimReader, Storage
 from wix_asgi.testing.storage_check.cases import each
+from wix_asgi.testing.storage_check.records import CALLERS
 from wix_asgi.testing.storage_check.tasks import together, until
 
 __all__ = [
@@ -162,9 +163,8 @@ async def test_asking_renews_nothing(storage: _Readable) -> None:
 
 async def test_winner_is_the_owner(storage: _Readable) -> None:
     """If twenty callers claim a name at once, the owner told is the caller that got it."""
-    callers = [f"caller-{number}" for number in range(20)]
-    won = await together(*[partial(storage.claim, "name", who, _LONG) for who in callers])
+    won = await together(*[partial(storage.claim, "name", who, _LONG) for who in CALLERS])
 
     assert [await storage.claim_owner("name")] == [
-        who for who, got in zip(callers, won, strict=True) if got
+        who for who, got in zip(CALLERS, won, strict=True) if got
     ]

@@ -9,7 +9,7 @@ import anyio
 
 from wix_asgi.storage import Storage
 from wix_asgi.testing.storage_check.cases import each
-from wix_asgi.testing.storage_check.records import APP, SITE, read, record
+from wix_asgi.testing.storage_check.records import APP, CALLERS, SITE, read, record
 from wix_asgi.testing.storage_check.tasks import together, until
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
 _LONG: Final = 60.0  # seconds; longer than any case runs
 _SHORT: Final = 0.05  # seconds; over soon, but not before the call that claims has returned
 _NAMES: Final = [f"name-{number}" for number in range(25)]
-_CALLERS: Final = [f"caller-{number}" for number in range(20)]
 
 
 async def test_one_gets_it(storage: Storage) -> None:
@@ -205,7 +204,7 @@ async def test_exclusive(storage: Storage, seconds: float) -> None:
     for name in _NAMES:
         await storage.claim(name, "before", seconds)
         await storage.release(name, "before")
-    calls = [partial(storage.claim, name, who, _LONG) for name in _NAMES for who in _CALLERS]
+    calls = [partial(storage.claim, name, who, _LONG) for name in _NAMES for who in CALLERS]
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
@@ -214,7 +213,7 @@ async def test_exclusive(storage: Storage, seconds: float) -> None:
 
 async def test_exclusive_at_first(storage: Storage) -> None:
     """If twenty callers claim a name that was never claimed, exactly one gets it, every time."""
-    calls = [partial(storage.claim, name, who, _LONG) for name in _NAMES for who in _CALLERS]
+    calls = [partial(storage.claim, name, who, _LONG) for name in _NAMES for who in CALLERS]
     won = await together(*calls)
     winners = [call.args[0] for call, got in zip(calls, won, strict=True) if got]
 
@@ -225,18 +224,18 @@ async def test_exclusive_when_it_ran_out(storage: Storage) -> None:
     """If twenty callers claim an expired name, exactly one gets it, every time."""
     for name in _NAMES[:5]:
         await storage.claim(name, "before", 0)
-        won = await together(*[partial(storage.claim, name, who, _LONG) for who in _CALLERS])
+        won = await together(*[partial(storage.claim, name, who, _LONG) for who in CALLERS])
 
         assert 1 == sum(won)
 
 
 async def test_winner_is_told(storage: Storage) -> None:
     """The caller that was told it got the name is the caller that can renew and release it."""
-    won = await together(*[partial(storage.claim, "name", who, _LONG) for who in _CALLERS])
-    (winner,) = [who for who, got in zip(_CALLERS, won, strict=True) if got]
-    again = [await storage.claim("name", who, _LONG) for who in _CALLERS]
+    won = await together(*[partial(storage.claim, "name", who, _LONG) for who in CALLERS])
+    (winner,) = [who for who, got in zip(CALLERS, won, strict=True) if got]
+    again = [await storage.claim("name", who, _LONG) for who in CALLERS]
 
-    assert [winner] == [who for who, got in zip(_CALLERS, again, strict=True) if got]
+    assert [winner] == [who for who, got in zip(CALLERS, again, strict=True) if got]
     await storage.release("name", winner)
     assert await storage.claim("name", "another", _LONG)
 
@@ -261,6 +260,6 @@ async def test_holds_alone(storage: Storage) -> None:
         inside.remove(who)
         await storage.release("name", who)
 
-    await together(*[partial(hold_name, who) for who in _CALLERS[:6]])
+    await together(*[partial(hold_name, who) for who in CALLERS[:6]])
 
     assert [1] * 6 == most

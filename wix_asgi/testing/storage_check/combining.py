@@ -9,7 +9,9 @@ from typing import Final, Protocol
 from wix_asgi.storage import AddingStorage, CombiningStorage, Storage
 from wix_asgi.testing.storage_check.records import (
     APP,
+    CALLERS,
     SITE,
+    full_record,
     installed_at,
     read,
     record,
@@ -37,14 +39,7 @@ __all__ = [
 
 _LONG: Final = 60.0  # seconds; longer than any case runs
 _SITES: Final = [f"site-{number}" for number in range(10)]
-_CALLERS: Final = [f"caller-{number}" for number in range(20)]
-_FULL: Final = record(
-    failure="refused",
-    retry_in=30.0,
-    grant_type="client_credentials",
-    origin_instance_id="the copied site",
-    owes_on_install=True,
-)
+_FULL: Final = full_record()
 
 
 class _Combining(Storage, AddingStorage, CombiningStorage, Protocol):
@@ -100,7 +95,7 @@ async def test_add_and_get_leaves_what_is_there(storage: _Combining) -> None:
 
 async def test_add_and_get_has_one_winner(storage: _Combining) -> None:
     """If twenty callers add a site at once, one is given its own record, which is stored."""
-    calls = [partial(storage.add_and_get, record(version=caller)) for caller in _CALLERS]
+    calls = [partial(storage.add_and_get, record(version=caller)) for caller in CALLERS]
     (winner,) = [added for added in await together(*calls) if added is not None]
 
     assert winner.version == (await read(storage)).version
@@ -144,7 +139,7 @@ async def test_claim_of_another_owner(storage: _Combining) -> None:
 async def test_claim_of_a_row_has_one_winner(storage: _Combining) -> None:
     """If twenty callers claim a name at once, exactly one gets it."""
     await storage.put(record())
-    won = await together(*[partial(_claim, storage, caller, "version-1") for caller in _CALLERS])
+    won = await together(*[partial(_claim, storage, caller, "version-1") for caller in CALLERS])
 
     assert 1 == sum(won)
 
@@ -163,7 +158,7 @@ async def test_claim_of_a_row_beside_replacements(storage: _Combining) -> None:
                 name=name,
                 owner="holder",
             ),
-            *[partial(_claim, storage, caller, "version-1", site) for caller in _CALLERS[:5]],
+            *[partial(_claim, storage, caller, "version-1", site) for caller in CALLERS[:5]],
         ]
 
         assert [True, *[False] * 5] == await together(*calls)
@@ -209,7 +204,7 @@ async def test_replace_and_release_leaves_another_owner(storage: _Combining) -> 
 
 
 async def test_replace_and_release_repeated(storage: _Combining) -> None:
-    """A second call with a version that is gone writes nothing."""
+    """A second replacement of a version that is gone writes nothing."""
     await storage.put(record())
     replace = partial(
         storage.replace_and_release,

@@ -9,10 +9,22 @@ from typing import Any, Final
 from wix_asgi.models import Record
 from wix_asgi.storage import Storage
 
-__all__ = ["APP", "SITE", "installed_at", "put_all", "read", "record", "timeless"]
+__all__ = [
+    "APP",
+    "CALLERS",
+    "SITE",
+    "full_record",
+    "installed_at",
+    "put_all",
+    "read",
+    "record",
+    "timeless",
+]
 
 APP: Final = "5c1d2f0a-test-application"
 SITE: Final = "1f0c7a52-test-site"
+CALLERS: Final = [f"caller-{number}" for number in range(20)]
+"""Callers that want the same at one time: enough for every pair of steps to interleave."""
 
 
 def record(
@@ -26,6 +38,18 @@ def record(
         "expires_in": 300.0,
     }
     return Record(app_id=app_id, instance_id=instance_id, version=version, **(values | fields))
+
+
+def full_record(**fields: Any) -> Record:
+    """Return a record that has a value in every field but its date."""
+    return record(
+        failure="refused",
+        retry_in=30.0,
+        grant_type="client_credentials",
+        origin_instance_id="the copied site",
+        owes_on_install=True,
+        **fields,
+    )
 
 
 def timeless(stored: Record | None) -> Record | None:

@@ -9,7 +9,9 @@ from typing import Final, Protocol
 from wix_asgi.storage import RestoringStorage, Storage
 from wix_asgi.testing.storage_check.records import (
     APP,
+    CALLERS,
     SITE,
+    full_record,
     installed_at,
     read,
     record,
@@ -31,15 +33,7 @@ __all__ = [
 
 _DATE: Final = datetime(2020, 2, 29, 23, 59, 59, 123000, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_FULL: Final = record(
-    failure="refused",
-    retry_in=30.0,
-    grant_type="client_credentials",
-    origin_instance_id="the copied site",
-    owes_on_install=True,
-    installed_at=_DATE,
-)
-_CALLERS: Final = [f"caller-{number}" for number in range(20)]
+_FULL: Final = full_record(installed_at=_DATE)
 
 
 class _Restoring(Storage, RestoringStorage, Protocol):
@@ -81,7 +75,7 @@ async def test_restore_over_a_record(storage: _Restoring) -> None:
 
 
 async def test_restore_over_a_record_repeated(storage: _Restoring) -> None:
-    """A second call with a version that is gone writes nothing."""
+    """A second restoration over a version that is gone writes nothing."""
     await storage.put(record(version="version-0"))
     restore = partial(storage.restore, _FULL, expected="version-0")
 
@@ -107,12 +101,12 @@ async def test_restore_of_another_version_beside_none(storage: _Restoring) -> No
 async def test_restore_has_one_winner(storage: _Restoring) -> None:
     """If twenty callers restore a site at once, exactly one writes it."""
     calls = [
-        partial(storage.restore, record(version=caller, installed_at=_DATE)) for caller in _CALLERS
+        partial(storage.restore, record(version=caller, installed_at=_DATE)) for caller in CALLERS
     ]
     won = await together(*calls)
 
     assert 1 == sum(won)
-    assert (await read(storage)).version == _CALLERS[won.index(True)]
+    assert (await read(storage)).version == CALLERS[won.index(True)]
 
 
 async def test_restored_dates_decide_removals(storage: _Restoring) -> None:

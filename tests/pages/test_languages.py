@@ -93,3 +93,10 @@ def test_french_punctuation_begins_no_line() -> None:
     broken = [text for text in language("fr").messages.values() if re.search("« | [»:;?!]", text)]
 
     assert [] == broken
+
+
+def test_hebrew_prefix_stays_with_its_word() -> None:
+    """A line does not end between a prefix and the Latin name behind it."""
+    broken = [text for text in language("he").messages.values() if re.search("-[A-Z]", text)]
+
+    assert [] == broken

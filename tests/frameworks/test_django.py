@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.urls import path
 from django.views.decorators.clickjacking import xframe_options_deny
 
@@ -278,3 +279,15 @@ def test_cookies_can_be_cached() -> None:
 
     assert response.cookies["a"].OutputString() == copied["a"].OutputString()
     assert copied["a"].OutputString().endswith("; Partitioned")
+
+
+def test_policy_of_django_has_its_place() -> None:
+    """Django 6 would leave out `SECURE_CSP` in front of us, so the app does not start."""
+    django, ours = "django.middleware.csp.ContentSecurityPolicyMiddleware", settings.MIDDLEWARE[-1]
+    with override_settings(MIDDLEWARE=[ours, django]):
+        WixRequestMiddleware(visit)
+    with (
+        override_settings(MIDDLEWARE=[django, ours]),
+        pytest.raises(ImproperlyConfigured, match="SECURE_CSP"),
+    ):
+        WixRequestMiddleware(visit)

@@ -12,7 +12,7 @@ from quart.testing.connections import WebsocketResponseError
 
 from tests.client.clients import install
 from tests.support import SITE, make_wix
-from wix_asgi import WixClient
+from wix_asgi import SettingsError, Wix, WixClient
 from wix_asgi.quart import add_wix, wix
 from wix_asgi.testing import FakeWix
 
@@ -25,11 +25,11 @@ def _anyio_backend() -> str:
     return "asyncio"
 
 
-def make_quart(fake: FakeWix, **options: Any) -> Quart:
+def make_quart(made: Wix | None = None) -> Quart:
     """Return a Quart app that uses the client wherever it can."""
     app = Quart(__name__)
     app.secret_key = "test-secret-key"
-    add_wix(app, make_wix(fake, app_name="Shop Sync", **options))
+    add_wix(app, made)
 
     @app.get("/echo")
     async def echo() -> Any:
@@ -47,10 +47,10 @@ def make_quart(fake: FakeWix, **options: Any) -> Quart:
 @asynccontextmanager
 async def served(fake: FakeWix, **options: Any) -> AsyncIterator[Quart]:
     """Run an app that is installed on the first site."""
-    app = make_quart(fake, **options)
+    made = make_wix(fake, app_name="Shop Sync", **options)
+    app = make_quart(made)
     async with app.test_app():
-        installed = app.asgi_app.wix  # type: ignore[attr-defined] # the middleware's
-        await install(installed, fake)
+        await install(made, fake)
         yield app
 
 
@@ -105,15 +105,50 @@ async def test_session_cookie_is_for_wixs_iframe() -> None:
     assert {"SameSite=None", "Secure", "Partitioned"} <= attributes
 
 
-def test_session_cookie_of_the_app_is_left_alone() -> None:
+async def test_session_cookie_of_the_app_is_left_alone() -> None:
     """An app that chose its cookie keeps it, and one on plain http has no Secure cookie."""
-    chosen = Quart(__name__)
+    fake = FakeWix()
+    chosen = make_quart(make_wix(fake))
     chosen.config["SESSION_COOKIE_SAMESITE"] = "Lax"
-    add_wix(chosen, make_wix(FakeWix()))
-    local = make_quart(FakeWix(), public_url="http://localhost:8000")
+    local = make_quart(make_wix(fake, public_url="http://localhost:8000"))
+    async with chosen.test_app(), local.test_app():
+        pass
 
     assert "Lax" == chosen.config["SESSION_COOKIE_SAMESITE"]
     assert not local.config["SESSION_COOKIE_SECURE"]
+
+
+async def test_wrong_settings_stop_the_server() -> None:
+    """Settings are read at the start, and a Wix beside keywords is a mistake that names neither."""
+    app: Any = Quart(__name__)
+    add_wix(app, storage="memory://")
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    with pytest.raises(SettingsError, match="app_id"):
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    with pytest.raises(TypeError, match="not both"):
+        add_wix(Quart(__name__), make_wix(FakeWix()), app_secret="test-app-secret")
+
+    assert ["lifespan.startup.failed"] == [message["type"] for message in messages]
+
+
+async def test_app_may_be_made_before_its_fake() -> None:
+    """An app at the top of a module, as `import main` brings it, uses the fake Wix of a test."""
+    app: Any = make_quart()
+    fake = FakeWix()
+    with fake.active():
+        site = await fake.install(app)
+        fake.echo("/x")
+        query = {"instance": fake.signed_instance(site)}
+        answer = await app.test_client().get("/echo", query_string=query)
+
+    assert site == (await answer.get_json())["instanceId"]
 
 
 def test_client_is_a_proxy() -> None:

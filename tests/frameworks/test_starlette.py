@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from tests.support import PUBLIC_URL, SITE, make_wix
-from wix_asgi import RequestRefused, SettingsError, Wix
+from wix_asgi import RequestRefused, SettingsError
 from wix_asgi.fastapi import WixDep
 from wix_asgi.fastapi import add_wix as add_wix_of_fastapi
 from wix_asgi.fastapi import refuse as refuse_of_fastapi
@@ -59,14 +59,13 @@ def options_of(fake: FakeWix) -> Any:
 def test_one_line_is_enough(app: Starlette) -> None:
     """A caller is known, a refused person gets a page, and a refused program JSON."""
     fake = FakeWix()
-    wix = add_wix(app, **options_of(fake))
+    add_wix(app, **options_of(fake))
     with TestClient(app) as browser:
         known = browser.get("/who", params={"instance": fake.signed_instance(SITE)})
         page = browser.get("/who", headers=PAGE)
         program = browser.get("/who")
         install = browser.get("/wix/install", follow_redirects=False)
 
-    assert isinstance(wix, Wix)
     assert (200, True) == (known.status_code, SITE in known.text)
     assert (401, "text/html; charset=utf-8") == (page.status_code, page.headers["Content-Type"])
     assert "Shop Sync" in page.text
@@ -78,10 +77,11 @@ def test_one_line_is_enough(app: Starlette) -> None:
 def test_protected_paths_are_taken() -> None:
     """`require_identity` and a `Wix` that was made before are passed on."""
     api, wix = make_api(), make_wix(FakeWix())
-
-    assert wix is add_wix(api, wix, require_identity=["/who"])
+    add_wix(api, wix, require_identity=["/who"])
     with TestClient(api) as browser:
-        assert 401 == browser.get("/who").status_code
+        status, is_used = browser.get("/who").status_code, wix.is_open
+
+    assert (401, True) == (status, is_used)
 
 
 def test_handler_of_the_app_goes_first() -> None:
@@ -118,12 +118,34 @@ async def test_handler_answers_refusals_alone() -> None:
     assert 403 == (await refuse(request, RequestRefused("No."))).status_code
 
 
-def test_wrong_settings_stop_the_app_where_it_is_made() -> None:
-    """Settings are read at once, and a Wix beside keywords is a mistake that names neither."""
-    with pytest.raises(SettingsError, match="app_id"):
-        add_wix(FastAPI(), storage="memory://")
+def test_wrong_settings_stop_the_server() -> None:
+    """Settings are read at the start, and a Wix beside keywords is a mistake that names neither."""
+    api = FastAPI()
+    add_wix(api, storage="memory://")
+    with pytest.raises(SettingsError, match="app_id"), TestClient(api):
+        raise AssertionError("it does not start")
     with pytest.raises(TypeError, match="not both"):
         add_wix(FastAPI(), make_wix(FakeWix()), app_secret="test-app-secret")
+
+
+async def test_app_may_be_made_before_its_fake() -> None:
+    """An app at the top of a module, as `import main` brings it, uses the fake Wix of a test."""
+    api, fake = make_api(), FakeWix()
+    add_wix(api)
+    with fake.active():
+        site = await fake.install(api)
+        with TestClient(api) as browser:
+            known = browser.get("/who", params={"instance": fake.signed_instance(site)})
+
+    assert {"site": site} == known.json()
+
+
+def test_secrets_are_in_no_repr() -> None:
+    """What Starlette keeps of the middleware shows no keyword."""
+    api = FastAPI()
+    add_wix(api, app_secret="test-app-secret")
+
+    assert "test-app-secret" not in repr(api.user_middleware)
 
 
 def test_fastapi_has_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from importlib.resources import files
@@ -10,6 +11,8 @@ import pytest
 
 from wix_asgi.pages.contents import CALLERS, FINISHING, REFUSALS, Way
 from wix_asgi.pages.languages import DEFAULT, LANGUAGES, choose_language, language
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 CHOICES = [
     ("", "en"),
@@ -52,7 +55,7 @@ def test_table_is_whole(tag: str) -> None:
 
         assert fields[0] == fields[1], name
         assert text.strip() == text, name
-        assert text.isprintable(), name
+        assert text.replace(NO_BREAK, " ").isprintable(), name
         assert {"<", ">", "&", "$"}.isdisjoint(text), name
         assert tag == DEFAULT or text != english[name] or name in {"incident", "reference"}, name
 
@@ -83,3 +86,17 @@ def test_tables_are_those_of_the_languages() -> None:
 
     assert set(LANGUAGES) == set(found)
     assert {"en", "de", "es", "fr"} == {tag for tag, reviewed in found.items() if reviewed}
+
+
+def test_french_punctuation_begins_no_line() -> None:
+    """French has a space before these signs, at which a line must not end."""
+    broken = [text for text in language("fr").messages.values() if re.search("« | [»:;?!]", text)]
+
+    assert [] == broken
+
+
+def test_hebrew_prefix_stays_with_its_word() -> None:
+    """A line does not end between a prefix and the Latin name behind it."""
+    broken = [text for text in language("he").messages.values() if re.search("-[A-Z]", text)]
+
+    assert [] == broken

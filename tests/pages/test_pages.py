@@ -203,7 +203,7 @@ def test_page_escapes_what_it_shows() -> None:
     text = pages.refusal("en", Reason.STATE_REUSED, '<script>"&$title')
 
     assert "&lt;script&gt;&quot;&amp;$title" in text
-    assert "<header>&lt;script&gt;$title</header>" in text
+    assert "<header><bdi>&lt;script&gt;$title</bdi></header>" in text
     for host in "xy":
         assert f'href="https://{host}/&quot;&gt;&lt;script&gt;$title"' in text
     assert "<script>" not in text
@@ -215,3 +215,11 @@ def test_page_is_of_one_refusal_alone() -> None:
     second = PAGES.refusal("fr", Reason.DENIED, "second-incident")
 
     assert first.replace("first-incident", "second-incident") == second
+
+
+def test_foreign_text_keeps_its_direction() -> None:
+    """The app's name and its own text stand apart from the Hebrew around them."""
+    text = PAGES.caller("he", "no_plan", INCIDENT, "Choose a plan, please!")
+
+    assert "<bdi>Shop &amp; Sync</bdi>" in text
+    assert "<p><bdi>Choose a plan, please!</bdi></p>" in text

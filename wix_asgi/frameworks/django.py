@@ -8,6 +8,8 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
 from wix_asgi.client.client import get_wix
@@ -24,6 +26,12 @@ __all__ = ["WixRequestMiddleware"]
 
 _POLICY = "Content-Security-Policy"
 
+_OF_POLICIES = (
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "wix_asgi.django.WixRequestMiddleware",
+)
+"""The middlewares that write policies, in the wrong order: Django's changes none that is there."""
+
 
 class WixRequestMiddleware:
     """The last entry of `MIDDLEWARE`, behind `WixMiddleware` or `WixWSGIMiddleware`.
@@ -39,13 +47,25 @@ class WixRequestMiddleware:
       `SESSION_COOKIE_SECURE` and `CSRF_COOKIE_SECURE` to True.
 
     A request that came by WSGI without `WixWSGIMiddleware` has no client, and passes.
+
+    The `ContentSecurityPolicyMiddleware` of Django 6 comes behind it, and no other.
     """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        """Stand in front of the views, which `get_response` calls."""
+        """Stand in front of the views, which `get_response` calls.
+
+        Raises:
+            ImproperlyConfigured: `ContentSecurityPolicyMiddleware` stands before this one.
+        """
+        order = [name for name in settings.MIDDLEWARE if name in _OF_POLICIES]
+        if order == list(_OF_POLICIES):
+            raise ImproperlyConfigured(
+                f"In MIDDLEWARE, move {order[0]!r} behind {order[1]!r}: where it is now, it leaves "
+                "SECURE_CSP out of each response that has our frame-ancestors."
+            )
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:

@@ -7,6 +7,7 @@ from typing import Unpack
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from wix_asgi.client.refusals import answer_refusal
 from wix_asgi.errors import RequestRefused
@@ -22,23 +23,23 @@ def add_wix(
     *,
     require_identity: bool | list[str] | tuple[str, ...] = False,
     **options: Unpack[WixOptions],
-) -> Wix:
+) -> None:
     """Put `WixMiddleware` in front of `app`, and have it answer refusals with pages of ours.
 
-    Takes what `WixMiddleware` takes, and returns the `Wix`, whose settings are checked at once.
+    Takes what `WixMiddleware` takes. Without a `wix`, settings are read when the app starts: a
+    server does not start with wrong ones, and a test may have made the app before its fake Wix.
     The app itself stays what a server or `fastapi run` is given.
-
-    Raises:
-        SettingsError: Settings are wrong or missing; all are named at once.
-        BackendNotFound: The driver of the storage is missing.
     """
     if wix is not None and options:
         del options  # a traceback with locals shows no secret
         raise TypeError("Give add_wix a Wix, or the keywords of one; not both.")
-    wix = wix or Wix(**options)
-    app.add_middleware(WixMiddleware, wix, require_identity=require_identity)
+
+    def in_front_of(inner: ASGIApp) -> WixMiddleware:
+        return WixMiddleware(inner, wix, require_identity=require_identity, **options)
+
+    # A function, since the repr of Starlette's entry would show the keywords, secrets included.
+    app.add_middleware(in_front_of)
     app.add_exception_handler(RequestRefused, refuse)
-    return wix
 
 
 async def refuse(connection: HTTPConnection, exc: Exception) -> Response:

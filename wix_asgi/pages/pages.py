@@ -83,7 +83,8 @@ class Pages:
         if page is None:
             page = self._built[tag, content] = self._build(tag, content)
         page = page.replace(_CODE, escape(code)).replace(_INCIDENT, escape(incident))
-        return page.replace(_DETAIL, escape(detail))
+        # Of a language of its own: in a page of Hebrew its last full stop stays at its end.
+        return page.replace(_DETAIL, f"<bdi>{escape(detail)}</bdi>")
 
     def _build(self, tag: str, content: Content) -> str:
         spoken = language(tag)

@@ -36,7 +36,7 @@ def fill(
         lang=language.tag,
         dir=language.direction,
         head=escape(f"{title} · {app_name}" if app_name else title),
-        header=f"<header>{escape(app_name)}</header>\n" if app_name else "",
+        header=f"<header><bdi>{escape(app_name)}</bdi></header>\n" if app_name else "",
         title=escape(title),
         advice=escape(advice),
         buttons=buttons,

@@ -29,16 +29,16 @@ def wix_of(app: object) -> Wix:
     while part is not None and not isinstance(part, Wix):
         if isinstance(part, WixMiddleware | WixWSGIMiddleware):
             part = getattr(part, "wix", None)
-        elif hasattr(part, "build_middleware_stack"):  # Starlette's own way, at its first request
+        elif hasattr(part, "build_middleware_stack"):  # as Starlette does at its first request
             part.middleware_stack = part.middleware_stack or part.build_middleware_stack()
             part = part.middleware_stack
         else:
-            part = inner_app(part)
+            part = getattr(part, "asgi_app", None) or inner_app(part)
     if part is None:
         raise TypeError(
             f"No Wix is found in {type(app).__name__}: give the Wix, its WixMiddleware or "
             "WixWSGIMiddleware, an app of Starlette or FastAPI that has "
-            "add_middleware(WixMiddleware), or one of Flask."
+            "add_middleware(WixMiddleware), or one of Quart or Flask."
         )
     return part
 

@@ -47,7 +47,8 @@ class Site:
 
 def changed_snippet(language: str, changes: Mapping[str, str]) -> str:
     """Return the page's one block in `language`, with each of these texts replaced."""
-    (snippet,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (snippet,) = found
     for text, other in changes.items():
         assert text in snippet
         snippet = snippet.replace(text, other)

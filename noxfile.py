@@ -109,7 +109,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def ecosystem(session: nox.Session) -> None:
     """Run the tests with programs that are too heavy for every run."""
-    _install(session, "-e", ".[cli]", groups=["ecosystem"])
+    _install(session, "-e", ".[cli]", groups=["ecosystem", "proxies"])
     session.run("pytest", *(session.posargs or ["tests/ecosystem"]))
 
 

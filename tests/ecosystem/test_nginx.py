@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.limits import PATIENCE
-from tests.processes.apps import APP, Secrets
-from tests.servers import ROOT, Server, environment, free_port, serving, uvicorn
+from tests.ecosystem.proxied import PAGE, Site, behind, changed_snippet, find
+from tests.processes.apps import Secrets
+from tests.servers import free_port
 from tests.support import SITE
-from wix_asgi._http import httpx
-from wix_asgi.testing import FakeWix
-
-PAGE = (ROOT / "docs" / "servers.md").read_text("utf-8")
-(SNIPPET,) = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 BELOW = {"location / ": "location /shop/ ", ":8000;": ":8000/;"}
 """The changes for an app below a path, as the page has them."""
@@ -43,28 +35,6 @@ http {{
 """
 
 
-@dataclass
-class Site:
-    """An app behind nginx, and a browser that knows its public address alone."""
-
-    browser: httpx.Client
-    url: str
-    fake: FakeWix
-    app: Server
-    room: Path
-
-    def begin(self) -> str:
-        """Begin an install; return the address of the installer."""
-        token = self.fake.install_token(SITE)
-        answer = self.browser.get(f"{self.url}/wix/install", params={"token": token})
-        assert 303 == answer.status_code, answer.text
-        return answer.headers["Location"]
-
-    def log(self, name: str) -> str:
-        """Return the content of a file that nginx writes."""
-        return (self.room / name).read_text("utf-8")
-
-
 @contextmanager
 def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
     """Serve an app at `path`, with this snippet or the page's."""
@@ -76,26 +46,14 @@ def behind_nginx(room: Path, path: str = "", **changed: str) -> Iterator[Site]:
         ":8000": f":{upstream}",
         **changed,
     }
-    snippet = SNIPPET
-    for text, other in ({**BELOW, **changes} if path else changes).items():
-        assert text in snippet
-        snippet = snippet.replace(text, other)
+    snippet = changed_snippet("nginx", {**BELOW, **changes} if path else changes)
     configuration = room / "nginx.conf"
     user = "user root;" if os.getuid() == 0 else ""
     configuration.write_text(user + MAIN.format(room=room, snippet=snippet), "utf-8")
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
-    nginx = [program, "-p", str(room), "-c", str(configuration), "-e", str(room / "errors.log")]
-    fake, url = FakeWix(), f"http://127.0.0.1:{port}{path}"
-    with fake.serve():
-        env = {**environment(fake, upstream, "memory://"), "WIX_PUBLIC_URL": url}
-        with (
-            serving(uvicorn(APP, upstream), cwd=room, env=env) as app,
-            serving([*nginx, "-g", f"pid {room}/nginx.pid;"], cwd=room, env=os.environ) as proxy,
-            httpx.Client(trust_env=False, timeout=PATIENCE) as browser,
-        ):
-            app.accepts(upstream)
-            proxy.accepts(port)
-            yield Site(browser, url, fake, app, room)
+    nginx = [find("nginx"), "-p", str(room), "-c", str(configuration)]
+    nginx += ["-e", str(room / "errors.log"), "-g", f"pid {room}/nginx.pid;"]
+    with behind(nginx, room, port=port, upstream=upstream, path=path) as site:
+        yield site
 
 
 @pytest.mark.parametrize("path", ["", "/shop"])

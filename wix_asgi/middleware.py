@@ -17,7 +17,7 @@ from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.lifespan import Lifespan, refuse_startup
 from wix_asgi.asgi.require_identity import protected_paths
 from wix_asgi.asgi.scopes import hide_secrets
-from wix_asgi.asgi.websockets import GuardedSocket
+from wix_asgi.asgi.websockets import guard
 from wix_asgi.client.client import STATE_KEY, WixClient
 from wix_asgi.client.guard import IdentityGuard
 from wix_asgi.client.refusals import answer_refusal
@@ -131,7 +131,7 @@ class WixMiddleware:
 
             app_send: Send = noting_send
         elif kind == "websocket":
-            socket, has_begun = GuardedSocket(scope, receive, send), False
+            socket, has_begun = guard(scope, receive, send), False
             receive, app_send = socket.receive, socket.send
         else:
             await self.__pass_other(scope, receive, send)

@@ -204,6 +204,7 @@ class _Event:
         is_waiting = self.record.state == EventState.WAITING
         return replace(
             self.record,
+            received_at=datetime.fromtimestamp(self.received_at, UTC),
             due_in=self.due_at - now if is_waiting else 0.0,
             expires_in=None if is_waiting else self.expires_at - now,
             is_taken=self.is_taken(now),
@@ -251,10 +252,9 @@ class _AppInbox:
     def add(self, record: EventRecord, now: float) -> bool:
         if record.event_id in self.events or record.alias in self._aliases:
             return False
-        kept = replace(
-            record, state=EventState.WAITING, received_at=datetime.fromtimestamp(now, UTC)
-        )
-        event = _Event(kept, received_at=now, due_at=now + record.due_in)
+        if record.state != EventState.WAITING:
+            record = replace(record, state=EventState.WAITING)
+        event = _Event(record, received_at=now, due_at=now + record.due_in)
         self.events[record.event_id] = event
         if record.alias is not None:
             self._aliases.add(record.alias)

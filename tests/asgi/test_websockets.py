@@ -235,6 +235,16 @@ async def test_answers_of_the_app_pass() -> None:
     assert (418, b"no") == (start["status"], body["body"])
 
 
+async def test_messages_of_other_kinds_pass() -> None:
+    """A message that ASGI does not know goes to the server, whose word it is (R46)."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.ping"})
+
+    with pytest.raises(RuntimeError, match=r"websocket\.ping after \[\]"):
+        await Server().serve(wrap(app))
+
+
 async def test_a_refusal_that_the_app_handles_is_no_end() -> None:
     """An app that catches the error goes on as it likes."""
 

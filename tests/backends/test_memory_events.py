@@ -52,6 +52,21 @@ async def add_all(storage: EventStorage, number: int) -> None:
         await storage.add_event(replace(EVENT, event_id=f"id-{digit}", alias=f"alias-{digit}"))
 
 
+@pytest.mark.parametrize("state", [EventState.WAITING, EventState.DEAD])
+async def test_an_event_begins_as_waiting(
+    storage: MemoryStorage, clock: ManualClock, state: EventState
+) -> None:
+    """The state and the moment of its coming are the storage's, whatever the record says."""
+    early = datetime(2020, 1, 1, tzinfo=UTC)
+    await storage.add_event(replace(EVENT, state=state, received_at=early))
+    (taken,) = await storage.take_events("app", "a", limit=1, lease=20)
+
+    assert (EventState.WAITING, datetime.fromtimestamp(clock(), UTC)) == (
+        taken.state,
+        taken.received_at,
+    )
+
+
 async def test_an_event_is_kept_once_by_either_key(storage: MemoryStorage) -> None:
     """An event is known by its id and by its alias, in each app apart (R43)."""
     same_alias = replace(EVENT, event_id="id-2")

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from wix_asgi.errors import RequestRefused
 
-__all__ = ["GuardedSocket"]
+__all__ = ["GuardedSocket", "guard"]
 
 _POLICY_VIOLATION: Final = 1008
 _TRY_AGAIN_LATER: Final = 1013
@@ -42,18 +42,16 @@ _REFUSED: Final = "refused"
 class GuardedSocket:
     """One websocket, whose caller is told of a refusal in the way that is left.
 
-    The app gets its `receive` and its `send`. Each websocket has one, and each message goes through
-    it: so its making and `send` are as short as can be, and `send` is no coroutine of its own.
+    The app gets its `receive` and its `send`. Each websocket has one, made by `guard`, and each
+    message goes through it: so `send` is as short as can be, and no coroutine of its own.
     """
 
     __slots__ = ("_receive", "_scope", "_send", "_state")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Begin with no message sent."""
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._state = _FRESH
+    _scope: Scope
+    _receive: Receive
+    _send: Send
+    _state: str
 
     async def receive(self) -> Message:
         """Return the next message of the caller."""
@@ -67,8 +65,10 @@ class GuardedSocket:
         kind = message["type"]
         if kind == "websocket.accept":
             self._state = _OPEN
+        elif kind == "websocket.close":
+            self._state = _CLOSED
         elif kind != "websocket.send":
-            return self._send_last(kind, message)
+            return self._send_answer(kind, message)
         return self._send(message)
 
     async def refuse(self, refusal: RequestRefused) -> None:
@@ -83,7 +83,7 @@ class GuardedSocket:
     def _can_answer(self) -> bool:
         return self._state == _FRESH and _ANSWER in (self._scope.get("extensions") or {})
 
-    async def _send_last(self, kind: str, message: Message) -> None:
+    async def _send_answer(self, kind: str, message: Message) -> None:
         if kind.startswith(_ANSWER):
             if self._state == _REFUSED:
                 return
@@ -106,3 +106,16 @@ class GuardedSocket:
         # A server may raise OSError where the caller has hung up (ASGI, "Disconnected Client").
         with contextlib.suppress(OSError):
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def guard(scope: Scope, receive: Receive, send: Send) -> GuardedSocket:
+    """Return the guard of a websocket of which no message has been sent.
+
+    Made for each websocket, so it sets the attributes itself: an `__init__` would take longer.
+    """
+    socket = GuardedSocket()
+    socket._scope = scope
+    socket._receive = receive
+    socket._send = send
+    socket._state = _FRESH
+    return socket

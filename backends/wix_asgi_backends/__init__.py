@@ -19,6 +19,7 @@ else:  # Hidden from type checkers, which would take any name to be here.
         if name != "METADATA":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # Read only when asked for: SQLAlchemy takes most of a second to import.
-        from wix_asgi_backends._schema import METADATA  # noqa: PLC0415
+        from wix_asgi_backends._schema import METADATA, complete_for_postgres  # noqa: PLC0415
 
+        complete_for_postgres()
         return METADATA

@@ -7,7 +7,7 @@ As in `_statements.py`: times come from the database's clock, and names of param
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -27,12 +27,15 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType
 
 from wix_asgi.models import EventState
 from wix_asgi_backends._schema import EVENTS, Key
 from wix_asgi_backends._statements import BegunMs, NowMs
+
+if TYPE_CHECKING:
+    # Each storage brings the dialect of its own.
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["COUNT", "LISTS", "READ_EVENT", "EventWrites"]
 

@@ -45,13 +45,14 @@ def parse_url(url: str) -> Path:
     return Path(name).absolute()
 
 
-def file_id(path: Path) -> tuple[int, int] | None:
+def file_id(path: str | Path) -> tuple[int, int] | None:
     """Return the device and inode of a file, or None if there is no file.
 
     They tell a file from a later file of the same name.
     """
     try:
-        status = path.stat()
+        # By `os`: `Path.stat` takes half as long again, and each statement has six of them.
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -78,7 +78,7 @@ class _Log:
     def __init__(self, path: Path) -> None:
         # SQLite creates the log beside the file that a symbolic link leads to.
         name = os.path.realpath(path)
-        self._files: Final = [Path(f"{name}{end}") for end in ("-wal", "-shm")]
+        self._files: Final = [f"{name}{end}" for end in ("-wal", "-shm")]
         self._ids: Final = self._now()
 
     @property

@@ -8,7 +8,7 @@ reserves the column names.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -23,13 +23,16 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
 from wix_asgi_backends._schema import CLAIMS, INSTALLATIONS, Key
+
+if TYPE_CHECKING:
+    # Each storage brings the dialect of its own.
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["OWNER", "READ", "SCAN", "NowMs", "Writes"]
 

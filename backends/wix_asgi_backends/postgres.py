@@ -27,13 +27,15 @@ from wix_asgi_backends._postgres_url import Target, parse_url
 from wix_asgi_backends._purging import Purging
 from wix_asgi_backends._retry import Retry, causes, origin, sqlstate
 from wix_asgi_backends._row_security import administrator_sql, check_access, create_table
-from wix_asgi_backends._schema import script
+from wix_asgi_backends._schema import complete_for_postgres, script
 from wix_asgi_backends._sql import SQLStorage
 from wix_asgi_backends._statements import Writes
 
 __all__ = ["PostgresStorage"]
 
 logger = logging.getLogger("wix_asgi")
+
+complete_for_postgres()
 
 # Seconds; older connections are replaced. Hosting services suspend a database that was idle for
 # five minutes (Neon, "Scale to Zero"), and load balancers drop connections that were idle a little

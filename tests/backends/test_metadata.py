@@ -39,6 +39,28 @@ def test_imports_are_light(code: str, expected: list[str]) -> None:
     assert expected == loaded(code)
 
 
+def test_sqlite_imports_no_dialect_of_postgres() -> None:
+    """The storage on SQLite starts without SQLAlchemy's dialect and drivers of Postgres."""
+    code = (
+        "import sys, wix_asgi_backends.sqlite\n"
+        "print('sqlalchemy.dialects.postgresql' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+
+    assert "False\n" == done.stdout
+
+
+def test_partial_indexes_are_partial_in_both_dialects() -> None:
+    """A tool that reads the metadata finds the condition of an index under each dialect."""
+    indexes = wix_asgi_backends.METADATA.tables["wix_events"].indexes
+    conditions = [dict(index.dialect_kwargs) for index in indexes]
+
+    assert 5 == len(conditions)
+    assert all(str(found["postgresql_where"]) == str(found["sqlite_where"]) for found in conditions)
+
+
 def test_metadata_has_the_tables() -> None:
     """The tables are public under their names, apart from those of any application."""
     assert {"wix_claims", "wix_events", "wix_installations"} == set(

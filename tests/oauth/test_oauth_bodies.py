@@ -150,3 +150,12 @@ async def test_a_bomb_takes_no_more_than_a_megabyte_or_two(
         tracemalloc.stop()
 
     assert peak < 3_000_000
+
+
+async def test_a_header_that_is_not_ascii(fake: FakeWix) -> None:
+    """An answer with an id of the request in Latin-1 is read like any other."""
+    headers = [(b"Retry-After", b"6"), (b"X-Wix-Request-Id", b"caf\xe9")]
+    transport = Answers(httpx.Response(429, headers=headers))
+    error = await fails(lambda: make_oauth(fake, transport).refresh("a-refresh-token"))
+
+    assert 6.0 == unavailable(error).asked

@@ -5,7 +5,6 @@ import gc
 import ssl
 import subprocess
 import sys
-import textwrap
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -101,16 +100,36 @@ def test_the_tls_context_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ssl.CERT_REQUIRED == made[0].verify_mode
 
 
-def test_the_network_part_of_httpx_is_imported_early() -> None:
-    """`warm` imports httpcore, since the import would block the loop of the first request."""
-    script = """
-        import sys
-        from wix_asgi.transport.pooled import PoolTransport
-        pool = PoolTransport()
-        before = "httpcore" in sys.modules
-        pool.warm()
-        print(before, "httpcore" in sys.modules)
-    """
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+PATCH = """
+httpx = sys.modules["httpx"]
+httpx.AsyncHTTPTransport = type("Patched", (httpx.AsyncHTTPTransport,), {})
+"""
 
-    assert b"False True\n" == subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+@pytest.mark.parametrize(
+    ("patch", "warm", "expected"),
+    [
+        pytest.param("", "pool.warm()", True, id="before an event loop runs"),
+        pytest.param("", "asyncio.run(warm())", False, id="on asyncio"),
+        pytest.param("", "trio.run(warm)", True, id="on trio"),
+        pytest.param(PATCH, "asyncio.run(warm())", True, id="on asyncio, while httpx is patched"),
+    ],
+)
+def test_the_network_part_of_httpx_is_imported_early(patch: str, warm: str, expected: bool) -> None:
+    """`warm` imports httpcore where requests go by it: the import would block the first one."""
+    script = f"""
+import asyncio, sys, trio
+from wix_asgi.transport.pooled import PoolTransport
+pool = PoolTransport()
+
+async def warm():
+    pool.warm()
+{patch}
+before = "httpcore" in sys.modules
+{warm}
+print(before, "httpcore" in sys.modules)
+"""
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+
+    assert f"False {expected}\n" == done.stdout

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
-from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
+from anyio.lowlevel import cancel_shielded_checkpoint
+
+from wix_asgi.concurrency.per_loop import running_loop
 
 __all__ = ["DetachedTask", "DetachedTasks", "Interrupted"]
 
@@ -90,7 +92,7 @@ class DetachedTasks:
     def __init__(self, *, cleanup_seconds: float = _CLEANUP_SECONDS) -> None:
         """Start with no task; `aclose` gives cancelled tasks `cleanup_seconds` to end."""
         self._cleanup_seconds = cleanup_seconds
-        self._running: dict[DetachedTask[Any], EventLoopToken] = {}
+        self._running: dict[DetachedTask[Any], object] = {}
         # asyncio itself keeps only weak references to its tasks.
         self._asyncio_tasks: set[asyncio.Task[None]] = set()
 
@@ -102,7 +104,7 @@ class DetachedTasks:
         Work that is not `is_waited_for` is cancelled when `aclose` begins.
         """
         task: DetachedTask[T] = DetachedTask(is_waited_for=is_waited_for)
-        self._running[task] = current_token()
+        self._running[task] = running_loop()
         self._spawn(lambda: self._run(task, work))
         return task
 
@@ -127,9 +129,9 @@ class DetachedTasks:
             await tasks[0].wait()
 
     def _tasks_here(self) -> list[DetachedTask[Any]]:
-        here = current_token()
+        here = running_loop()
         # Copied first: another thread's loop may start a task meanwhile.
-        return [task for task, loop in list(self._running.items()) if loop == here]
+        return [task for task, loop in list(self._running.items()) if loop is here]
 
     async def _run(self, task: DetachedTask[T], work: Callable[[], Awaitable[T]]) -> None:
         try:

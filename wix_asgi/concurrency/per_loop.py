@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from anyio.lowlevel import current_token
 
-__all__ = ["PerLoop"]
+__all__ = ["PerLoop", "running_loop"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class PerLoop(Generic[T]):
 
     def here(self) -> T:
         """Return the value of the running event loop."""
-        loop = _running_loop()
+        loop = running_loop()
         value = self._values.get(loop)
         return self._first(loop) if value is None else value
 
@@ -44,7 +44,12 @@ class PerLoop(Generic[T]):
             return value
 
 
-def _running_loop() -> object:
+def running_loop() -> object:
+    """Return the running event loop: that of asyncio, or trio's token of a run.
+
+    Raises:
+        RuntimeError: No event loop runs here.
+    """
     try:
         # Calls of a client, too, come here: anyio's way takes six times as long.
         return asyncio.get_running_loop()

@@ -65,7 +65,12 @@ class Slot:
         return True
 
     async def wait(self, seconds: float) -> bool:
-        """Wait up to `seconds` for the slot, which must not be taken; return whether it is now."""
+        """Wait up to `seconds` for the slot, which must not be taken; return whether it is now.
+
+        A slot that is free is taken at once: no task can be waiting for it.
+        """
+        if self.take():
+            return True
         with anyio.move_on_after(seconds):
             await self._semaphore.acquire()
             self.is_taken = True

@@ -39,7 +39,7 @@ class _ParseGrant(Protocol):
     def __call__(self, response: httpx.Response, *, requested_at: float) -> Grant: ...
 
 
-_KEPT_HEADERS: Final = frozenset({"retry-after", "x-wix-request-id"})
+_KEPT_HEADERS: Final = frozenset({b"retry-after", b"x-wix-request-id"})
 # Raised before a byte of the request was sent.
 _UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -325,7 +325,7 @@ async def _read_limited(response: httpx.Response, max_bytes: int) -> httpx.Respo
             _check_size(raw, max_bytes)
     finally:
         await response.aclose()
-    headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
+    headers = [pair for pair in response.headers.raw if pair[0].lower() in _KEPT_HEADERS]
     content = _unpack(bytes(raw), response.headers, max_bytes)
     return httpx.Response(response.status_code, headers=headers, content=content)
 

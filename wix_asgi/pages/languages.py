@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -41,6 +40,9 @@ class Language(NamedTuple):
 @cache
 def language(tag: str) -> Language:
     """Return one of `LANGUAGES`; its table is read at the first use, and kept."""
+    # Here, since most processes never show a page, and compiling its patterns takes milliseconds.
+    import tomllib  # noqa: PLC0415
+
     text = files("wix_asgi.pages").joinpath("messages", f"{tag}.toml").read_text("utf-8")
     table = tomllib.loads(text)
     return Language(tag, **table)

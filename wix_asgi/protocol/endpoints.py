@@ -45,6 +45,10 @@ _MAX_LIFETIME: Final = 86_400.0
 _url: Final = lru_cache(maxsize=32)(httpx.URL)
 """Parses a URL of Wix, once: requests go to few paths of one host. The URLs hold no secret."""
 
+# Parsed once, as the URLs are: each request copies them.
+_HEADERS: Final = httpx.Headers(HEADERS)
+_JSON_HEADERS: Final = httpx.Headers({**HEADERS, "Content-Type": "application/json"})
+
 
 class Endpoints:
     """Builds requests and URLs for one app; immutable."""
@@ -136,14 +140,15 @@ class Endpoints:
     def _request(
         self, method: str, path: str, *, json: object = None, token: str | None = None
     ) -> httpx.Request:
-        headers = HEADERS if token is None else {**HEADERS, "Authorization": token}
-        url = _url(f"{self._api_url}{path}")
-        if json is None:
-            return httpx.Request(method, url, headers=headers)
         # In ASCII: an id may have a lone surrogate, and the error of the codec would hold the body.
-        content = dumps(json).encode()
-        headers = {**headers, "Content-Type": "application/json"}
-        return httpx.Request(method, url, content=content, headers=headers)
+        content = None if json is None else dumps(json).encode()
+        headers = _HEADERS if json is None else _JSON_HEADERS
+        request = httpx.Request(
+            method, _url(f"{self._api_url}{path}"), content=content, headers=headers
+        )
+        if token is not None:
+            request.headers["Authorization"] = token
+        return request
 
 
 def parse_grant(response: httpx.Response, *, requested_at: float) -> Grant:

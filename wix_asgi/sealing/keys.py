@@ -6,9 +6,6 @@ import base64
 import re
 from typing import Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 __all__ = ["derive_key", "parse_key"]
 
 KEY_BYTES: Final = 32
@@ -24,6 +21,10 @@ _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 def derive_key(secret: str, purpose: str) -> bytes:
     """Derive 32 bytes for `purpose` from `secret` (RFC 5869), so that no two uses share a key."""
+    # Here, since they load a library in Rust, which no process needs before its settings are read.
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
     hkdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=b"wix-asgi", info=purpose.encode())
     return hkdf.derive(secret.encode())
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from wix_asgi.concurrency.slots import Slot, Slots
 from wix_asgi.errors import StorageUnavailable
@@ -41,17 +40,16 @@ class Admission:
         if not self._readers.are_free:
             await self._sleep(self._policy.arrival_spread * self._jitter())
 
-    @asynccontextmanager
-    async def reader_slot(self) -> AsyncIterator[None]:
-        """Queue for the storage; lease holders go past this queue.
+    async def reader_slot(self) -> Slot:
+        """Queue for the storage, and return a slot to be released; lease holders go past the queue.
 
         Raises:
             StorageUnavailable: The policy's time for the queue is over.
         """
-        with self._readers.slot() as slot:
-            if not await slot.wait(self._policy.reader_wait):
-                raise StorageUnavailable("Too many refreshes wait for the storage.")
-            yield
+        slot = self._readers.slot()
+        if not await slot.wait(self._policy.reader_wait):
+            raise StorageUnavailable("Too many refreshes wait for the storage.")
+        return slot
 
     def is_hopeless(self, slot: Slot) -> bool:
         """Whether another refresh would only queue: Wix fails, and too many wait for it already."""

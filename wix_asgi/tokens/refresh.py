@@ -191,7 +191,7 @@ class Refresher:
     async def _look(self, attempt: Attempt) -> AccessToken | Step:
         """Look at the stored installation; where a refresh is due, try to get the lease for it."""
         slot, lease = attempt.slot, attempt.lease
-        async with self._admission.reader_slot():
+        with await self._admission.reader_slot():
             # First of all: a process without a slot at Wix leaves the lease to other processes.
             slot.take()
             stored = await self._installations.get(attempt.instance_id)

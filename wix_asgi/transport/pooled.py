@@ -20,6 +20,7 @@ from anyio.lowlevel import current_token
 from wix_asgi._http import httpx
 from wix_asgi.concurrency.per_loop import PerLoop
 from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.transport._patching import is_patched
 from wix_asgi.transport._pool import ConnectionSlot, Pool
 from wix_asgi.transport.bodies import can_be_sent_again
 from wix_asgi.transport.native import NativeConnection
@@ -75,11 +76,14 @@ class PoolTransport(httpx.AsyncBaseTransport):
         return self._pool().idle
 
     def warm(self) -> None:
-        """Make the process's TLS context, and import the network part of httpx.
+        """Make the process's TLS context, and import httpcore where requests go by it.
 
-        Otherwise the first request would do both, and block its event loop meanwhile.
+        Otherwise the first request would do both, and block its event loop meanwhile. On asyncio
+        hardly any request goes by httpcore, whose import is a thirtieth of an app's start.
         """
-        httpx_connector(self._policy)()
+        _ssl_context()
+        if not _is_on_asyncio() or is_patched():
+            httpx_connector(self._policy)()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` on the connection used last, or on a new one.
@@ -212,6 +216,15 @@ def native_connector(policy: PoolPolicy) -> Callable[[], httpx.AsyncBaseTranspor
         return connect_by_httpx()
 
     return connect
+
+
+def _is_on_asyncio() -> bool:
+    """Whether asyncio runs here; False outside of event loops, before which one is not known."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

@@ -39,7 +39,7 @@ class Finding:
         case: The name of the case, as pytest shows it when the suite is run.
         seen: The line of the case that failed, with the kind of the error; no value of a record.
         capability: The protocol of `wix_asgi.storage` whose rule it is, such as `EventStorage`.
-        unchecked: The number of cases that the check did not reach; 0 in a finding of a broken rule.
+        unchecked: The number of cases that were not checked; 0 in a finding of a broken rule.
     """
 
     rule: str

@@ -131,9 +131,8 @@ class OnlyOne:
             with anyio.CancelScope(shield=True):
                 await keeper.wait()
         if covered.deadline.has_cancelled:
-            raise LeaseLost(
-                f"The lease on {one_line(name)!r} was lost, and its work cancelled: {covered.cause}."
-            )
+            lost = f"The lease on {one_line(name)!r} was lost, and its work cancelled"
+            raise LeaseLost(f"{lost}: {covered.cause}.")
 
     async def _wait_for(self, lease: Lease, name: str) -> None:
         """Return when the lease is taken, and lasts long enough to begin."""

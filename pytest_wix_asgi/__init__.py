@@ -54,7 +54,7 @@ def assert_no_secrets_leaked(
     """Fails the test if a secret is in its logs, its captured output or its storage.
 
     Log records of httpx are left out: they have the addresses that the test itself opens. Of
-    storages it searches the records of installations, and the files below `tmp_path`.
+    storages it searches the records of installations and events, and the files below `tmp_path`.
     `assert_no_secrets_leaked(text)` searches a text, too, and all but the output at that moment.
     """
     from wix_asgi.testing.secret_search import SecretSearch  # noqa: PLC0415 - as above

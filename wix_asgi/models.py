@@ -134,7 +134,8 @@ class EventRecord:
         received_at: The time of the `add_event` that wrote it, in UTC by the store's clock; ignored
             on writing.
         state: Ignored on writing: an event begins as waiting.
-        attempts: How many times the event was taken, less those that were not counted.
+        attempts: How many times the event was taken since it came, or was last retried, less those
+            that were not counted.
         due_in: Seconds until it may be taken, at the moment of the read or write; negative once it
             is due. Of a taken event, the seconds until its lease ends. 0 where it has ended.
         expires_in: Seconds until an ended event is forgotten, at the moment of the read; None while

@@ -286,7 +286,7 @@ class Wix(Registration):
         its next step on asyncio, and at its next `await` on trio; its threads are not cancelled.
 
         Raises:
-            LeaseLost: The block was cancelled.
+            LeaseLost: The block was cancelled; the message names the cause.
             StorageUnavailable: The storage could not be opened; later failures are waited out.
         """
         return self._only_one.hold(name)

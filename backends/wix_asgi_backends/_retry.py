@@ -62,20 +62,47 @@ class Retry:
 class RetryLog:
     """Tells the log that operations of a storage are tried again: once for an outage of a minute.
 
-    In an outage all operations fail together, thousands of times.
+    In an outage all operations fail together, thousands of times. Its end is one line, too.
+
+    Attributes:
+        is_failing: Whether operations have failed, and none has told the end of that yet.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with nothing told; `clock` gives monotonic seconds."""
+        self.is_failing = False
         self._clock = clock
         self._told_at = -math.inf
+        self._began_at = self._failed_at = 0.0
+        self._owes_end = False
 
-    def tell(self, reason: str, retry: Retry) -> None:
-        """Log that operations are tried again, unless the last line is less than a minute old."""
+    def tell(self, reason: str, retry: Retry, *, seconds: float) -> None:
+        """Log that operations are tried again, unless the last line is less than a minute old.
+
+        This one has failed for `seconds`.
+        """
+        self._failed_at = self._clock()
+        if not self.is_failing:
+            self.is_failing = True
+            self._began_at = self._failed_at - seconds
         if self._clock() - self._told_at < _LINE_SECONDS:
             return
         self._told_at = self._clock()
+        self._owes_end = True
         logger.warning("%s Each operation is tried again for up to %g s.", reason, retry.total)
+
+    def note_answer(self, title: str, retry: Retry, *, is_repeated: bool) -> None:
+        """Log the end of an outage that was told, with the `title` of the storage.
+
+        An operation tells it that `is_repeated`, since it has failed before, or any other once all
+        have stopped failing: where writers wait for a lock, readers are answered all the time.
+        """
+        if not is_repeated and self._clock() - self._failed_at < retry.longest:
+            return
+        self.is_failing = False
+        if self._owes_end:
+            self._owes_end = False
+            logger.info("%s answers again after %.0f s.", title, self._clock() - self._began_at)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

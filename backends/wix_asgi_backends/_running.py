@@ -136,18 +136,26 @@ class Runner(ABC):
                 while True:
                     try:
                         async with pooled.turns:
-                            return await work(pooled, attempt)
+                            done = await work(pooled, attempt)
+                        if self._retry_log.is_failing:
+                            self._retry_log.note_answer(
+                                self._title, self._retry, is_repeated=attempt > 0
+                            )
+                        return done  # noqa: TRY300
                     except self._border as exc:
                         if not passes(exc):
                             raise
                         reason = exc
-                    if time.monotonic() - began >= self._retry.quiet:
-                        self._retry_log.tell(self._explain(reason), self._retry)
+                    if (seconds := time.monotonic() - began) >= self._retry.quiet:
+                        self._retry_log.tell(self._explain(reason), self._retry, seconds=seconds)
                     await self._retry.pause(attempt)
                     attempt += 1
         except self._border as exc:
             # After a time-out, the error of the last attempt says more than the time-out itself.
             cause = reason if reason and isinstance(exc, TimeoutError) else exc
+            if cause is exc and isinstance(exc, TimeoutError):
+                # The first attempt has hung all the time: an outage that no attempt could tell.
+                self._retry_log.tell(self._explain(exc), self._retry, seconds=self._retry.total)
             raise self._unavailable(cause) from cause
         finally:
             reason = None

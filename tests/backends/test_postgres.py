@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 import ssl
@@ -161,6 +162,30 @@ async def test_stopped_server(server: PostgresServer) -> None:
         assert isinstance(caught.value.__cause__, Exception)
         assert 503 == caught.value.status_code
         assert await storage.get(APP, SITE) is not None
+
+
+async def test_end_of_an_outage_is_logged(
+    server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever operation comes first tells that the storage answers again, and one alone does."""
+    caplog.set_level(logging.INFO, "wix_asgi")
+    retry = Retry(total=0.3, quiet=0.0)
+    async with PostgresStorage(parse_url(server.url), retry=retry) as storage:
+        await storage.put(record())
+        await anyio.to_thread.run_sync(server.stop)
+        with anyio.fail_after(PATIENCE):
+            while not any("is tried again" in line for line in caplog.messages):
+                with pytest.raises(StorageUnavailable):
+                    await storage.get(APP, SITE)
+        await anyio.to_thread.run_sync(server.start)
+        try_for(storage, PATIENCE)
+        with anyio.fail_after(PATIENCE):
+            while not any("answers again" in line for line in caplog.messages):
+                await storage.count_events(APP, limit=1)
+        await storage.get(APP, SITE)
+    ends = [line for line in caplog.messages if "answers again" in line]
+
+    assert 1 == len(ends)
 
 
 async def test_silent_server(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -15,12 +17,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from tests.limits import PATIENCE
 from wix_asgi.errors import SettingsError, StorageUnavailable
 from wix_asgi.testing.storage_check.records import APP, SITE, record
+from wix_asgi.testing.storage_check.tasks import until
 from wix_asgi_backends._retry import Retry
 from wix_asgi_backends.sqlite import SQLiteStorage
 
@@ -203,6 +208,32 @@ async def test_lock_that_stays_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     (line,) = caplog.messages
 
     assert f"The SQLite storage {path} cannot be used: another process has kept its lock" in line
+
+
+async def test_end_of_a_lock_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The operation that waited tells that the storage answers again, and later ones do not."""
+    caplog.set_level(logging.INFO, "wix_asgi")
+    path = tmp_path / "test.db"
+    retry = Retry(total=PATIENCE, first=0.01, longest=0.01, quiet=0.0)
+
+    async def is_told() -> bool:
+        return bool(caplog.messages)
+
+    async with SQLiteStorage(path, retry=retry, busy_seconds=0.01) as storage:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(storage.put, record())
+                await until(is_told)
+                connection.execute("ROLLBACK")
+        await storage.get(APP, SITE)
+    warning, info = caplog.records
+
+    assert ("WARNING", "INFO") == (warning.levelname, info.levelname)
+    assert re.fullmatch(
+        rf"The SQLite storage {re.escape(str(path))} answers again after \d+ s\.",
+        info.getMessage(),
+    )
 
 
 def failed(code: int, name: str) -> Exception:

@@ -31,6 +31,21 @@ def test_dead_letter_is_retried() -> None:
     assert {"app.welcome": HandlerOutcome.RETURNED} == Outcomes.read(after.outcomes).handlers
 
 
+def test_attempts_count_from_the_latest_retry() -> None:
+    """The number is that of the log's lines, `attempt 1 of 8`; output and help say so."""
+    (event_id,) = keep("first")
+    kill(event_id)
+    before = run("events", "show", event_id).stdout
+    run("events", "retry", event_id)
+    after = run("events", "show", event_id).stdout
+    helps = [" ".join(run("events", name, "--help").output.split()) for name in ("list", "retry")]
+
+    assert "attempts      1 since it came, or was last retried\n" in before
+    assert "attempts      0 since it came, or was last retried\n" in after
+    assert "attempts (since it came, or was last retried)" in helps[0]
+    assert "Their attempts count from 0 again" in helps[1]
+
+
 def test_postponed_event_is_retried_now() -> None:
     """An event that waits for its next attempt waits no longer."""
     (event_id,) = keep("first")

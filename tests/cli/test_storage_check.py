@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from tests.cli.commands import run, run_for_real, store, stored
 from tests.testing.storage_suite.broken import LastWriterWins
 from wix_asgi.cli import _operating, _storage
+from wix_asgi.errors import StorageUnavailable
+from wix_asgi.models import Record
+from wix_asgi_backends.memory import MemoryStorage
 
 
 def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> None:
@@ -66,7 +70,7 @@ def test_a_check_that_cannot_be_made_is_one_line(
 ) -> None:
     """The reason of a check that refuses to run is the message, with status 1."""
 
-    async def refuse(_: object) -> None:
+    async def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("Not with this Python.")
 
     monkeypatch.setattr(_storage, "check_storage", refuse)
@@ -76,3 +80,57 @@ def test_a_check_that_cannot_be_made_is_one_line(
 
     assert 1 == result.exit_code
     assert "Not with this Python." in result.output
+
+
+def test_a_check_that_is_cut_short_has_a_status_of_its_own(tmp_path: Path) -> None:
+    """A rule that was not checked is no broken rule: the status is 3, and the number is told."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    store(url, "a")
+    result = run("storage", "check", url, "--seconds", "0")
+    number = re.search(r"^Not checked: (\d+) of (\d+) cases, when the time was up", result.stdout)
+
+    assert 3 == result.exit_code
+    assert number is not None
+    assert number[1] == number[2]
+    assert (
+        f"wix-asgi: {url} keeps the rules that were checked within 0 s. Give the others more time "
+        "by --seconds.\n"
+    ) == result.stderr
+
+
+def test_a_broken_rule_outweighs_unchecked_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage that stops answering is wrong, with status 1; the rest is told as not checked."""
+    monkeypatch.setattr(_operating, "open_storage", lambda _: Unreachable())
+    (tmp_path / "store.db").touch()
+    result = run("storage", "check", f"sqlite:///{tmp_path}/store.db")
+
+    assert 1 == result.exit_code
+    assert "\nNot checked: " in result.stdout
+    assert "store.db does not keep 1 of the rules." in result.stderr
+
+
+def test_seconds_of_a_check_are_a_number(tmp_path: Path) -> None:
+    """A time below 0 is a misuse of the command, with status 2."""
+    result = run("storage", "check", f"sqlite:///{tmp_path}/store.db", "--seconds", "-1")
+
+    assert 2 == result.exit_code
+
+
+def test_help_of_a_check_tells_its_statuses() -> None:
+    """The help names both statuses, and the time that a check has."""
+    text = " ".join(run("storage", "check", "--help").output.split())
+
+    assert "1 where something is wrong, and 3 where" in text
+    assert "120" in text
+
+
+class Unreachable(MemoryStorage):
+    """A storage that fails every read and write."""
+
+    async def put(self, record: Record) -> None:
+        raise StorageUnavailable
+
+    async def get(self, app_id: str, instance_id: str) -> Record | None:
+        raise StorageUnavailable

@@ -16,6 +16,7 @@ from wix_asgi.errors import LeaseLost, StorageUnavailable
 from wix_asgi.leases.only_one import OnlyOne
 
 NAME = "only_one:app job"
+LOST = "The lease on 'job' was lost, and its work cancelled:"
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def _worker(storage: Steps) -> OnlyOne:
     return make_worker(storage)
 
 
-async def seconds_until_lost(worker: OnlyOne, begun: Callable[[], object]) -> float:
-    """Do work that loses its lease, after `begun` was called; return how long it went on."""
+async def until_lost(worker: OnlyOne, begun: Callable[[], object]) -> tuple[float, str]:
+    """Do work that loses its lease, after `begun` was called; return its seconds, and the error."""
     lasted: list[float] = []
 
     async def work() -> None:
@@ -47,9 +48,9 @@ async def seconds_until_lost(worker: OnlyOne, begun: Callable[[], object]) -> fl
             finally:
                 lasted.append(anyio.current_time() - begun_at)
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost) as caught:
         await work()
-    return lasted[0]
+    return lasted[0], str(caught.value)
 
 
 async def test_the_lease_is_kept_for_as_long_as_the_work_goes_on(
@@ -76,11 +77,12 @@ async def test_work_ends_before_another_worker_can_begin(
 ) -> None:
     """Where the storage fails, it is cancelled seven seconds after the latest renewal began."""
     with caplog.at_level(logging.WARNING):
-        lasted = await seconds_until_lost(
+        lasted, told = await until_lost(
             worker, lambda: storage.fail("claim", StorageUnavailable("down"), times=1000)
         )
 
     assert pytest.approx(7) == lasted
+    assert f"{LOST} it could not be renewed: down." == told
     assert {f"the lease of only_one could not be renewed: StorageUnavailable ({NAME})"} == set(
         caplog.messages
     )
@@ -95,15 +97,21 @@ async def test_a_renewal_that_fails_once_costs_nothing(storage: Steps, worker: O
     assert set() == storage.holders
 
 
-async def test_a_storage_that_hangs_costs_the_lease(storage: Steps, worker: OnlyOne) -> None:
+@pytest.mark.parametrize("error", [None, StorageUnavailable("down")], ids=["answers", "fails"])
+async def test_a_storage_that_hangs_costs_the_lease(
+    storage: Steps, worker: OnlyOne, error: Exception | None
+) -> None:
     """The work is cancelled while the renewal still waits for an answer."""
 
     async def hang() -> None:
         await anyio.sleep(20)
+        if error is not None:
+            raise error
 
-    lasted = await seconds_until_lost(worker, lambda: storage.before.update(claim=hang))
+    lasted, told = await until_lost(worker, lambda: storage.before.update(claim=hang))
 
     assert pytest.approx(7) == lasted
+    assert f"{LOST} the storage did not answer its renewal for 3.7 s." == told
     assert set() == storage.holders
 
 
@@ -111,11 +119,12 @@ async def test_a_lease_that_another_worker_has_is_lost_at_once(
     storage: Steps, worker: OnlyOne
 ) -> None:
     """Somebody has removed its row: the next renewal tells, and the work is cancelled."""
-    lasted = await seconds_until_lost(
+    lasted, told = await until_lost(
         worker, lambda: storage._claims.update({NAME: ("another", anyio.current_time() + 60)})
     )
 
     assert pytest.approx(10 / 3) == lasted
+    assert f"{LOST} another worker has it." == told
     assert not await storage.claim(NAME, "third", 60)
 
 
@@ -133,6 +142,71 @@ async def test_a_lease_that_came_too_late_is_asked_for_again(
         asked = storage.log.count("claim")
 
     assert 2 == asked
+
+
+async def test_a_bug_of_a_storage_is_named_by_its_class(storage: Steps, worker: OnlyOne) -> None:
+    """An error that is none of the contract may show anything, and so only its class is told."""
+    _, told = await until_lost(
+        worker, lambda: storage.fail("claim", ValueError("test-canary"), times=1000)
+    )
+
+    assert f"{LOST} it could not be renewed: ValueError." == told
+
+
+async def test_a_process_that_was_held_up_renews_late(storage: Steps, worker: OnlyOne) -> None:
+    """Frozen for eight of ten seconds, it still has its lease, and the work goes on."""
+    async with worker.hold("job"):
+        jump(8.0)
+        await anyio.sleep(60)
+
+    assert set() == storage.holders
+
+
+async def test_a_process_that_was_held_up_for_too_long_ends_its_work(worker: OnlyOne) -> None:
+    """Frozen until the end of the lease is near, it does not wait for a renewal."""
+    lasted, told = await until_lost(worker, lambda: jump(9.0))
+
+    assert pytest.approx(9) == lasted
+    assert (
+        f"{LOST} its renewal came over 5.2 s late, as the process or its event loop was held up."
+    ) == told
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0])
+async def test_a_storage_that_always_answers_late_costs_nothing(
+    storage: Steps, worker: OnlyOne, seconds: float
+) -> None:
+    """A lone holder whose renewals take up to three seconds each keeps its lease."""
+
+    async def answer_late() -> None:
+        await anyio.sleep(seconds)
+
+    storage.after["claim"] = answer_late
+    async with worker.hold("job"):
+        await anyio.sleep(300)
+
+    assert set() == storage.holders
+
+
+async def test_a_lease_that_came_late_is_renewed_at_once(storage: Steps, worker: OnlyOne) -> None:
+    """Work that begins a moment before it would have to end has its lease renewed before that."""
+    answers = iter([6.9, 1.0])
+
+    async def answer_late() -> None:
+        await anyio.sleep(next(answers, 0.0))
+
+    storage.after["claim"] = answer_late
+    async with worker.hold("job"):
+        await anyio.sleep(60)
+
+    assert set() == storage.holders
+
+
+def jump(seconds: float) -> None:
+    """Let this time pass at once, as it does for a process that gets no turn of the machine."""
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+    clock.jump(seconds)
 
 
 async def test_work_that_ends_late_keeps_others_away(storage: Steps, worker: OnlyOne) -> None:

@@ -157,6 +157,46 @@ async def test_it_is_logged_once_a_minute(
 
     assert 2 == len(lines)
     assert SITE in lines[0].getMessage()
-    assert "db.example is down (0 more" in lines[0].getMessage()
-    assert "(1 more" in lines[1].getMessage()
+    assert lines[0].getMessage().endswith("gets no new token: db.example is down")
+    assert lines[1].getMessage().endswith("db.example is down (and 1 more before it)")
     assert [SITE] * 2 == [vars(line)["instance_id"] for line in lines]
+
+
+async def test_the_cause_is_logged_and_not_the_time_out(
+    impatient: Engine, storage: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a caller gives up just before its refresh fails, the line has the refresh's words."""
+    await impatient.install(left=0)
+    free = anyio.Event()
+
+    async def fail_late() -> None:
+        await free.wait()
+        raise StorageUnavailable("db.example is down")
+
+    storage.before["get"] = fail_late
+    error = await failure(lambda: get(impatient))
+    free.set()
+    await impatient.settle()
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+
+    assert "The storage takes too long to answer." == str(error)
+    assert line.getMessage().endswith("gets no new token: db.example is down")
+
+
+async def test_a_storage_that_never_says_why_is_logged_too(
+    engine: Engine, storage: Steps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the second caller on that waits in vain, the time-out is told."""
+    impatient = engine.another(caller_wait=0.01, storage_probe_wait=0.01)
+    await impatient.install(left=0)
+    free = _hang(storage)
+    await failure(lambda: get(impatient))
+    before = [record for record in caplog.records if record.levelname == "ERROR"]
+    impatient.clock.advance(1.0)
+    await failure(lambda: get(impatient))
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    free.set()
+    await impatient.settle()
+
+    assert [] == before
+    assert line.getMessage().endswith("gets no new token: The storage takes too long to answer.")

@@ -75,7 +75,7 @@ def print_facts(record: EventRecord, handlers: Mapping[str, str], keys: str) -> 
         ("type", listed([record.event_type])),
         ("site", listed([record.instance_id])),
         ("state", _state(record)),
-        ("attempts", f"{record.attempts:,}"),
+        ("attempts", f"{record.attempts:,} since it came, or was last retried"),
         ("issued", f"{readable(facts['issued_at'])} UTC"),
         ("received", f"{readable(facts['received_at'])} UTC"),
         ("next attempt", _next(record) or "none"),

@@ -97,10 +97,11 @@ def list_(
     page. The status is 0, also where there is no event.
 
     No payload is opened or printed. JSON objects have id, type, instance_id, state
-    (waiting, done or dead), running (whether a process has it now), attempts,
-    issued_at (by Wix), received_at, next_attempt_at (null once it has ended),
-    forgotten_at (null until then) and failure (the latest, or null). Times are UTC,
-    as in 2026-11-01T12:00:00Z. The table has the beginnings of ids.
+    (waiting, done or dead), running (whether a process has it now), attempts (since
+    it came, or was last retried), issued_at (by Wix), received_at, next_attempt_at
+    (null once it has ended), forgotten_at (null until then) and failure (the latest,
+    or null). Times are UTC, as in 2026-11-01T12:00:00Z. The table has the beginnings
+    of ids.
     """
     states = [EventState.WAITING, EventState.DEAD]
     if dead or every:
@@ -144,7 +145,8 @@ def retry(
 ) -> None:
     """Make dead letters, or events that wait for their next attempt, due now.
 
-    Their attempts begin anew. Handlers that have returned for such an event are not
+    Their attempts count from 0 again, in the log and in list, show and tail; the
+    latest failure stays until the next one. Handlers that have returned for such an event are not
     called again; handlers that were given up are. A process of the app takes the event
     within seconds.
 

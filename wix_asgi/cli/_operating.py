@@ -63,14 +63,14 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
         fail(exc.message)
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, *, status: int = 1) -> NoReturn:
     """Print `message` on stderr.
 
     Raises:
-        typer.Exit: Always, with status 1.
+        typer.Exit: Always, with `status`.
     """
     typer.echo(f"wix-asgi: {message}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 @contextlib.asynccontextmanager

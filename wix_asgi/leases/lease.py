@@ -19,7 +19,7 @@ from wix_asgi.errors import StorageUnavailable
 from wix_asgi.models import Record
 from wix_asgi.storage import CombiningStorage, Storage
 
-__all__ = ["FixedTerms", "Lease", "RenewedLease", "RowVersion", "Terms"]
+__all__ = ["RENEW_AFTER", "FixedTerms", "Lease", "RenewedLease", "RowVersion", "Terms"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("wix_asgi")
 
 # Shares of the time for which the lease was taken.
 
-_RENEW_AFTER: Final = 1 / 3
+RENEW_AFTER: Final = 1 / 3
 """When the holder renews: one renewal may fail, or come late, and the next is still in time."""
 
 _MIN_RENEWAL_PAUSE: Final = 1 / 6
@@ -65,16 +65,23 @@ class RenewedLease(ABC):
     """
 
     def __init__(
-        self, name: str, *, terms: Terms, title: str, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        *,
+        terms: Terms,
+        title: str,
+        margin: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin without the lease.
 
         `terms` tell for how long it is taken; log lines begin with `title` and end with `name`;
-        `clock` gives monotonic seconds.
+        its holder gives up `margin` seconds before its end; `clock` gives monotonic seconds.
         """
         self._name = name
         self._terms = terms
         self._title = title
+        self._margin = margin
         self._clock = clock
         self._asked_at = self._ends_at = -math.inf
         self._ttl = 0.0
@@ -139,26 +146,34 @@ class RenewedLease(ABC):
         return outcome[0]
 
     async def renew_until(
-        self, done: anyio.Event, renewed: Callable[[], object] = lambda: None
+        self,
+        done: anyio.Event,
+        renewed: Callable[[], object] = lambda: None,
+        *,
+        asking: Callable[[], object] = lambda: None,
+        failed: Callable[[Exception], object] = lambda _: None,
     ) -> None:
-        """Keep the lease until `done`; call `renewed` when the storage has answered a renewal.
+        """Keep the lease until `done`; a renewal that fails is logged, and repeated.
 
-        A renewal that fails is logged, and repeated after a sixth of the lease.
+        `asking` is called before each renewal, and after it `renewed`, when the storage has
+        answered, or `failed` with its error.
         """
         while not done.is_set():
             # Counted from when the lease was asked for, since a busy storage answers late.
-            pause = self._asked_at + self._ttl * _RENEW_AFTER - self._clock()
+            pause = self._asked_at + self._ttl * RENEW_AFTER - self._clock()
             due_at = self._clock() + max(pause, self._min_pause())
             with anyio.move_on_after(due_at - self._clock()):
                 await done.wait()
                 return
             # A busy machine wakes this task late.
             self._terms.note_delay(self._clock() - due_at)
+            asking()
             try:
                 await self.renew()
             except Exception as exc:
                 # The work goes on: whether it may is not for its lease to say.
                 self._tell_failure(exc)
+                failed(exc)
             else:
                 renewed()
 
@@ -179,7 +194,8 @@ class RenewedLease(ABC):
     def _min_pause(self) -> float:
         """Return a pause that spares a slow storage and does not let the lease run out."""
         pause = self._ttl * _MIN_RENEWAL_PAUSE
-        return min(pause, self.seconds_left / 2) if self.is_held else pause
+        rest = max(0.0, self.seconds_left - self._margin)
+        return min(pause, rest / 2) if self.is_held else pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +223,11 @@ class Lease(RenewedLease):
         *,
         terms: Terms,
         title: str,
+        margin: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to hold `name`, under an owner's name that no other lease has."""
-        super().__init__(name, terms=terms, title=title, clock=clock)
+        super().__init__(name, terms=terms, title=title, margin=margin, clock=clock)
         self._storage = storage
         self._owner = secrets.token_hex(16)
         self._row: RowVersion | None = None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import anyio
 
-from wix_asgi.concurrency.deadline import Deadline
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import LeaseLost, StorageUnavailable
-from wix_asgi.leases.lease import FixedTerms, Lease
+from wix_asgi.leases._covered_time import CoveredTime
+from wix_asgi.leases.lease import RENEW_AFTER, FixedTerms, Lease
 from wix_asgi.reporting.line_limit import LineLimit, and_more
 from wix_asgi.reporting.one_line import one_line
 from wix_asgi.storage import Storage
@@ -35,13 +35,14 @@ class OnlyOnePolicy:
     lease_ttl: float = 10.0
     """How long a lease lasts unless it is renewed: the wait for the work of a killed worker.
 
-    A third of it passes between two renewals, so that two of them may fail.
+    A third of it passes between two renewals, so that one of them may fail.
     """
 
     renew_deadline: float = 7.0
     """How long after its latest renewal the work is cancelled.
 
-    The rest of the lease, three seconds, is for the work to end before another worker begins.
+    The rest of the lease, three seconds, is for the work to end before another worker begins. A
+    renewal that begins late, as the process was held up, may take half of it.
     """
 
     poll_pause: float = 1.0
@@ -91,7 +92,8 @@ class OnlyOne:
         """Wait for the lease on `name`, and keep it while the block runs.
 
         Raises:
-            LeaseLost: The lease could not be renewed in time, and the block was cancelled.
+            LeaseLost: The lease could not be renewed in time, and the block was cancelled; the
+                message names the cause.
             StorageUnavailable: The storage could not be opened.
         """
         await self._ready()
@@ -101,27 +103,36 @@ class OnlyOne:
             f"only_one:{self._app_id} {name}",
             terms=FixedTerms(self._policy.lease_ttl),
             title="the lease of only_one",
+            margin=self._margin,
             clock=self._clock,
         )
         await self._wait_for(lease, name)
         # From here on without an await, in which the lease might run out.
-        done, deadline = anyio.Event(), Deadline(self._seconds_left(lease))
+        done = anyio.Event()
+        usual = self._policy.renew_deadline - self._policy.lease_ttl * RENEW_AFTER
+        covered = CoveredTime(lease, margin=self._margin, usual=usual, clock=self._clock)
 
         async def keep() -> None:
-            await lease.renew_until(done, lambda: deadline.move(self._seconds_left(lease)))
+            await lease.renew_until(
+                done,
+                covered.note_renewed,
+                asking=covered.note_asking,
+                failed=covered.note_failed,
+            )
             await lease.give_back()
 
         # Detached, so that a block that is cancelled twice gives its lease back, too.
         keeper = self._detached.start(keep)
         try:
-            async with deadline:
+            async with covered.deadline:
                 yield
         finally:
             done.set()
             with anyio.CancelScope(shield=True):
                 await keeper.wait()
-        if deadline.has_cancelled:
-            raise LeaseLost(f"The lease on {one_line(name)!r} was lost, and its work cancelled.")
+        if covered.deadline.has_cancelled:
+            lost = f"The lease on {one_line(name)!r} was lost, and its work cancelled"
+            raise LeaseLost(f"{lost}: {covered.cause}.")
 
     async def _wait_for(self, lease: Lease, name: str) -> None:
         """Return when the lease is taken, and lasts long enough to begin."""
@@ -145,9 +156,9 @@ class OnlyOne:
             # Cancelled: the storage may have given the lease all the same.
             await lease.give_back()
             raise
-        return self._seconds_left(lease) > 0
+        return lease.seconds_left > self._margin
 
-    def _seconds_left(self, lease: Lease) -> float:
-        """Return after how many seconds the work has to end; none where the lease is lost."""
-        margin = self._policy.lease_ttl - self._policy.renew_deadline
-        return max(0.0, lease.seconds_left - margin)
+    @property
+    def _margin(self) -> float:
+        """The seconds before the end of a lease in which its work has to end."""
+        return self._policy.lease_ttl - self._policy.renew_deadline

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from anyio.from_thread import start_blocking_portal
 
+from wix_asgi.storage import EventStorage, Storage
 from wix_asgi.wix import Wix
 
 __all__ = ["SecretSearch", "read_records"]
@@ -101,10 +102,21 @@ class SecretSearch(logging.Handler):
 
 
 async def read_records() -> list[str]:
-    """Return the fields of each installation in the storage of the fake Wix in place."""
+    """Return the fields of each row in the storage of the fake Wix in place.
+
+    They are of the installations and, where it has an inbox of webhooks, of the events.
+    """
     async with Wix() as wix:
         app_id, after, fields = wix.settings.app_id, "", []
         while page := await wix.storage.scan(app_id, after=after):
             fields += [str(dataclasses.astuple(record)) for record in page]
             after = page[-1].instance_id
-        return fields
+        return [*fields, *await _read_events(wix.storage, app_id)]
+
+
+async def _read_events(storage: Storage, app_id: str) -> list[str]:
+    after, fields = "", list[str]()
+    while isinstance(storage, EventStorage) and (page := await storage.events(app_id, after=after)):
+        fields += [str(dataclasses.astuple(record)) for record in page]
+        after = page[-1].event_id
+    return fields

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Final
 
 from wix_asgi.errors import StorageUnavailable
-from wix_asgi.reporting.line_limit import LineLimit
+from wix_asgi.reporting.line_limit import LineLimit, and_more
+from wix_asgi.reporting.one_line import one_line
 from wix_asgi.tokens.policy import RefreshPolicy
 
 __all__ = ["Progress", "Stage", "StorageWatch"]
@@ -81,13 +82,26 @@ class StorageWatch:
         """
         if seconds >= self._policy.storage_slow:
             self._failed_at = self._clock()
+        self._tell(instance_id, error)
+
+    def note_time_out(self, instance_id: str, error: StorageUnavailable) -> None:
+        """Note that a caller has waited for too long, whose refresh still waits for the storage.
+
+        The refresh soon fails with the cause, which a line about the time-out would keep out of the
+        log; it is told where the storage was failing before, and so may never say why.
+        """
+        is_first = not self.is_failing
+        self._failed_at = self._clock()
+        if not is_first:
+            self._tell(instance_id, error)
+
+    def _tell(self, instance_id: str, error: StorageUnavailable) -> None:
         left_out = self._lines.admit("the storage fails")
         if left_out is not None:
             logger.error(
-                "the storage fails, so that site %s gets no new token: %s "
-                "(%d more such failures since the last such line)",
+                "the storage fails, so that site %s gets no new token: %s%s",
                 instance_id,
-                error,
-                left_out,
+                one_line(str(error)),
+                and_more(left_out),
                 extra={"instance_id": instance_id},
             )

@@ -15,7 +15,6 @@ caller's own request is sent.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections import OrderedDict
@@ -249,7 +248,7 @@ class TokenCache:
         error = StorageUnavailable("The storage takes too long to answer.")
         # A caller with a living token has little patience, which says nothing of the storage.
         if seconds is None or watch.is_failing:
-            watch.note_failure(instance_id, error, math.inf)
+            watch.note_time_out(instance_id, error)
         raise error
 
     def _join(

@@ -248,6 +248,7 @@ async def test_store_that_is_down() -> None:
     assert first.seen.startswith("StorageUnavailable from OSError at: await storage.put(record(")
     assert "check" == last.case
     assert "nothing answered" in last.seen
+    assert (0, True) == (first.unchecked, last.unchecked > 0)
 
 
 async def test_time_is_bounded() -> None:
@@ -255,6 +256,7 @@ async def test_time_is_bounded() -> None:
     (finding,) = await check(MemoryStorage(), seconds=0)
 
     assert "Every rule is looked at." == finding.rule
+    assert finding.unchecked > 0
 
 
 class Hanging(MemoryStorage):
@@ -263,6 +265,21 @@ class Hanging(MemoryStorage):
     async def delete(self, *_: Any, **__: Any) -> bool:
         await anyio.sleep_forever()
         return False
+
+
+async def test_case_that_is_cut_short() -> None:
+    """A case under way when the time of the whole check is up is not checked, and not broken."""
+    (finding,) = await check(Stuck(), seconds=0.5)
+
+    assert finding.unchecked > 0
+
+
+class Stuck(MemoryStorage):
+    """Never answers a write."""
+
+    async def put(self, record: Record) -> None:
+        del record
+        await anyio.sleep_forever()
 
 
 async def test_call_that_hangs() -> None:

@@ -8,6 +8,6 @@ The check runs the cases of `wix_asgi.testing.storage` that do no harm to other 
 pytest. `wix_asgi.testing.storage` builds on this package: it adds the cases for an empty store.
 """
 
-from wix_asgi.testing.storage_check._checking import Finding, check
+from wix_asgi.testing.storage_check._checking import CHECK_SECONDS, Finding, check
 
-__all__ = ["Finding", "check"]
+__all__ = ["CHECK_SECONDS", "Finding", "check"]

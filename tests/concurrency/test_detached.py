@@ -339,22 +339,6 @@ class _Gate:
             await self._signal.wait_until(lambda: self._is_open)
 
 
-async def test_work_that_is_run_before_its_caller_knows_it_begins_later() -> None:
-    """A task that runs while its caller has not got it yet lets others go on before its work."""
-    work, task, begun = Work(), DetachedTask[str](), list[bool]()
-
-    async def look() -> None:
-        begun.append(work.begun.is_set())
-
-    work.go_on.set()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(task.run, work)
-        tasks.start_soon(look)
-
-    assert [False] == begun
-    assert "done" == await result(task)
-
-
 async def test_work_that_is_cancelled_before_it_begins() -> None:
     """It begins all the same, and is cancelled where it waits."""
     work, detached = Work(), DetachedTasks()

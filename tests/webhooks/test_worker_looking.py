@@ -46,6 +46,22 @@ async def test_an_event_of_this_process_is_handled_at_once() -> None:
     assert pytest.approx(0, abs=0.1) == app.clock() - added_at
 
 
+async def test_a_thread_without_an_event_loop_wakes_the_worker() -> None:
+    """The poll is not waited for: a thread of an app may register a handler."""
+    async with working() as (app, worker):
+        app.on()(app.note)
+        worker.start()
+        await anyio.sleep(300)
+        await app.add()
+        added_at = anyio.current_time()
+        thread = threading.Thread(target=worker.wake)
+        thread.start()
+        thread.join(PATIENCE)
+        await app.until_over()
+
+    assert pytest.approx(0, abs=0.1) == app.clock() - added_at
+
+
 async def test_looks_for_events_of_others_become_rarer() -> None:
     """From half a second to ten seconds; an event that is found begins anew."""
     async with working() as (app, worker):

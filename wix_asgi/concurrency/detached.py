@@ -33,13 +33,11 @@ class DetachedTask(Generic[T]):
 
     Attributes:
         is_waited_for: Whether a shutdown waits for the work, or cancels it at once.
-        has_caller: Whether the caller of `DetachedTasks.start` can note this object by now.
     """
 
     def __init__(self, *, is_waited_for: bool = True) -> None:
         """Belong to the running event loop, which must be the loop that runs the work."""
         self.is_waited_for = is_waited_for
-        self.has_caller = False
         self._is_done = self._is_cancelled = False
         # Made where they are used, which spares most tasks the event; and a callback of the event
         # loop, which is no task, can make neither.
@@ -84,9 +82,8 @@ class DetachedTask(Generic[T]):
             self._scope.cancel()
         try:
             with self._scope:
-                if not self.has_caller:
-                    # A loop that starts tasks eagerly would run the work within start().
-                    await cancel_shielded_checkpoint()
+                # Loops that start tasks eagerly would run the work before start() has returned.
+                await cancel_shielded_checkpoint()
                 self._result = await work()
                 self._error = None
         except Exception as exc:
@@ -123,7 +120,6 @@ class DetachedTasks:
         task: DetachedTask[T] = DetachedTask(is_waited_for=is_waited_for)
         self._running[task] = running_loop()
         self._spawn(lambda: self._run(task, work))
-        task.has_caller = True
         return task
 
     async def aclose(self, grace: float) -> None:

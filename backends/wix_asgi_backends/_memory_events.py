@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from wix_asgi.models import EventCounts, EventRecord, EventState
 from wix_asgi_backends._memory_purging import remove_in_batches
@@ -288,7 +289,7 @@ class _AppInbox:
         event.due_at = due_at
         self._due.add(event)
 
-    def end(self, event: _Event, state: EventState, expires_at: float, **changes: str) -> None:
+    def end(self, event: _Event, state: EventState, expires_at: float, **changes: Any) -> None:
         """End the event in `state`, with `changes` of its values; a done one loses its payload."""
         gone = {"payload": None} if state == EventState.DONE else {}
         self._move(event, state, **changes, **gone)
@@ -330,14 +331,14 @@ class _AppInbox:
         else:
             self._taken[event.record.event_id] = event
 
-    def _move(self, event: _Event, state: EventState, **changes: str | None) -> None:
+    def _move(self, event: _Event, state: EventState, **changes: Any) -> None:
         self._count[event.record.state] -= 1
         self._count[state] += 1
         # One copy for all changes: the copies are most of the time that an event takes here.
         event.record = replace(event.record, state=state, **changes)
 
 
-def _notes(outcomes: str, failure: str | None) -> dict[str, str]:
+def _notes(outcomes: str, failure: str | None) -> dict[str, Any]:
     """Return what is noted: the outcomes, and a failure if there is a newer one."""
     return {"outcomes": outcomes} if failure is None else {"outcomes": outcomes, "failure": failure}
 

@@ -72,3 +72,20 @@ def test_flask_command_prints_the_sites(flask_app: Flask, fake_wix: FakeWix) -> 
     printed = flask_app.test_cli_runner().invoke(args=["sites"])
 
     assert (0, f"{YOGA} 3\n") == (printed.exit_code, printed.output)
+
+
+def test_flask_app_is_told_that_wix_is_down(
+    flask_app: Flask, fake_wix: FakeWix, wix_caller: FakeCaller
+) -> None:
+    """Without tokens its page answers 503; a 503 of Wix's API is an error of the app itself."""
+    browser = flask_app.test_client()
+    fake_wix.fail("/oauth*", times=None)
+    without_token = browser.get("/products", headers=wix_caller.headers)
+    fake_wix.heal()
+    fake_wix.fail("/stores/*", times=None)
+    without_answer = browser.get("/products", headers=wix_caller.headers)
+    fake_wix.heal()
+    again = browser.get("/products", headers=wix_caller.headers)
+
+    statuses = [answer.status_code for answer in (without_token, without_answer, again)]
+    assert [503, 500, 200] == statuses

@@ -128,7 +128,7 @@ def test_an_idle_event_loop_of_another_thread_is_not_waited_for(
 async def until_closed(closers: Closers) -> None:
     """Wait for the end of a closing."""
     with anyio.fail_after(PATIENCE):
-        while closers.is_closing:
+        while closers.is_closing:  # noqa: ASYNC110 - nothing else tells of it
             await anyio.sleep(0.001)
 
 

@@ -133,7 +133,7 @@ async def test_an_app_of_the_event_loop_itself_ends(caplog: pytest.LogCaptureFix
                 await begun.wait()
         going_on.set()
         with anyio.fail_after(PATIENCE):
-            while wix.is_open:
+            while wix.is_open:  # noqa: ASYNC110 - nothing else tells of it
                 await anyio.sleep(0.001)
             await ended.wait()
 

@@ -127,3 +127,12 @@ async def test_an_unknown_page_is_a_sentence(fake: FakeWix) -> None:
     assert 404 == page.status_code
     assert "There is no page of Wix at this address." in page.text
     assert 401 == called.status_code
+
+
+async def test_the_first_page_needs_no_accept_header(fake: FakeWix) -> None:
+    """A program such as curl, which accepts anything, gets the page of the sites, too."""
+    async with httpx.AsyncClient(transport=fake.transport, base_url=fake.url) as http:
+        page = await http.get("/", headers={"accept": "*/*"})
+
+    assert (200, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+    assert "Corner Bakery" in page.text

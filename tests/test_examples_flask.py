@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import anyio
 import pytest
@@ -14,19 +12,16 @@ from flask import Flask
 
 from tests.limits import PATIENCE
 from tests.servers import ROOT
-from wix_asgi.concurrency.portal import portal
 from wix_asgi.testing import DEMO_SITES, FakeCaller, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
 
 
 @pytest.fixture(name="flask_app")
-def _flask_app(fake_wix: FakeWix, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def _flask_app(fake_wix: FakeWix, monkeypatch: pytest.MonkeyPatch) -> Flask:
     monkeypatch.syspath_prepend(str(ROOT))
     app: Flask = importlib.import_module("examples.flask_app").create_app()
-    yield app
-    middleware: Any = app.wsgi_app
-    portal().call(middleware.wix.aclose)
+    return app
 
 
 def test_flask_app_is_tested_in_process(flask_app: Flask, wix_caller: FakeCaller) -> None:

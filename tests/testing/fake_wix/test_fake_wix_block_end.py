@@ -13,10 +13,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 from flask import Flask
+from starlette.applications import Starlette
 
 from tests.limits import PATIENCE
 from tests.support import SITE
-from wix_asgi import Wix, WixWSGIMiddleware
+from wix_asgi import Wix, WixMiddleware, WixWSGIMiddleware
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.flask import wix as wix_of_request
 from wix_asgi.testing import FakeWix
@@ -127,8 +128,9 @@ async def test_an_app_of_the_event_loop_itself_ends(caplog: pytest.LogCaptureFix
                 ended.set()
 
             fake.mark_installed(SITE)
+            app = WixMiddleware(Starlette(), wix)
             await wix.open()
-            await fake.send_event(wix.webhook, "PaidPlanPurchased", SITE)
+            await fake.send_event(app, "PaidPlanPurchased", SITE)
             with anyio.fail_after(PATIENCE):
                 await begun.wait()
         going_on.set()

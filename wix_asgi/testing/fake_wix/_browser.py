@@ -61,11 +61,15 @@ class BrowserPages:
 
     def is_browser(self, request: Request) -> bool:
         """Return whether a browser loads a page, and no program calls the API."""
-        return _is_anonymous(request) and "text/html" in request.headers.get("accept", "")
+        return (
+            request.method in {"GET", "HEAD"}
+            and "authorization" not in request.headers
+            and "text/html" in request.headers.get("accept", "")
+        )
 
     def wanted(self, request: Request) -> bool:
-        """Return whether the first page is wanted; an API call of the same path has a token."""
-        return request.url.path == "/" and _is_anonymous(request)
+        """Return whether a browser loads the first page; an API call may have the same path."""
+        return request.url.path == "/" and self.is_browser(request)
 
     async def sites(self, request: Request) -> Response:
         """Show every site, with links that add the app and open it."""
@@ -196,7 +200,3 @@ def _cancelled(installer: Installer, asked: InstallRequest) -> Response:
     if location is None:
         return message_page("Nothing was added", "You may close this window.")
     return RedirectResponse(location, 303, _NO_STORE)
-
-
-def _is_anonymous(request: Request) -> bool:
-    return request.method in {"GET", "HEAD"} and "authorization" not in request.headers

@@ -74,7 +74,13 @@ async def check_setup(
 
 
 def _browser(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, trust_env=False)
+    # No proxy of the environment, but its certificates, as for the calls of the app.
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=_TIMEOUT,
+        trust_env=False,
+        verify=httpx.create_ssl_context(),
+    )
 
 
 def _ok(subject: str, message: str) -> Finding:

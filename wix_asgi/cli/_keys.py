@@ -155,7 +155,10 @@ def _trouble(rotation: Rotation, noun: str) -> str:
     keys = ", ".join(f"{key_id} ({number:,})" for key_id, number in rotation.unknown.items())
     parts = [f"{count(rotation.unreadable, noun)} cannot be read; nothing was changed there."]
     if keys:
-        parts.append(f"Missing in WIX_ENCRYPTION_KEYS: key {keys}.")
+        parts.append(
+            "Neither in WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or "
+            f"WIX_PREVIOUS_APP_SECRETS: key {keys}."
+        )
     if rotation.damaged:
         parts.append(f"Changed, or moved from another row: {rotation.damaged:,}.")
     return " ".join(parts)

@@ -188,7 +188,9 @@ class Leader:
             logger.warning(
                 "an installation goes on by client credentials, since its refresh token %s: %s "
                 "(site %s)",
-                "is gone" if stored.unreadable is None else "cannot be opened here, and stays stored",
+                "is gone"
+                if stored.unreadable is None
+                else "cannot be opened here, and stays stored",
                 granted.recovered_from,
                 stored.instance_id,
                 extra={"instance_id": stored.instance_id},

@@ -97,7 +97,7 @@ def test_urls_and_id_come_from_the_environment(
 
 
 def test_what_is_in_the_target_only_is_told(source: str, target: str) -> None:
-    """Extra records are named, and no failure: removed in the source, or installed in the target."""
+    """Extra records are named, and are no failure: removed in the source, or new in the target."""
     store(target, "d")
     result = run("storage", "copy", source, target, *OF_APP)
 

@@ -89,9 +89,9 @@ def rotate(
     """Seal every stored token and event with the newest key, while the app runs.
 
     Set WIX_ENCRYPTION_KEYS=NEW,OLD for all workers of the app, restart them, and
-    then run this with the same WIX_… variables, never while a worker lacks NEW. When it ends with status 0, every
-    token, and every payload in the inbox of webhooks, was opened and is sealed with
-    NEW: OLD may go.
+    then run this with the same WIX_… variables, never while a worker lacks NEW.
+    When it ends with status 0, every token, and every payload in the inbox of
+    webhooks, was opened and is sealed with NEW: OLD may go.
 
     Where workers restart one after another, all must know NEW before any worker
     seals with it: let them run with OLD,NEW first, and then with NEW,OLD.

@@ -221,7 +221,7 @@ def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
     query = masked["query_string"].decode("latin-1")
     environ["QUERY_STRING"] = query
     for key in _TARGETS:
-        if key in environ:
+        if "?" in environ.get(key, ""):
             environ[key] = f"{environ[key].partition('?')[0]}?{query}"
     for name, value in masked["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"

@@ -100,8 +100,9 @@ def test_wsgi_app_is_refused(app: Any) -> None:
 def test_app_without_a_signature_is_wrapped() -> None:
     """An app that is no Python code tells no parameters, and is taken for an ASGI app."""
     app: Any = dict
+    wrapped: Any = WixMiddleware(app, make_wix(FakeWix()))
 
-    assert dict is WixMiddleware(app, make_wix(FakeWix())).app
+    assert app is wrapped.app
 
 
 def test_wrong_settings_stop_it_at_once() -> None:

@@ -34,8 +34,6 @@ from wix_asgi.wix import Wix, WixOptions
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from _typeshed import OptExcInfo
-
     from wix_asgi.identity.session import Sessions
 
 __all__ = [
@@ -159,7 +157,7 @@ def _beginning(
     caller: Any = client._caller
 
     def start(
-        status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         if caller.instances:
             told = [(_encoded(name), _encoded(value)) for name, value in headers]

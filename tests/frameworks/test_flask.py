@@ -50,17 +50,3 @@ def test_missing_middleware_is_told() -> None:
     """A view of an app without the middleware raises, and its tests see that."""
     with pytest.raises(MiddlewareMissing):
         make_app(testing=True).test_client().get("/products")
-
-
-def test_wix_that_is_down_is_503(fake: FakeWix) -> None:
-    """The recipe of docs/sync.md: without a token the client raises, and Flask answers 503."""
-    app, ours = make_app(), make_wix(fake)
-    app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, ours)  # type: ignore[method-assign] # Flask's way
-    answer_refusals(app)
-    fake.fail("/oauth/access", times=None)
-    fake.fail("/oauth2/token", times=None)
-    answer = Site(app, fake).open("/products")
-    portal().call(ours.aclose)
-
-    assert 503 == answer.status
-    assert "Retry-After" in answer.headers

@@ -13,6 +13,7 @@ import sys
 
 import anyio
 
+from tests.processes.interruptible import run
 from wix_asgi import LeaseLost, Wix
 
 __all__: list[str] = []
@@ -52,6 +53,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    # Whatever runs the tests in the background may have left it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work, sys.argv[1], sys.argv[2])
+    run(work, sys.argv[1], sys.argv[2])

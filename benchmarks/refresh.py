@@ -43,7 +43,8 @@ MAX_STATEMENTS: Final = 4
 MAX_COMMITS: Final = 2
 
 _LOGGED: Final = re.compile(r"LOG:  (?:execute [^:]+|statement): +(.*)")
-_WRITES: Final = ("INSERT", "UPDATE", "DELETE")
+_WRITES: Final = ("INSERT", "UPDATE", "DELETE", "WITH")
+"""How statements begin that write; a `WITH` of ours has the writes of one step."""
 
 
 async def prepare(wix: Wix, number: int) -> list[str]:
@@ -145,14 +146,25 @@ async def count(name: str, url: str, base: str, told: Callable[[], list[str]]) -
         await refresh(wix, sites)
         statements = [text.strip().upper() for text in told()[before:]]
     counted = [text for text in statements if not text.startswith(("BEGIN", "COMMIT", "PRAGMA"))]
-    explicit = sum(text.startswith("COMMIT") for text in statements)
-    # Outside of a transaction each statement that writes is one.
-    commits = explicit or sum(text.startswith(_WRITES) for text in counted)
+    commits = _commits(statements)
     label = f"a refresh, {name}"
     return [
         alone(label, "statements", len(counted) / COUNTED, at_most(MAX_STATEMENTS)),
         alone(label, "commits", commits / COUNTED, at_most(MAX_COMMITS)),
     ]
+
+
+def _commits(statements: list[str]) -> int:
+    """Return how many commits these are: each transaction, and each write outside of one."""
+    commits, is_open = 0, False
+    for text in statements:
+        if text.startswith("BEGIN"):
+            is_open = True
+        elif text.startswith("COMMIT"):
+            commits, is_open = commits + 1, False
+        elif text.startswith(_WRITES) and not is_open:
+            commits += 1
+    return commits
 
 
 def measure(plan: Plan) -> Iterator[Comparison]:

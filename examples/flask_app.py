@@ -1,9 +1,11 @@
 """Flask: the products of the calling site, and an event of Wix in a plain function.
 
-Run it with `gunicorn --limit-request-line 8190 "examples.flask_app:create_app()"`, with WIX_APP_ID,
-WIX_APP_SECRET and WIX_PUBLIC_URL in the environment, and WIX_PUBLIC_KEY for the events. With the
-same variables `flask --app examples.flask_app sites` prints how many products each site has. It
-needs `pip install flask gunicorn "wix-asgi[wsgi]"`.
+Run it with `gunicorn --threads 8 --limit-request-line 8190 "examples.flask_app:create_app()"`, with
+WIX_APP_ID, WIX_APP_SECRET and WIX_PUBLIC_URL in the environment, and WIX_PUBLIC_KEY for the events.
+The threads are for browsers: without a proxy that buffers, a sync worker waits for a spare
+connection of theirs. With the same variables, in the same directory,
+`flask --app examples.flask_app sites` prints how many products each site has. It needs
+`pip install flask gunicorn "wix-asgi[wsgi]"`.
 """
 
 import logging

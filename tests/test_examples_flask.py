@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import anyio
 import pytest
@@ -14,19 +12,16 @@ from flask import Flask
 
 from tests.limits import PATIENCE
 from tests.servers import ROOT
-from wix_asgi.concurrency.portal import portal
 from wix_asgi.testing import DEMO_SITES, FakeCaller, FakeWix
 
 BAKERY, YOGA, _ = DEMO_SITES
 
 
 @pytest.fixture(name="flask_app")
-def _flask_app(fake_wix: FakeWix, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def _flask_app(fake_wix: FakeWix, monkeypatch: pytest.MonkeyPatch) -> Flask:
     monkeypatch.syspath_prepend(str(ROOT))
     app: Flask = importlib.import_module("examples.flask_app").create_app()
-    yield app
-    middleware: Any = app.wsgi_app
-    portal().call(middleware.wix.aclose)
+    return app
 
 
 def test_flask_app_is_tested_in_process(flask_app: Flask, wix_caller: FakeCaller) -> None:
@@ -72,3 +67,20 @@ def test_flask_command_prints_the_sites(flask_app: Flask, fake_wix: FakeWix) -> 
     printed = flask_app.test_cli_runner().invoke(args=["sites"])
 
     assert (0, f"{YOGA} 3\n") == (printed.exit_code, printed.output)
+
+
+def test_flask_app_is_told_that_wix_is_down(
+    flask_app: Flask, fake_wix: FakeWix, wix_caller: FakeCaller
+) -> None:
+    """Without tokens its page answers 503; a 503 of Wix's API is an error of the app itself."""
+    browser = flask_app.test_client()
+    fake_wix.fail("/oauth*", times=None)
+    without_token = browser.get("/products", headers=wix_caller.headers)
+    fake_wix.heal()
+    fake_wix.fail("/stores/*", times=None)
+    without_answer = browser.get("/products", headers=wix_caller.headers)
+    fake_wix.heal()
+    again = browser.get("/products", headers=wix_caller.headers)
+
+    statuses = [answer.status_code for answer in (without_token, without_answer, again)]
+    assert [503, 500, 200] == statuses

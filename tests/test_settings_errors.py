@@ -256,6 +256,13 @@ def test_unknown_keyword_is_refused() -> None:
     assert "One setting is wrong:\n  app_secrets: is not a setting" == refusal(app_secrets=CANARY)
 
 
+def test_keyword_of_the_middleware_is_told_by_its_place() -> None:
+    """`require_identity` belongs to the middleware of ASGI apps, and the error says so."""
+    expected = "require_identity: is a keyword of WixMiddleware and add_wix alone, for ASGI apps"
+
+    assert f"One setting is wrong:\n  {expected}" == refusal(require_identity=True)
+
+
 BAD_WITH_CANARY = [
     ("app_id", f"<{CANARY}>"),
     ("app_secret", f"<{CANARY}>"),

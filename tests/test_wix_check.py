@@ -77,6 +77,7 @@ async def test_a_good_app_has_no_error(flow: str) -> None:
         ("ok", "public_url"),
         ("ok", "callback"),
     ] == [(each.level.value, each.subject) for each in findings]
+    assert "Not checked: whether Wix knows this app ID and app secret." in findings[0].message
     assert not wix.is_open
 
 

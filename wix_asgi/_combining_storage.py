@@ -47,7 +47,9 @@ class CombiningStorage(Protocol):
     async def replace_and_release(
         self, record: Record, *, expected: str, name: str, owner: str
     ) -> bool:
-        """Do as `replace` does, and free `name` if `owner` has it, whether or not it was written.
+        """Do as `replace` does and, where the record was written, free `name` if `owner` has it.
+
+        A caller whose record was not written still has the name, under which it looks again.
 
         Returns:
             Whether the record was written, as `replace` does.

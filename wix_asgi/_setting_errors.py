@@ -25,6 +25,8 @@ def _explain_one(error: ErrorDetails, fields: Mapping[str, FieldInfo], prefix: s
     # Lower case also makes `wix_url` of the name by which the environment gives it.
     name = str(error["loc"][0]).lower()
     field = fields.get(name)
+    if field is None and name == "require_identity":
+        return f"  {name}: is a keyword of WixMiddleware and add_wix alone, for ASGI apps"
     if field is None:
         return f"  {name}: is not a setting"
     problem, variable = _problem(error), _variable(name, field, prefix)

@@ -8,16 +8,32 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, cast
 
 from wix_asgi._wix_options import WixOptions
+from wix_asgi.concurrency.closers import Closers
+from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.errors import SettingsError
 from wix_asgi.storage import Storage
 
-__all__ = ["StandIn", "current", "in_place", "refuse_outsider"]
+__all__ = [
+    "StandIn",
+    "close_with_stand_in",
+    "current",
+    "in_place",
+    "note_closed",
+    "refuse_outsider",
+]
 
 _PUBLIC_URL = "WIX_PUBLIC_URL"
+
+_CLOSE_SECONDS: Final = 20.0
+"""Seconds that the end of a block waits for its apps, as the end of a process does (`portal`)."""
+
+
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +44,12 @@ class StandIn:
         keywords: They win over the app's own keywords and over the environment. A `Storage` object
             of the app stays: only code that runs in the test can have made it.
         public_url: The public URL of an app that has none.
+        apps: The apps that are open, which close with the end of the block.
     """
 
     keywords: Mapping[str, Any]
     public_url: str
+    apps: Closers = field(default_factory=Closers, compare=False)
 
     def fill(self, options: WixOptions) -> None:
         """Change the keywords of a `Wix` into those under which it uses the Wix of the test."""
@@ -43,23 +61,56 @@ class StandIn:
             options["public_url"] = self.public_url
 
 
-_in_place: StandIn | None = None
+_in_place: Final[list[StandIn]] = []
+"""The innermost last; for the whole process, as the environment is."""
 
 
 def current() -> StandIn | None:
     """Return the Wix of a test that is in place now, in any thread; None in production."""
-    return _in_place
+    return _in_place[-1] if _in_place else None
 
 
 @contextlib.contextmanager
 def in_place(stand_in: StandIn) -> Iterator[None]:
-    """Put the Wix of a test in place for a block; an inner block wins until its end."""
-    global _in_place  # noqa: PLW0603 - one for the process, as the environment is
-    before, _in_place = _in_place, stand_in
+    """Put the Wix of a test in place for a block; an inner block wins until its end.
+
+    At the end the apps that were opened in the block are closed (`Closers.close`).
+    """
+    _in_place.append(stand_in)
     try:
         yield
     finally:
-        _in_place = before
+        try:
+            stand_in.apps.close(_CLOSE_SECONDS)
+        finally:
+            _in_place.pop()
+
+
+def close_with_stand_in(
+    made_under: StandIn | None, app: _Closable, detached: DetachedTasks, *, grace: float
+) -> None:
+    """Close `app` with the block that it was opened in, as far as it uses the running event loop.
+
+    Its `detached` tasks end there, too, up to `grace` seconds later. An app that was made outside
+    of all blocks stays its owner's to close.
+    """
+    if made_under is None:
+        return
+    blocks = [block for block in _in_place if app in block.apps] or _in_place[-1:]
+
+    async def close() -> None:
+        await app.aclose()
+        # Another event loop may have closed the app, which ends no tasks of this one.
+        await detached.aclose(grace)
+
+    for block in blocks[:1]:
+        block.apps.add(app, close)
+
+
+def note_closed(app: _Closable) -> None:
+    """Leave the running event loop out when the block of `app` ends: it is closed there."""
+    for block in _in_place:
+        block.apps.discard(app)
 
 
 def refuse_outsider(made_under: StandIn | None, *, is_real: bool) -> None:
@@ -72,7 +123,7 @@ def refuse_outsider(made_under: StandIn | None, *, is_real: bool) -> None:
     Raises:
         SettingsError: It was made outside, or under another stand-in.
     """
-    if _in_place is None or made_under == _in_place:
+    if not _in_place or made_under == current():
         return
     if made_under is not None:
         raise SettingsError(

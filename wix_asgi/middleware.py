@@ -67,12 +67,20 @@ class WixMiddleware:
         from a site that has the app: others are answered 401 or 403 before `app` is reached.
 
         Raises:
+            TypeError: `app` is a WSGI app, which `WixWSGIMiddleware` wraps.
             SettingsError: Settings are wrong or missing; all are named at once.
             BackendNotFound: The driver of the storage is missing.
         """
         if wix is not None and options:
             del options  # a traceback with locals shows no secret
             raise TypeError("Give WixMiddleware a Wix, or the keywords of one; not both.")
+        if _is_wsgi(app):
+            del options
+            raise TypeError(
+                "This is a WSGI app. In Flask write app.wsgi_app = WixWSGIMiddleware(app.wsgi_app),"
+                " and in the wsgi.py of Django "
+                "application = WixWSGIMiddleware(get_wsgi_application())."
+            )
         if _is_built_by_litestar():
             del options
             raise TypeError(
@@ -240,6 +248,14 @@ def _is_plain(scope: Scope, route: str) -> bool:
         return True
     root = scope.get("root_path", "")
     return written in {root + route, quote(root) + route}
+
+
+def _is_wsgi(app: Any) -> bool:
+    """Whether the app takes the `start_response` of PEP 3333, as Flask's and Django's do."""
+    try:
+        return "start_response" in inspect.signature(app).parameters
+    except (TypeError, ValueError):  # of code that is not Python's
+        return False
 
 
 def _is_built_by_litestar() -> bool:

@@ -17,7 +17,7 @@ from wix_asgi._addresses import log_addresses
 from wix_asgi._frames import without_our_frames
 from wix_asgi._http import httpx
 from wix_asgi._registration import Registration
-from wix_asgi._stand_in import current, refuse_outsider
+from wix_asgi._stand_in import close_with_stand_in, current, note_closed, refuse_outsider
 from wix_asgi._wix_options import WixOptions
 from wix_asgi.client.client import WixClient
 from wix_asgi.concurrency.detached import DetachedTasks
@@ -135,6 +135,7 @@ class Wix(Registration):
             SettingsError: A `FakeWix` is active, and this was made without it.
         """
         refuse_outsider(self._stand_in, is_real=self._given_transport is None)
+        close_with_stand_in(self._stand_in, self, self._detached, grace=_SHUTDOWN_GRACE)
         if self.is_open:
             return
         async with self._opening.here():
@@ -186,6 +187,7 @@ class Wix(Registration):
                 for pool in self._pools:
                     await pool.aclose()
                 await self._close_storage()
+                note_closed(self)
 
     @property
     def _takes_events(self) -> bool:

@@ -177,7 +177,7 @@ class SQLStorage(SQLEvents):
     async def replace_and_release(
         self, record: Record, *, expected: str, name: str, owner: str
     ) -> bool:
-        """Write `record` only if the stored version is `expected`; free `name` in any case."""
+        """Write `record` only if the stored version is `expected`, and free `name` only then."""
         values, durations = from_record(record)
         claim = {"the_name": name, "the_owner": owner}
         done = await self._execute_all(

@@ -17,7 +17,9 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    exists,
     func,
+    literal_column,
     or_,
     select,
     type_coerce,
@@ -195,10 +197,14 @@ class Writes:
 
         def and_release(change: Any) -> tuple[Executable, ...]:
             if not returning:
-                return change, self.release
-            # The replacement comes first, and then the release: callers that claim have the locks
-            # in the same order.
-            return (change.add_cte(self.release.returning(_CLAIM.name).cte("released")),)
+                # The number of rows that the statement before it has changed.
+                return change, self.release.where(func.changes() > literal_column("0"))
+            # The release asks for the replacement, which so comes first: callers that claim have
+            # the locks in the same order.
+            replaced = change.returning(_ROW.version).cte("replaced")
+            released = self.release.where(exists(select(replaced.c.version)))
+            release = released.returning(_CLAIM.name).cte("released")
+            return (select(replaced.c.version).add_cte(release),)
 
         self.replace_and_release: Final = and_release(self.replace)
         self.replace_and_release_again: Final = and_release(self.replace_again)

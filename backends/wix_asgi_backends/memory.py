@@ -136,10 +136,12 @@ class MemoryStorage(MemoryEvents):
     async def replace_and_release(
         self, record: Record, *, expected: str, name: str, owner: str
     ) -> bool:
-        """Write `record` only if the stored version is `expected`; free `name` in any case."""
+        """Write `record` only if the stored version is `expected`, and free `name` only then."""
         with self._lock:
-            self._release(name, owner)
-            return self._replace(record, expected)
+            is_written = self._replace(record, expected)
+            if is_written:
+                self._release(name, owner)
+            return is_written
 
     async def delete(
         self, app_id: str, instance_id: str, *, installed_before: datetime | None = None

@@ -17,6 +17,8 @@ LOGGERS = ["uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.acc
 LOGGERS += ["uvicorn.error"]
 # uvicorn logs whole scopes there, at its level TRACE.
 LOGGERS += ["uvicorn.asgi"]
+# `flask run` logs there.
+LOGGERS += ["werkzeug"]
 
 
 @pytest.fixture(params=LOGGERS)

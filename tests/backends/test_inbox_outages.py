@@ -55,23 +55,24 @@ async def test_restart_under_load(server: PostgresServer, how: signal.Signals) -
     """Over a restart or a crash of the server all kept events are handled, each by one owner."""
     kept: list[str] = []
     handled: list[str] = []
-    over = anyio.Event()
+    over, all_kept = anyio.Event(), anyio.Event()
 
     async def keep(storage: PostgresStorage) -> None:
         for number in count():
             if over.is_set():
+                all_kept.set()
                 return
             await storage.add_event(event(f"{number}", alias=f"{number}"))
             kept.append(f"{number}")
 
     async def work(storage: PostgresStorage, name: str) -> None:
         for number in count():
-            owner = f"{name}-{number}"
+            owner, is_last = f"{name}-{number}", all_kept.is_set()
             taken = await storage.take_events(APP, owner, limit=3, lease=3600)
             for one in taken:
                 assert await storage.finish_event(APP, one.event_id, owner, keep=LONG, outcomes="")
                 handled.append(one.event_id)
-            if over.is_set() and not taken:
+            if is_last and not taken:
                 return
 
     async def is_working(since: int) -> bool:

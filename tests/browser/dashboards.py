@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+from wsgiref.types import StartResponse, WSGIEnvironment
 
+from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -13,16 +17,20 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tests.support import Browser
-from wix_asgi import WixMiddleware
+from wix_asgi import Identity, Wix, WixMiddleware, WixWSGIMiddleware
 from wix_asgi.testing import FakeWix
+from wix_asgi.wsgi import sync_wix_of
 
-__all__ = ["APP", "WIX", "Dashboards"]
+__all__ = ["APP", "WIX", "WSGI", "Dashboards"]
 
 APP = "TEST_APP"
 """The variable with the address of the app."""
 
 WIX = "TEST_WIX"
 """The variable with the address of the dashboards."""
+
+WSGI = "TEST_WSGI"
+"""The variable that makes the app a WSGI app, where it is set."""
 
 _HOSTILE: Final = """<!doctype html>
 <form id="get" action="{app}/who"><input name="from" value="get"></form>
@@ -38,9 +46,7 @@ class Dashboards:
         self._app_url, wix_url = os.environ[APP], os.environ[WIX]
         self._fake = fake = FakeWix(url=wix_url)
         self._seen: list[tuple[str, bool, str | None]] = []
-        routes = [Route("/who", self._who, methods=["GET", "POST"]), Route("/", self._who)]
-        self._app = WixMiddleware(
-            Starlette(routes=routes),
+        wix = Wix(
             public_url=self._app_url,
             storage="memory://",
             transport=fake.transport,
@@ -48,6 +54,11 @@ class Dashboards:
             session=True,
             **fake.settings(),
         )
+        routes = [Route("/who", self._who, methods=["GET", "POST"]), Route("/", self._who)]
+        self._app: Any = WixMiddleware(Starlette(routes=routes), wix)
+        if WSGI in os.environ:
+            wrapped: Any = WixWSGIMiddleware(self._who_by_wsgi, wix)
+            self._app = WSGIMiddleware(wrapped)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the host that is asked."""
@@ -90,9 +101,22 @@ class Dashboards:
         return HTMLResponse(json.dumps(self._seen))
 
     async def _who(self, request: Request) -> Response:
+        cookie = request.headers.get("cookie", "")
+        source = request.query_params.get("from", "")
+        return JSONResponse(self._told_of(source, cookie, request.state.wix.identity))
+
+    def _who_by_wsgi(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        cookie = environ.get("HTTP_COOKIE", "")
+        source = dict(parse_qsl(environ["QUERY_STRING"])).get("from", "")
+        told = self._told_of(source, cookie, sync_wix_of(environ).identity)
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(told).encode()]
+
+    def _told_of(self, source: str, cookie: str, caller: Identity | None) -> dict[str, Any]:
         """Tell who is calling, and whether the browser sent a session along."""
-        caller = request.state.wix.identity
-        site = caller and caller.instance_id
-        has_cookie = "wix_session-" in request.headers.get("cookie", "")
-        self._seen.append((request.query_params.get("from", ""), has_cookie, site))
-        return JSONResponse({"cookie": has_cookie, "site": site})
+        site = caller.instance_id if caller else None
+        has_cookie = "wix_session-" in cookie
+        self._seen.append((source, has_cookie, site))
+        return {"cookie": has_cookie, "site": site}

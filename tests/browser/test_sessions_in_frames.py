@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Frame, Page
 
 from tests.browser.chromium import chromium
-from tests.browser.dashboards import APP, WIX
+from tests.browser.dashboards import APP, WIX, WSGI
 from tests.certificates import self_signed
 from tests.identity.visiting import OTHER, PREFIX
 from tests.limits import PATIENCE
@@ -38,11 +38,14 @@ class Places:
     hostile: str
 
 
-@pytest.fixture(name="places", params=["TLS", "loopback"], scope="module")
+@pytest.fixture(name="places", params=["TLS", "loopback", "WSGI"], scope="module")
 def _places(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Places]:
-    """Serve them over TLS as the world has them, or over plain http as a developer's desk has."""
+    """Serve them over TLS as the world has them, or over plain http as a developer's desk has.
+
+    The third has a WSGI app on that desk.
+    """
     room = tmp_path_factory.mktemp("places")
     port = free_port()
     tls: list[str] = []
@@ -58,6 +61,8 @@ def _places(
         )
     command = uvicorn("tests.browser.dashboards:Dashboards", port, "--factory", *tls)
     env = {**os.environ, APP: places.app, WIX: places.wix}
+    if request.param == "WSGI":
+        env[WSGI] = "1"
     with serving(command, cwd=room, env=env) as server:
         server.accepts(port)
         yield places

@@ -64,6 +64,17 @@ def test_events_are_listed() -> None:
     assert [CREATED, "site-a", "dead", "1", "ValueError in app.count"] == cells(by_id[dead[:12]])
 
 
+def test_long_types_shift_no_column() -> None:
+    """A type that is longer than its column is cut at its beginning, in the table alone."""
+    event_type = "wix.ecom.v1.order_payment_status_updated_by_the_owner"
+    keep("first", event_type=event_type)
+    head, row = run("events", "list").stdout.splitlines()
+
+    assert head.index("SITE") == row.index("site-a")
+    assert f"...{event_type[-33:]}" in row
+    assert event_type == listed()[0]["type"]
+
+
 def test_json_has_all_facts() -> None:
     """It is one JSON document; ids are whole, and times are UTC."""
     dead, waiting = id_of("first"), id_of("second")

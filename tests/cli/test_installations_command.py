@@ -201,6 +201,7 @@ def test_unknown_installations_are_a_failure(storage: str, command: str) -> None
 
     assert (1, "") == (result.exit_code, result.stdout)
     assert result.stderr.startswith("wix-asgi: There is no such installation")
+    assert "whole" in result.stderr
     assert 2 == usage.exit_code
 
 

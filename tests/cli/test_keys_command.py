@@ -138,7 +138,8 @@ def test_what_cannot_be_read_is_a_failure(settings: dict[str, str]) -> None:
     assert ", 0 already new, 2 unreadable." in result.stdout
     assert (
         "wix-asgi: 2 installations cannot be read; nothing was changed there. "
-        f"Missing in WIX_ENCRYPTION_KEYS: key {Vault([LOST]).newest_id} (2).\n"
+        "Neither in WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or "
+        f"WIX_PREVIOUS_APP_SECRETS: key {Vault([LOST]).newest_id} (2).\n"
     ) == result.stderr
     assert "refresh-b" == opened(url, "b", LOST)
 

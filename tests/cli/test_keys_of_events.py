@@ -60,7 +60,8 @@ def test_events_of_a_lost_key_are_a_failure(url: str, monkeypatch: pytest.Monkey
     assert 1 == result.exit_code
     assert (
         "wix-asgi: 2 events cannot be read; nothing was changed there. "
-        f"Missing in WIX_ENCRYPTION_KEYS: key {Vault([LOST]).newest_id} (2).\n"
+        "Neither in WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or "
+        f"WIX_PREVIOUS_APP_SECRETS: key {Vault([LOST]).newest_id} (2).\n"
     ) == result.stderr
     assert MAIL not in result.output
 

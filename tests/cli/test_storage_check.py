@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from tests.cli.commands import run, run_for_real, store, stored
 from tests.testing.storage_suite.broken import LastWriterWins
@@ -28,11 +29,16 @@ def test_a_storage_in_use_is_found_right_and_left_as_it_is(tmp_path: Path) -> No
     assert before == stored(url)
 
 
+def check(storage: MemoryStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """Check a storage that stands in for a file."""
+    monkeypatch.setattr(_operating, "open_storage", lambda _: storage)
+    (tmp_path / "store.db").touch()
+    return run("storage", "check", f"sqlite:///{tmp_path}/store.db")
+
+
 def test_what_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each rule that is not kept is named with its case, and the status is 1."""
-    monkeypatch.setattr(_operating, "open_storage", lambda _: LastWriterWins())
-    (tmp_path / "store.db").touch()
-    result = run("storage", "check", f"sqlite:///{tmp_path}/store.db")
+    result = check(LastWriterWins(), tmp_path, monkeypatch)
 
     assert 1 == result.exit_code
     assert "    test_replace_of_another_version: AssertionError at: assert" in result.output
@@ -102,9 +108,7 @@ def test_a_broken_rule_outweighs_unchecked_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A storage that stops answering is wrong, with status 1; the rest is told as not checked."""
-    monkeypatch.setattr(_operating, "open_storage", lambda _: Unreachable())
-    (tmp_path / "store.db").touch()
-    result = run("storage", "check", f"sqlite:///{tmp_path}/store.db")
+    result = check(Unreachable(), tmp_path, monkeypatch)
 
     assert 1 == result.exit_code
     assert "\nNot checked: " in result.stdout

@@ -97,13 +97,13 @@ def test_urls_and_id_come_from_the_environment(
 
 
 def test_what_is_in_the_target_only_is_told(source: str, target: str) -> None:
-    """Extra records are no failure: they were removed in the source, or installed in the target."""
+    """Extra records are named, and are no failure: removed in the source, or new in the target."""
     store(target, "d")
     result = run("storage", "copy", source, target, *OF_APP)
 
     assert 0 == result.exit_code
     assert "3 in FROM, 4 in TO" in result.stdout.replace(" installations", "")
-    assert "TO has 1 more, which are not in FROM." in result.stdout
+    assert "TO has 1 more, which are not in FROM (d)." in result.stdout
 
 
 def test_what_an_app_wrote_in_the_target_is_named(source: str, target: str) -> None:

@@ -34,7 +34,7 @@ def test_the_inbox_is_copied(url: str) -> None:
     assert (0, "") == (result.exit_code, result.stderr)
     assert (
         "kept://… to kept://…: 3 events in FROM; 3 written, 3 compared and the same, "
-        "0 known in TO by itself."
+        "0 left as an app wrote them in TO."
     ) == result.stdout.splitlines()[1]
     assert "0 written, 3 compared" in again.stdout.splitlines()[1]
     assert EventState.DONE is found(done, f"{url}-new").record.state

@@ -73,6 +73,7 @@ def test_a_thread_that_cannot_begin_is_tried_again() -> None:
         if not others:
             others.append(threading.Thread(target=call))
             others[0].start()
+            # Only the queue tells that the other call has begun to wait; nothing wakes us for it.
             while len(one._pending) < 2:
                 time.sleep(0.001)
             raise RuntimeError("can't start new thread")

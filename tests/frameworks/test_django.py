@@ -231,6 +231,20 @@ def test_page_by_wsgi_may_be_shown_by_wix_alone(site: Site) -> None:
     }
 
 
+def test_session_by_wsgi_begins() -> None:
+    """The answer of a view that was opened by Wix has the session of its site (R59)."""
+    fake = FakeWix()
+    wix = make_wix(fake, session=True)
+    site = Site(WixWSGIMiddleware(get_wsgi_application(), wix), fake)
+    site.install()
+    opened = site.open("/echo-by-wsgi")
+    cookie = opened.headers["Set-Cookie"].partition(";")[0]
+    further = call(site.app, "/echo-by-wsgi", HTTP_COOKIE=cookie)
+    portal().call(wix.aclose)
+
+    assert [SITE, SITE] == [json.loads(each.body)["instanceId"] for each in (opened, further)]
+
+
 @pytest.mark.shows_secrets("Django logs the request that failed")
 def test_other_errors_by_wsgi_are_djangos(site: Site) -> None:
     """A bug is Django's 500, as without the middleware."""

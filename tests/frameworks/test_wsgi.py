@@ -186,6 +186,13 @@ def test_secrets_are_masked_in_the_environment(served: WixWSGIMiddleware, fake: 
     assert shown["HTTP_COOKIE"].endswith("=***")
 
 
+def test_target_without_a_query_stays(served: WixWSGIMiddleware) -> None:
+    """An access log has no question mark that nobody sent."""
+    answer = call(served, "/wix/webhook", method="POST", body=b"x", RAW_URI="/wix/webhook")
+
+    assert "/wix/webhook" == answer.environ["RAW_URI"]
+
+
 def test_path_that_is_taken_for_ours_stays_the_apps(
     served: WixWSGIMiddleware, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -83,6 +83,21 @@ async def test_replacement_frees_the_lease(clock: ManualClock) -> None:
     assert 0 == combining.released
 
 
+async def test_replacement_of_another_version_keeps_the_lease(clock: ManualClock) -> None:
+    """A holder whose row has changed still has the lease, under which it replaces the row again."""
+    combining = Releases(clock=clock)
+    await combining.put(record(version="version-2"))
+    lease = make_lease(combining, NAME, ttl=TTL, clock=clock)
+    await lease.take()
+    is_written = await lease.replace(record(version="version-3"), expected="version-1")
+    is_free = await combining.claim(NAME, "another", TTL)
+    await lease.give_back()
+
+    assert not is_written
+    assert not is_free
+    assert 1 == combining.released
+
+
 async def test_renewal_beside_the_replacement(clock: ManualClock) -> None:
     """A lease that was renewed after the replacement is given back."""
     combining = Releases(clock=clock)

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import FastAPI
+from flask import Flask
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
@@ -87,6 +88,21 @@ def test_wix_and_keywords_are_a_mistake() -> None:
     """A Wix that was made before takes no keywords: they would be ignored."""
     with pytest.raises(TypeError, match="not both"):
         WixMiddleware(make_app(), make_wix(FakeWix()), finish_setup=True)
+
+
+@pytest.mark.parametrize("app", [Flask("app"), Flask("app").wsgi_app], ids=["app", "wsgi_app"])
+def test_wsgi_app_is_refused(app: Any) -> None:
+    """It would fail each request; the error names the wrapper that takes it."""
+    with pytest.raises(TypeError, match="WixWSGIMiddleware"):
+        WixMiddleware(app, make_wix(FakeWix()))
+
+
+def test_app_without_a_signature_is_wrapped() -> None:
+    """An app that is no Python code tells no parameters, and is taken for an ASGI app."""
+    app: Any = dict
+    wrapped: Any = WixMiddleware(app, make_wix(FakeWix()))
+
+    assert app is wrapped.app
 
 
 def test_wrong_settings_stop_it_at_once() -> None:

@@ -7,7 +7,6 @@ write of a new row.
 
 from __future__ import annotations
 
-import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from tests.processes.interruptible import run
 from tests.processes.owed import say
 from wix_asgi import Installation, Wix
 from wix_asgi.handshake.on_install import OnInstall
@@ -76,6 +76,4 @@ async def work(name: str, event_type: str, site: str) -> None:
 
 
 if __name__ == "__main__":
-    # Whatever runs the tests in the background may have left it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work, sys.argv[1], sys.argv[2], sys.argv[3])
+    run(work, sys.argv[1], sys.argv[2], sys.argv[3])

@@ -8,7 +8,6 @@ the notes; slow handlers end once something is in the pipe of that name with `.g
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 
 from tests.limits import PATIENCE
+from tests.processes.interruptible import run
 from wix_asgi import Wix, WixMiddleware
 from wix_asgi.concurrency.detached import DetachedTasks
 from wix_asgi.events import WebhookEvent
@@ -125,6 +125,4 @@ async def work(lease: float) -> None:
 
 
 if __name__ == "__main__":
-    # Whatever runs the tests in the background may have left it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work, float(sys.argv[1]))
+    run(work, float(sys.argv[1]))

@@ -6,11 +6,11 @@ worker named "hanging" never ends.
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import anyio
 
+from tests.processes.interruptible import run
 from wix_asgi import Installation, Wix
 
 __all__: list[str] = []
@@ -40,6 +40,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    # Whatever runs the tests in the background may have left it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    anyio.run(work, sys.argv[1], sys.argv[2])
+    run(work, sys.argv[1], sys.argv[2])

@@ -63,7 +63,7 @@ def test_a_frozen_worker_does_not_go_on_when_it_wakes(
 ) -> None:
     """Another one does the job by then: the woken worker is told, and waits for its turn."""
     first, second = workers
-    first.process.send_signal(signal.SIGSTOP)
+    first.process.send_signal(signal.SIGUSR1)
     second.printed("second begins")
     first.process.send_signal(signal.SIGCONT)
     first.printed("first lost it")

@@ -90,9 +90,9 @@ def _engine(storage: Steps, clock: ManualClock) -> Recovery:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("refused", "Wix answered 400 invalid_grant"),
-        ("missing", "there is no refresh token"),
-        ("unreadable", "A stored token was sealed with key"),
+        ("refused", "its refresh token is gone: Wix answered 400 invalid_grant"),
+        ("missing", "its refresh token is gone: there is no refresh token"),
+        ("unreadable", "cannot be opened here, and stays stored: A stored token was sealed with"),
     ],
 )
 async def test_an_installation_recovers(

@@ -60,9 +60,9 @@ async def test_a_database_that_is_down_is_not_called_wix(
         server.stop()
         with pytest.raises(StorageUnavailable):
             await wix.client(SITE).get("/echo")
-        errors = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
         await anyio.to_thread.run_sync(server.start)
         status = await _status(wix)
+    errors = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
 
     assert 200 == status
     assert 1 == len([line for line in errors if f"site {SITE} gets no new token" in line])

@@ -20,6 +20,7 @@ _ACCESS_LOGS: Final = (
     "gunicorn.access",
     "hypercorn.access",
     "granian.access",
+    "werkzeug",  # the access log of `flask run`, among its other lines
     "uvicorn.error",  # which logs the URLs of accepted websockets
     "uvicorn.asgi",  # which logs whole scopes, at its level TRACE
 )

@@ -19,6 +19,9 @@ _SHORT_ID: Final = 12
 _COLUMNS: Final = "{:12}  {:36}  {:36}  {:7}  {:>8}  {:>6}  {:>9}  {}"
 """Id, type, site, state, attempts, age, next attempt, failure; sites and most types fit."""
 
+_TYPE_WIDTH: Final = 36
+"""Characters of the column of types."""
+
 _UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
@@ -56,7 +59,7 @@ def print_row(record: EventRecord) -> None:
     """Print the line of one event."""
     row = _COLUMNS.format(
         short_id(record.event_id),
-        listed([record.event_type]),
+        _short_type(record.event_type),
         listed([record.instance_id]),
         _state(record),
         record.attempts,
@@ -65,6 +68,12 @@ def print_row(record: EventRecord) -> None:
         listed([record.failure or ""]),
     )
     typer.echo(row.rstrip())
+
+
+def _short_type(event_type: str) -> str:
+    """Return a type, or its end: Wix's types of one product begin alike."""
+    told = listed([event_type])
+    return told if len(told) <= _TYPE_WIDTH else f"...{told[3 - _TYPE_WIDTH :]}"
 
 
 def print_facts(record: EventRecord, handlers: Mapping[str, str], keys: str) -> None:

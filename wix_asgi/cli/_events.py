@@ -101,7 +101,7 @@ def list_(
     it came, or was last retried), issued_at (by Wix), received_at, next_attempt_at
     (null once it has ended), forgotten_at (null until then) and failure (the latest,
     or null). Times are UTC, as in 2026-11-01T12:00:00Z. The table has the beginnings
-    of ids.
+    of ids, and the ends of long types.
     """
     states = [EventState.WAITING, EventState.DEAD]
     if dead or every:

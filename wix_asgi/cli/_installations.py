@@ -212,7 +212,10 @@ async def _remove(url: str | None, instance_id: str, yes: bool) -> None:
 async def _found(storage: Storage, settings: WixSettings, instance_id: str) -> DatedRecord:
     dated = await RecordScan(storage, settings.app_id).get(instance_id)
     if dated is None:
-        fail("There is no such installation: look at the instance id, WIX_APP_ID and the storage.")
+        fail(
+            "There is no such installation: look at the instance id, which has to be whole, "
+            "WIX_APP_ID and the storage."
+        )
     return dated
 
 

@@ -89,9 +89,9 @@ def rotate(
     """Seal every stored token and event with the newest key, while the app runs.
 
     Set WIX_ENCRYPTION_KEYS=NEW,OLD for all workers of the app, restart them, and
-    run this with the same WIX_… variables. When it ends with status 0, every
-    token, and every payload in the inbox of webhooks, was opened and is sealed with
-    NEW: OLD may go.
+    then run this with the same WIX_… variables, never while a worker lacks NEW.
+    When it ends with status 0, every token, and every payload in the inbox of
+    webhooks, was opened and is sealed with NEW: OLD may go.
 
     Where workers restart one after another, all must know NEW before any worker
     seals with it: let them run with OLD,NEW first, and then with NEW,OLD.
@@ -155,7 +155,10 @@ def _trouble(rotation: Rotation, noun: str) -> str:
     keys = ", ".join(f"{key_id} ({number:,})" for key_id, number in rotation.unknown.items())
     parts = [f"{count(rotation.unreadable, noun)} cannot be read; nothing was changed there."]
     if keys:
-        parts.append(f"Missing in WIX_ENCRYPTION_KEYS: key {keys}.")
+        parts.append(
+            "Neither in WIX_ENCRYPTION_KEYS nor derived from WIX_APP_SECRET or "
+            f"WIX_PREVIOUS_APP_SECRETS: key {keys}."
+        )
     if rotation.damaged:
         parts.append(f"Changed, or moved from another row: {rotation.damaged:,}.")
     return " ".join(parts)

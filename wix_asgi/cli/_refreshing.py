@@ -37,6 +37,8 @@ REFRESHED: Final = "refreshed"
 _SHUTDOWN_GRACE: Final = 10.0
 """Seconds for a refresh under way to be stored; apps give it the same time (`wix_asgi.wix`)."""
 
+_NOT_THERE: Final = "There is no such installation. Give its whole instance id."
+
 _OUTCOMES: Final[dict[type[WixError], str]] = {
     WixMisconfigured: "misconfigured",
     WixUnavailable: "unavailable",
@@ -67,7 +69,7 @@ async def refresh_now(settings: WixSettings, storage: Storage, instance_id: str)
     try:
         stored = await installations.get(instance_id)
         if stored is None:
-            return Outcome("not_there", "There is no such installation.")
+            return Outcome("not_there", _NOT_THERE)
         await _lift_verdict(storage, settings, instance_id)
         async with _tokens(storage, settings, installations) as tokens:
             if stored.access_token is None:
@@ -76,7 +78,7 @@ async def refresh_now(settings: WixSettings, storage: Storage, instance_id: str)
                 token = await tokens.renew(instance_id, stored.access_token)
     except NotInstalled:
         if await storage.get(settings.app_id, instance_id) is None:
-            return Outcome("not_there", "There is no such installation.")
+            return Outcome("not_there", _NOT_THERE)
         return Outcome("refused", "Wix refuses the installation: its site has to install again.")
     except tuple(_OUTCOMES) as exc:
         kinds = [kind for error, kind in _OUTCOMES.items() if isinstance(exc, error)]

@@ -74,8 +74,9 @@ def copy(
     It may be interrupted, and run again at any time: a record that TO has already
     is not written again. In TO a record is written over only while it is as a copy
     left it. A record that an app has written there stays, and is named. Nothing is
-    deleted: a site that was removed from FROM after it was copied is found out at
-    its next refresh.
+    deleted: a site that was removed from FROM after it was copied is named, and
+    stays in TO until `wix-asgi installations remove`, or else fails at its next
+    refresh.
 
     It ends when it has read both sides from the first record to the last, with
     nothing left to write, and compared them byte for byte, but for the times.
@@ -263,7 +264,7 @@ def _event_progress(now: EventCopy) -> str:
 def _event_tally(copy: EventCopy) -> str:
     return (
         f"{count(copy.seen, 'event')} in FROM; {copy.written:,} written, {copy.same:,} compared "
-        f"and the same, {copy.kept:,} known in TO by itself."
+        f"and the same, {copy.kept:,} left as an app wrote them in TO."
     )
 
 
@@ -272,7 +273,11 @@ def _progress(now: Copy) -> str:
 
 
 def _tally(done: Copy) -> str:
-    extra = f" TO has {done.extra:,} more, which are not in FROM." if done.extra else ""
+    extra = (
+        f" TO has {len(done.extra):,} more, which are not in FROM ({listed(done.extra)})."
+        if done.extra
+        else ""
+    )
     return (
         f"{count(done.seen)} in FROM, {done.in_target:,} in TO; {done.written:,} written, "
         f"{done.same:,} compared and the same.{extra}"

@@ -119,8 +119,22 @@ class DetachedTasks:
         """
         task: DetachedTask[T] = DetachedTask(is_waited_for=is_waited_for)
         self._running[task] = running_loop()
-        self._spawn(lambda: self._run(task, work))
+        self.spawn(lambda: self._run(task, work))
         return task
+
+    def spawn(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Start a task of the running event loop, also from a callback of it.
+
+        Nothing waits for it, and nothing cancels it; `run` must not raise.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            _spawn_on_trio(run)
+            return
+        asyncio_task = asyncio.ensure_future(run())
+        self._asyncio_tasks.add(asyncio_task)
+        asyncio_task.add_done_callback(self._asyncio_tasks.discard)
 
     async def aclose(self, grace: float) -> None:
         """Wait up to `grace` seconds for the tasks of this event loop, then cancel the rest."""
@@ -152,16 +166,6 @@ class DetachedTasks:
             await task.run(work)
         finally:
             del self._running[task]
-
-    def _spawn(self, run: Callable[[], Awaitable[None]]) -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            _spawn_on_trio(run)
-            return
-        asyncio_task = asyncio.ensure_future(run())
-        self._asyncio_tasks.add(asyncio_task)
-        asyncio_task.add_done_callback(self._asyncio_tasks.discard)
 
 
 def _spawn_on_trio(run: Callable[[], Awaitable[None]]) -> None:

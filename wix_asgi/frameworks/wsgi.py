@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -22,6 +23,7 @@ from wix_asgi._frames import without_our_frames
 from wix_asgi.asgi.access_logs import redact_access_logs
 from wix_asgi.asgi.scopes import hide_secrets
 from wix_asgi.client.refusals import response_to
+from wix_asgi.client.session_app import session_headers
 from wix_asgi.client.sync_client import SyncWixClient, sync_client
 from wix_asgi.concurrency.portal import portal
 from wix_asgi.errors import MiddlewareMissing, RequestRefused
@@ -31,6 +33,8 @@ from wix_asgi.wix import Wix, WixOptions
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from wix_asgi.identity.session import Sessions
 
 __all__ = [
     "ENVIRON_KEY",
@@ -58,7 +62,7 @@ class WixWSGIMiddleware:
     A `RequestRefused` that the app lets out before it has answered is answered here, with a page or
     JSON as by `wix_asgi.answer_refusal`. All else passes through untouched.
 
-    A session (`Wix(session=...)`) is read here, and never begun.
+    A session (`Wix(session=...)`) begins with the headers that the app gives to `start_response`.
     """
 
     def __init__(
@@ -95,9 +99,13 @@ class WixWSGIMiddleware:
             own = route(scope)
             if own is not None:
                 return self._answer(own, scope, environ, start_response)
-        environ[ENVIRON_KEY] = sync_client(self.wix.clients, lambda: self._caller(environ))
+        client = sync_client(self.wix.clients, lambda: self._caller(environ))
+        environ[ENVIRON_KEY] = client
+        start = start_response
+        if self.wix.sessions is not None:
+            start = _beginning(self.wix.sessions, self._scope(environ), client, start_response)
         try:
-            answer = self.app(environ, start_response)
+            answer = self.app(environ, start)
         except RequestRefused as refusal:
             return _refuse(refusal, environ, start_response)
         except Exception as exc:
@@ -140,6 +148,24 @@ class WixWSGIMiddleware:
             for scope_of_work in work:
                 loop.call_soon_threadsafe(scope_of_work.cancel)
             raise
+
+
+def _beginning(
+    sessions: Sessions, scope: Scope, client: SyncWixClient, start_response: StartResponse
+) -> StartResponse:
+    """Return a `start_response` that begins a session where the request has a good instance."""
+    caller: Any = client._caller
+
+    def start(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        if caller.instances:
+            told = [(_encoded(name), _encoded(value)) for name, value in headers]
+            begun = portal().call(partial(session_headers, sessions, scope, caller.instances, told))
+            headers = [*headers, *((name.decode(), value.decode()) for name, value in begun)]
+        return start_response(status, headers, exc_info)
+
+    return start
 
 
 def _steps(
@@ -211,6 +237,11 @@ def _without_target(environ: WSGIEnvironment) -> WSGIEnvironment:
     return {**environ, "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRING": ""}
 
 
+def _encoded(text: str) -> bytes:
+    """Return a part of a header as ASGI has it; a server refuses other characters (PEP 3333)."""
+    return text.encode("latin-1", "replace")
+
+
 def _decoded(text: str) -> str:
     """Return a part of a path as ASGI has it; WSGI has its bytes as characters (PEP 3333)."""
     return text.encode("latin-1").decode("utf-8", "replace")
@@ -221,7 +252,7 @@ def _hide_in_environ(environ: WSGIEnvironment, masked: Scope) -> None:
     query = masked["query_string"].decode("latin-1")
     environ["QUERY_STRING"] = query
     for key in _TARGETS:
-        if key in environ:
+        if "?" in environ.get(key, ""):
             environ[key] = f"{environ[key].partition('?')[0]}?{query}"
     for name, value in masked["headers"]:
         key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"

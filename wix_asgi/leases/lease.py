@@ -263,14 +263,15 @@ class Lease(RenewedLease):
         return self.is_held
 
     async def replace(self, record: Record, *, expected: str) -> bool:
-        """Do as `Storage.replace` does, and free the lease in the same step if the storage can."""
+        """Do as `Storage.replace` does; where it writes, it frees the lease if the storage can."""
         if self._combining is None:
             return await self._storage.replace(record, expected=expected)
         asked_at = self._asked_at
         is_written = await self._combining.replace_and_release(
             record, expected=expected, name=self._name, owner=self._owner
         )
-        self._freed_after = asked_at
+        if is_written:
+            self._freed_after = asked_at
         return is_written
 
     async def give_back(self) -> None:

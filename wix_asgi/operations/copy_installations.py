@@ -47,7 +47,7 @@ class Copy:
         damaged: The instance ids of records that have the same version on both sides, but
             different contents.
         in_target: The number of records that were read in the target.
-        extra: The records of the target that the source does not have.
+        extra: The instance ids of records of the target that the source does not have.
     """
 
     passes: int = 0
@@ -58,7 +58,7 @@ class Copy:
     kept: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     in_target: int = 0
-    extra: int = 0
+    extra: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -68,8 +68,8 @@ class Copy:
     def begin_pass(self) -> None:
         """Reset the counts of the latest pass."""
         self.passes += 1
-        self.seen = self.same = self.unsettled = self.in_target = self.extra = 0
-        self.kept, self.damaged = [], []
+        self.seen = self.same = self.unsettled = self.in_target = 0
+        self.kept, self.damaged, self.extra = [], [], []
 
 
 async def copy_installations(
@@ -147,7 +147,7 @@ class _Pass:
         async for dated in self._in_source:
             instance_id = dated.record.instance_id
             while present and present.instance_id < instance_id:
-                self._copy.extra += 1
+                self._copy.extra.append(present.instance_id)
                 present = await self._next_in_target()
             if present and present.instance_id == instance_id:
                 await self._settle(dated, present)
@@ -157,7 +157,7 @@ class _Pass:
             self._copy.seen += 1
             self._report(self._copy)
         while present:
-            self._copy.extra += 1
+            self._copy.extra.append(present.instance_id)
             present = await self._next_in_target()
 
     async def _next_in_target(self) -> Record | None:

@@ -186,8 +186,11 @@ class Leader:
             stored = now
         if granted.recovered_from is not None:
             logger.warning(
-                "an installation goes on by client credentials, since its refresh token is gone: "
-                "%s (site %s)",
+                "an installation goes on by client credentials, since its refresh token %s: %s "
+                "(site %s)",
+                "is gone"
+                if stored.unreadable is None
+                else "cannot be opened here, and stays stored",
                 granted.recovered_from,
                 stored.instance_id,
                 extra={"instance_id": stored.instance_id},

@@ -127,3 +127,12 @@ async def test_an_unknown_page_is_a_sentence(fake: FakeWix) -> None:
     assert 404 == page.status_code
     assert "There is no page of Wix at this address." in page.text
     assert 401 == called.status_code
+
+
+async def test_a_program_is_told_how_to_get_a_page(fake: FakeWix) -> None:
+    """The refusal of a call without a token, such as one of curl, says what makes it a page."""
+    async with httpx.AsyncClient(transport=fake.transport, base_url=fake.url) as http:
+        called = await http.get("/", headers={"accept": "*/*"})
+
+    assert 401 == called.status_code
+    assert "a page needs Accept: text/html" in called.json()["message"]

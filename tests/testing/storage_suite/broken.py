@@ -263,6 +263,16 @@ class FreesAnyName(MemoryStorage):
         return await super().replace_and_release(record, expected=expected, name=name, owner=owner)
 
 
+class FreesWithoutWriting(MemoryStorage):
+    """Frees a name with the replacement of a record, whether or not it was written."""
+
+    async def replace_and_release(
+        self, record: Record, *, expected: str, name: str, owner: str
+    ) -> bool:
+        await self.release(name, owner)
+        return await self.replace(record, expected=expected)
+
+
 class ReplacesAnyVersion(MemoryStorage):
     """Replaces a record with the release of a name, without comparing its version."""
 

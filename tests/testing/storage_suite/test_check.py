@@ -144,6 +144,7 @@ FAULTS_OF_COMBINING = [
     (broken.ClaimsOnce, expected.CLAIMED_ONCE),
     (broken.ClaimsOverOthers, expected.CLAIMED_OVER),
     (broken.FreesAnyName, expected.FREED),
+    (broken.FreesWithoutWriting, expected.FREED_UNWRITTEN),
     (broken.KeepsTheName, expected.KEPT_NAMES),
     (broken.ReplacesAnyVersion, expected.REPLACED_ANY),
     (broken.ReturnsWhatWasPut, expected.NOT_AS_STORED),

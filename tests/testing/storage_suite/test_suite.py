@@ -248,4 +248,4 @@ def test_pytest_is_not_needed_to_check() -> None:
     )
 
     assert (0, "") == (ran.returncode, ran.stderr)
-    assert ["Finding", "check"] == storage_check.__all__
+    assert ["CHECK_SECONDS", "Finding", "check"] == storage_check.__all__

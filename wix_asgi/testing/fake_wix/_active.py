@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from wix_asgi._http import httpx
 from wix_asgi._stand_in import StandIn, in_place
+from wix_asgi.concurrency.closers import Closers
 from wix_asgi.storage import AddingStorage, ClaimReader, EventStorage, Storage, open_storage
 
 __all__ = ["activated"]
@@ -24,16 +25,21 @@ class _Block:
 
     transport: httpx.AsyncBaseTransport
     storage: Storage
+    apps: Closers
 
 
 _blocks: Final[list[_Block]] = []
 """The blocks of this process, the innermost last."""
 
+_ended: Final[list[_Block]] = []
+"""Blocks that have ended, for apps that close after them on the event loop of the test itself."""
+
 
 def _innermost() -> _Block:
-    if not _blocks:
-        raise RuntimeError("This Wix was made under FakeWix.active(), whose block has ended.")
-    return _blocks[-1]
+    _ended[:] = [block for block in _ended if block.apps.is_closing]
+    for block in (*_ended, *_blocks)[-1:]:
+        return block
+    raise RuntimeError("This Wix was made under FakeWix.active(), whose block has ended.")
 
 
 class _ActiveTransport(httpx.AsyncBaseTransport):
@@ -75,9 +81,10 @@ def activated(
     """Put the fake Wix of these settings in place for a block; see `FakeWix.active`."""
     told = storage or os.environ.get(_TEST_STORAGE, "").strip() or _MEMORY
     keywords = {**settings, "transport": _TRANSPORT, "storage": told}
-    _blocks.append(_Block(transport, open_storage("memory://")))
+    stand_in = StandIn(keywords, public_url)
+    _blocks.append(_Block(transport, open_storage("memory://"), stand_in.apps))
     try:
-        with in_place(StandIn(keywords, public_url)):
+        with in_place(stand_in):
             yield
     finally:
-        _blocks.pop()
+        _ended.append(_blocks.pop())

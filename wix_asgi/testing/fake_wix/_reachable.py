@@ -68,6 +68,10 @@ class Reachable(Webhooks):
         is never opened. A `Wix` that was made in an earlier block goes on in this one, where
         app ID, secret, key and URL of both fakes are the same.
 
+        At the end each of them that is open is closed: handlers under way are waited for, twenty
+        seconds at most, and an `on_install` that is still owed is dropped. An app of the event loop
+        that leaves the block closes in its next steps.
+
         A real `Wix` that was made before raises `SettingsError` when it is used.
 
         Args:

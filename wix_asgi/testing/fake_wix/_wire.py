@@ -92,7 +92,11 @@ def read_authorization(request: Request) -> str:
     """
     values = request.headers.getlist("authorization")
     if len(values) != 1:
-        raise api_refusal(401, "UNAUTHENTICATED", "one Authorization header is expected")
+        raise api_refusal(
+            401,
+            "UNAUTHENTICATED",
+            "one Authorization header is expected; a page needs Accept: text/html",
+        )
     return values[0]
 
 

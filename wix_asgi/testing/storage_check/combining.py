@@ -180,7 +180,7 @@ async def test_replace_and_release(storage: _Combining) -> None:
 
 
 async def test_replace_and_release_of_another_version(storage: _Combining) -> None:
-    """Where the version is another one, the record stays, and the name is free all the same."""
+    """Where the version is another one, the record stays, and so does the name with its owner."""
     await storage.put(record(version="version-2"))
     await storage.claim("name", "owner", _LONG)
 
@@ -188,7 +188,8 @@ async def test_replace_and_release_of_another_version(storage: _Combining) -> No
         record(version="version-3"), expected="version-1", name="name", owner="owner"
     )
     assert "version-2" == (await read(storage)).version
-    assert await storage.claim("name", "other", _LONG)
+    assert not await storage.claim("name", "other", _LONG)
+    assert await storage.claim("name", "owner", _LONG)
 
 
 async def test_replace_and_release_leaves_another_owner(storage: _Combining) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from wix_asgi.models import EventCounts, EventRecord, EventState
 from wix_asgi_backends._memory_purging import remove_in_batches
@@ -69,8 +70,8 @@ class MemoryEvents:
             event = inbox.owned(event_id, owner)
             if event is None:
                 return False
-            event.note(outcomes, failure)
-            inbox.end(event, EventState.DEAD if is_dead else EventState.DONE, self._now() + keep)
+            state = EventState.DEAD if is_dead else EventState.DONE
+            inbox.end(event, state, self._now() + keep, **_notes(outcomes, failure))
             return True
 
     async def postpone_event(
@@ -90,7 +91,7 @@ class MemoryEvents:
             event = inbox.owned(event_id, owner)
             if event is None:
                 return False
-            event.note(outcomes, failure)
+            event.record = replace(event.record, **_notes(outcomes, failure))
             if not is_counted:
                 event.count(event.record.attempts - 1)
             inbox.wait(event, self._now() + delay)
@@ -192,11 +193,6 @@ class _Event:
     def is_taken(self, now: float) -> bool:
         return self.owner is not None and self.due_at > now
 
-    def note(self, outcomes: str, failure: str | None) -> None:
-        """Note the outcomes, and a failure if there is a newer one."""
-        latest = self.record.failure if failure is None else failure
-        self.record = replace(self.record, outcomes=outcomes, failure=latest)
-
     def count(self, attempts: int) -> None:
         self.record = replace(self.record, attempts=attempts)
 
@@ -293,11 +289,10 @@ class _AppInbox:
         event.due_at = due_at
         self._due.add(event)
 
-    def end(self, event: _Event, state: EventState, expires_at: float) -> None:
-        """End the event in `state`; a done one loses its payload."""
-        if state == EventState.DONE:
-            event.record = replace(event.record, payload=None)
-        self._move(event, state)
+    def end(self, event: _Event, state: EventState, expires_at: float, **changes: Any) -> None:
+        """End the event in `state`, with `changes` of its values; a done one loses its payload."""
+        gone = {"payload": None} if state == EventState.DONE else {}
+        self._move(event, state, **changes, **gone)
         self._give(event, None)
         event.due_at, event.expires_at = math.inf, expires_at
         self.ends.add(event)
@@ -336,10 +331,16 @@ class _AppInbox:
         else:
             self._taken[event.record.event_id] = event
 
-    def _move(self, event: _Event, state: EventState) -> None:
+    def _move(self, event: _Event, state: EventState, **changes: Any) -> None:
         self._count[event.record.state] -= 1
         self._count[state] += 1
-        event.record = replace(event.record, state=state)
+        # One copy for all changes: the copies are most of the time that an event takes here.
+        event.record = replace(event.record, state=state, **changes)
+
+
+def _notes(outcomes: str, failure: str | None) -> dict[str, Any]:
+    """Return what is noted: the outcomes, and a failure if there is a newer one."""
+    return {"outcomes": outcomes} if failure is None else {"outcomes": outcomes, "failure": failure}
 
 
 def _in_state(state: EventState, moment_of: Callable[[_Event], float]) -> Callable[[_Event], float]:

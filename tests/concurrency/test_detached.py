@@ -337,3 +337,14 @@ class _Gate:
     async def wait(self) -> None:
         with anyio.fail_after(PATIENCE):
             await self._signal.wait_until(lambda: self._is_open)
+
+
+async def test_work_that_is_cancelled_before_it_begins() -> None:
+    """It begins all the same, and is cancelled where it waits."""
+    work, detached = Work(), DetachedTasks()
+    task = detached.start(work)
+    task.cancel()
+    with pytest.raises(Interrupted):
+        await result(task)
+
+    assert "cancelled" == work.ended

@@ -219,6 +219,19 @@ async def test_prepared_events_need_no_handler(caplog: pytest.LogCaptureFixture)
     assert [] == app.calls
 
 
+async def test_other_events_are_not_prepared() -> None:
+    """Of all events only those of installs and uninstalls are, whoever handles them."""
+    async with working() as (app, worker):
+        app.on("*")(app.note)
+        await app.add("AppRemoved")
+        await app.add("another")
+        worker.start()
+        await app.until_over(times=2)
+
+    assert ["AppRemoved"] == [signed.event_type for signed in app.prepared]
+    assert 2 == len(app.calls)
+
+
 async def test_no_more_events_are_taken_than_there_are_slots() -> None:
     """Other processes may have the rest; each free slot takes one more."""
     slow = SlowHook()

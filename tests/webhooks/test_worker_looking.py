@@ -16,6 +16,7 @@ from tests.limits import PATIENCE
 from tests.webhooks.working import EventSteps, Working, jumping, working
 from wix_asgi.events import WebhookEvent
 from wix_asgi.webhooks.policy import WebhookPolicy
+from wix_asgi.webhooks.worker import EventWorker
 
 
 @pytest.fixture
@@ -44,6 +45,41 @@ async def test_an_event_of_this_process_is_handled_at_once() -> None:
         await app.until_over()
 
     assert pytest.approx(0, abs=0.1) == app.clock() - added_at
+
+
+async def test_a_thread_without_an_event_loop_wakes_the_worker() -> None:
+    """The poll is not waited for: a thread of an app may register a handler."""
+    async with working() as (app, worker):
+        app.on()(app.note)
+        worker.start()
+        await anyio.sleep(300)
+        await app.add()
+        added_at = anyio.current_time()
+        thread = threading.Thread(target=worker.wake)
+        thread.start()
+        thread.join(PATIENCE)
+        await app.until_over()
+
+    assert pytest.approx(0, abs=0.1) == app.clock() - added_at
+
+
+def test_a_wake_where_no_event_loop_runs_begins_nothing() -> None:
+    """A program may register a handler once its event loop is over."""
+    apps: list[tuple[Working, EventWorker]] = []
+
+    async def loop_that_ends() -> None:
+        app = Working()
+        worker = app.worker()
+        apps.append((app, worker))
+        worker.start()
+        await app.until_step("take")
+
+    anyio.run(loop_that_ends)
+    app, worker = apps[0]
+    before = list(app.storage.steps)
+    worker.wake()
+
+    assert before == app.storage.steps
 
 
 async def test_looks_for_events_of_others_become_rarer() -> None:

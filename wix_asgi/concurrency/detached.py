@@ -38,18 +38,25 @@ class DetachedTask(Generic[T]):
     def __init__(self, *, is_waited_for: bool = True) -> None:
         """Belong to the running event loop, which must be the loop that runs the work."""
         self.is_waited_for = is_waited_for
-        self._done = anyio.Event()
-        self._scope = anyio.CancelScope()
+        self._is_done = self._is_cancelled = False
+        # Made where they are used, which spares most tasks the event; and a callback of the event
+        # loop, which is no task, can make neither.
+        self._done: anyio.Event | None = None
+        self._scope: anyio.CancelScope | None = None
         self._error: Exception | None = None
         self._result: T
 
     @property
     def is_done(self) -> bool:
         """Whether the work has ended and its outcome is known."""
-        return self._done.is_set()
+        return self._is_done
 
     async def wait(self) -> None:
         """Wait for the end of the work, and raise none of its errors."""
+        if self._done is None:
+            self._done = anyio.Event()
+        if self._is_done:
+            self._done.set()
         await self._done.wait()
 
     async def result(self) -> T:
@@ -59,7 +66,7 @@ class DetachedTask(Generic[T]):
             Interrupted: The process is shutting down.
             Exception: The error that the work raised.
         """
-        await self._done.wait()
+        await self.wait()
         if self._error is not None:
             # Every waiting task raises the same object, and must not prolong the traceback of
             # the task before it. Nothing is hidden: `_frames.without_frames` would drop the
@@ -70,6 +77,9 @@ class DetachedTask(Generic[T]):
     async def run(self, work: Callable[[], Awaitable[T]]) -> None:
         """Do the work and keep its outcome; only a cancellation from outside goes through."""
         self._error = Interrupted()
+        self._scope = anyio.CancelScope()
+        if self._is_cancelled:
+            self._scope.cancel()
         try:
             with self._scope:
                 # Loops that start tasks eagerly would run the work before start() has returned.
@@ -79,11 +89,15 @@ class DetachedTask(Generic[T]):
         except Exception as exc:
             self._error = exc
         finally:
-            self._done.set()
+            self._is_done = True
+            if self._done is not None:
+                self._done.set()
 
     def cancel(self) -> None:
         """Cancel the work where it waits; unless it ends well, `result` raises `Interrupted`."""
-        self._scope.cancel()
+        self._is_cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 class DetachedTasks:

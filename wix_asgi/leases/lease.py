@@ -114,6 +114,12 @@ class RenewedLease(ABC):
         is_ours = self.is_held and ends_at > -math.inf
         self._ends_at = max(ends_at, self._ends_at) if is_ours else -math.inf
 
+    def seconds_to_renewal(self) -> float:
+        """Return the seconds after which the holder renews."""
+        # Counted from when the lease was asked for, since a busy storage answers late.
+        pause = self._asked_at + self._ttl * RENEW_AFTER - self._clock()
+        return max(pause, self._min_pause())
+
     async def cover(self, seconds: float) -> bool:
         """Renew the lease if it ends within `seconds`; return whether it lasts longer now.
 
@@ -150,18 +156,18 @@ class RenewedLease(ABC):
         done: anyio.Event,
         renewed: Callable[[], object] = lambda: None,
         *,
+        is_due: bool = False,
         asking: Callable[[], object] = lambda: None,
         failed: Callable[[Exception], object] = lambda _: None,
     ) -> None:
         """Keep the lease until `done`; a renewal that fails is logged, and repeated.
 
         `asking` is called before each renewal, and after it `renewed`, when the storage has
-        answered, or `failed` with its error.
+        answered, or `failed` with its error. Where the first renewal `is_due`, it begins at once.
         """
         while not done.is_set():
-            # Counted from when the lease was asked for, since a busy storage answers late.
-            pause = self._asked_at + self._ttl * RENEW_AFTER - self._clock()
-            due_at = self._clock() + max(pause, self._min_pause())
+            due_at = self._clock() + (0.0 if is_due else self.seconds_to_renewal())
+            is_due = False
             with anyio.move_on_after(due_at - self._clock()):
                 await done.wait()
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from wix_asgi.webhooks._event_log import EventLog
 from wix_asgi.webhooks._handler_run import Ending, HandlerRun, RunEnd, Start
 from wix_asgi.webhooks._observing import Observing
 from wix_asgi.webhooks._passing_on import PassingOn
+from wix_asgi.webhooks._renewing import Renewing
 from wix_asgi.webhooks.handlers import Handler, Handlers
 from wix_asgi.webhooks.inbox import Inbox, KeptEvent
 from wix_asgi.webhooks.outcomes import HandlerOutcome
@@ -39,6 +40,7 @@ class WorkerParts:
     inbox: Inbox
     handlers: Handlers
     prepare: Callable[[SignedEvent], Awaitable[None]]
+    prepared_types: Container[str]
     make_event: Callable[[SignedEvent, str, int], WebhookEvent]
     passing_on: PassingOn
     detached: DetachedTasks
@@ -108,15 +110,11 @@ class EventAttempt:
 
     async def run(self) -> None:
         """Handle the event, and note its end; raise nothing."""
-        done = anyio.Event()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._lease.renew_until, done, self._renewed)
+        async with Renewing(self._lease, self._renewed, detached=self._parts.detached):
             try:
                 await self._handle()
             except Exception as exc:
                 self._parts.log.broke(self._kept, exc)
-            finally:
-                done.set()
         if self._run is not None and not self._run.has_ended:
             # The slot is taken until the thread ends, or a process would have any number of them.
             await self._run.wait_for_thread()
@@ -167,7 +165,8 @@ class EventAttempt:
         self._parts.observing.wait(
             self._kept, (datetime.now(UTC) - signed.issued_at).total_seconds()
         )
-        if not self._lease.outcomes.is_prepared:
+        is_to_be_prepared = self._kept.record.event_type in self._parts.prepared_types
+        if is_to_be_prepared and not self._lease.outcomes.is_prepared:
             run_end = await self._end_of(
                 functools.partial(_await, self._parts.prepare, signed),
                 title=f"the preparation of event {self._kept.id}",

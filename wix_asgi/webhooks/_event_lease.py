@@ -51,7 +51,7 @@ class EventLease(RenewedLease):
         # Shorter where an earlier attempt of the same question took it.
         self._ends_at = asked_at + min(policy.lease, kept.record.due_in)
         # A renewal that is late would write outcomes of before.
-        self._order = anyio.Lock()
+        self._order = anyio.Lock(fast_acquire=True)
         self._is_over = False
 
     @property

@@ -18,6 +18,7 @@ from anyio.lowlevel import current_token
 from wix_asgi._frames import without_locals
 from wix_asgi.concurrency.call_soon import call_soon
 from wix_asgi.concurrency.detached import DetachedTask
+from wix_asgi.concurrency.per_loop import running_loop
 from wix_asgi.errors import StorageUnavailable
 from wix_asgi.reporting.line_limit import and_more
 from wix_asgi.reporting.one_line import one_line
@@ -76,7 +77,14 @@ class Taking:
 
     def wake(self) -> bool:
         """Look for events at once, from any thread; return False if this event loop is over."""
-        return self._pid == os.getpid() and call_soon(self._loop, self._note_event)
+        if self._pid != os.getpid():
+            return False
+        if self._loop is not _loop_here():
+            return call_soon(self._loop, self._note_event)
+        # Each event that this process has kept comes here: a call from elsewhere takes two system
+        # calls.
+        self._note_event()
+        return True
 
     def ask_to_stop(self) -> bool:
         """Take no more events, from any thread; return False if this event loop is over."""
@@ -210,3 +218,10 @@ class Taking:
                 and_more(left_out),
                 exc_info=exc_info,
             )
+
+
+def _loop_here() -> object | None:
+    try:
+        return running_loop()
+    except RuntimeError:
+        return None

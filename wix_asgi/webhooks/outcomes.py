@@ -47,6 +47,9 @@ class Outcomes:
 
         A handler whose outcome is not known is called: an event is handled at least once.
         """
+        if not text:
+            # A first attempt, as nearly all are: an error costs ten times the rest.
+            return cls()
         try:
             written = json.loads(text)
         except ValueError:

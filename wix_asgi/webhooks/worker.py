@@ -56,10 +56,10 @@ class EventWorker:
     ) -> None:
         """Take events from `inbox`, whose `storage` is open once `ready` was awaited.
 
-        `prepare` is called for an event before its handlers, and may raise to have it tried again;
-        events of `prepared_types` need no handler beside it. `make_event` gets the event, its id,
-        and the number of the attempt. `observer` gets counts and durations. `clock` gives monotonic
-        seconds, `jitter` 0 to 1.
+        `prepare` is called for an event of `prepared_types` before its handlers, and may raise to
+        have it tried again; such an event needs no handler beside it. `make_event` gets the event,
+        its id, and the number of the attempt. `observer` gets counts and durations. `clock` gives
+        monotonic seconds, `jitter` 0 to 1.
         """
         policy = policy or WebhookPolicy()
         lines = LineLimit(policy.log_pause, clock=clock)
@@ -68,6 +68,7 @@ class EventWorker:
             inbox=inbox,
             handlers=handlers,
             prepare=prepare,
+            prepared_types=prepared_types,
             make_event=make_event,
             passing_on=PassingOn(
                 inbox,

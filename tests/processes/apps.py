@@ -12,14 +12,17 @@ from typing import Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from tests.limits import PATIENCE
 from tests.processes.stamped import WORKER
 from tests.servers import Server, environment, free_port, serving, uvicorn
+from tests.support import SITE
 from wix_asgi._http import httpx
 from wix_asgi.testing import FakeWix
+from wix_asgi.testing.fake_wix.deliveries import Target
 
-__all__ = ["APP", "App", "Secrets", "at_once", "running"]
+__all__ = ["APP", "App", "Secrets", "at_once", "delivered", "running"]
 
 T = TypeVar("T")
 
@@ -153,3 +156,14 @@ async def at_once(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
         for call in calls:
             tasks.start_soon(one, call)
     return answers
+
+
+async def delivered(fake: FakeWix, to: Target, event_type: str, site: str = SITE) -> None:
+    """Deliver an event as Wix does, again and again: a busy machine answers late, or 503."""
+    event = fake.make_event(event_type, site)
+    with anyio.fail_after(PATIENCE):
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await fake.deliver(to, event)).status_code == 200:
+                    return
+            await checkpoint()

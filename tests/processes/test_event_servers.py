@@ -8,9 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.processes.apps import delivered
 from tests.processes.handling import QUICK
 from tests.servers import ROOT, environment, free_port, serving
-from tests.support import SITE
 from wix_asgi.testing import FakeWix
 
 pytestmark = pytest.mark.processes
@@ -38,10 +38,7 @@ async def test_an_event_is_kept_and_handled_once(
     env = {**environment(fake, port, storage), "PYTHONPATH": f"{ROOT}:{ROOT}/backends"}
     with serving([sys.executable, "-m", *command], cwd=tmp_path, env=env) as running:
         await anyio.to_thread.run_sync(running.accepts, port)
-        event = fake.make_event(QUICK, SITE)
-        # As Wix does: a busy machine may answer late, or 503.
-        while (await fake.deliver(f"http://127.0.0.1:{port}", event)).status_code != 200:
-            await anyio.lowlevel.checkpoint()
+        await delivered(fake, f"http://127.0.0.1:{port}", QUICK)
         await anyio.to_thread.run_sync(running.printed, "first [0-9a-f]{32}")
         running.stop()
 

@@ -80,7 +80,10 @@ def _visit(session: Any) -> str:
 
 def _run(code: str, **names: Any) -> Mapping[str, Any]:
     """Run code of the page with these names, and those that an app imports."""
-    space = {"SessionMiddleware": SessionMiddleware, "CookieBackendConfig": CookieBackendConfig}
+    space: dict[str, Any] = {
+        "SessionMiddleware": SessionMiddleware,
+        "CookieBackendConfig": CookieBackendConfig,
+    }
     space |= {"key": _KEY, "WixMiddleware": WixMiddleware, **names}
     exec(compile(code, "frameworks.md", "exec", dont_inherit=True), space)  # noqa: S102 - ours
     return space

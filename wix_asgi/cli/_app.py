@@ -49,10 +49,15 @@ def main(
 @app.command()
 def demo(
     *,
+    # Typer 0.27 takes a metavar that spells the parameter's name for the name of the option.
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=65535, metavar="PORT", help="The port of the app; 0 takes a free one."
+            "--port",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="The port of the app; 0 takes a free one.",
         ),
     ] = 8000,
     wix_port: Annotated[
@@ -67,6 +72,7 @@ def demo(
     flow: Annotated[
         InstallFlow,
         typer.Option(
+            "--flow",
             metavar="FLOW",
             help="How the app is installed: advanced, as apps with custom authentication, or "
             "client_credentials, as new apps.",

@@ -143,7 +143,9 @@ async def count(name: str, url: str, base: str, told: Callable[[], list[str]]) -
         await turn(wix, COUNTED)
         sites = await prepare(wix, COUNTED)
         before = len(told())
-        await refresh(wix, sites)
+        for site in sites:
+            # One after another: of two at once the statements of two connections were mixed up.
+            await get(wix, site)
         statements = [text.strip().upper() for text in told()[before:]]
     counted = [text for text in statements if not text.startswith(("BEGIN", "COMMIT", "PRAGMA"))]
     commits = _commits(statements)

@@ -6,9 +6,11 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["chromium"]
+from tests.limits import PATIENCE
+
+__all__ = ["chromium", "fresh_page"]
 
 _FLAGS = [
     "--headless",
@@ -30,3 +32,12 @@ def chromium(*flags: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
         yield browser
         browser.close()
+
+
+@contextlib.contextmanager
+def fresh_page(browser: Browser) -> Iterator[Page]:
+    """Open a page with cookies of its own, that trusts the certificates of the tests."""
+    context = browser.new_context(ignore_https_errors=True)
+    context.set_default_timeout(1000 * PATIENCE)
+    yield context.new_page()
+    context.close()

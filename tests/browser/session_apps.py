@@ -130,9 +130,9 @@ def _make_flask(code: str, wix: Wix) -> Any:
     def visits() -> str:
         return _visit(flask.session)
 
-    app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, wix)  # type: ignore[method-assign]
+    app.wsgi_app = WixWSGIMiddleware(app.wsgi_app, wix)  # type: ignore[method-assign] # Flask's way
     _run(code, app=app)
-    return WSGIMiddleware(app)  # type: ignore[arg-type] # a WSGI app
+    return WSGIMiddleware(app)  # type: ignore[arg-type] # its environ is a TypedDict, not a dict
 
 
 def _make_django(code: str, wix: Wix) -> ASGIApp:

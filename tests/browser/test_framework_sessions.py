@@ -13,11 +13,10 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Frame, Page
 
-from tests.browser.chromium import chromium
+from tests.browser.chromium import chromium, fresh_page
 from tests.browser.session_apps import CODES, PORT, app_url, dashboard_url
 from tests.certificates import self_signed
 from tests.identity.visiting import OTHER
-from tests.limits import PATIENCE
 from tests.servers import ROOT, free_port, serving, uvicorn
 from tests.support import SITE
 
@@ -98,10 +97,8 @@ def _browser() -> Iterator[Browser]:
 
 @pytest.fixture(name="page")
 def _page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(ignore_https_errors=True)
-    context.set_default_timeout(1000 * PATIENCE)
-    yield context.new_page()
-    context.close()
+    with fresh_page(browser) as page:
+        yield page
 
 
 def visits(place: Page | Frame, url: str) -> list[str]:

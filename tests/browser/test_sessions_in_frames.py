@@ -11,11 +11,10 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Frame, Page
 
-from tests.browser.chromium import chromium
+from tests.browser.chromium import chromium, fresh_page
 from tests.browser.dashboards import APP, WIX, WSGI
 from tests.certificates import self_signed
 from tests.identity.visiting import OTHER, PREFIX
-from tests.limits import PATIENCE
 from tests.servers import free_port, serving, uvicorn
 from tests.support import SITE
 
@@ -76,10 +75,8 @@ def _browser() -> Iterator[Browser]:
 
 @pytest.fixture(name="page")
 def _page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(ignore_https_errors=True)
-    context.set_default_timeout(1000 * PATIENCE)
-    yield context.new_page()
-    context.close()
+    with fresh_page(browser) as page:
+        yield page
 
 
 def framed(page: Page, places: Places, site: str = SITE) -> Frame:
